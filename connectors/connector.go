@@ -1,0 +1,185 @@
+// Package connectors is the contract between the hub and a connector: the data model (Schema, Value, Data), what
+// moves (Record, Batch, Records), how errors are classed (Error), and the interfaces a connector implements.
+//
+// # Writing a connector
+//
+// A source implements SourceConnector and SourceTask, a sink SinkConnector and SinkTask, and its main calls
+// plugins.Serve. The interfaces are small; everything else is an optional ability found by type assertion
+// (Validator, Planner, OffsetAlterer, Observer). The suite in connectors/connectortest checks an implementation
+// against all that is promised here.
+//
+// The hub runs every configured connector in a process of its own and each task on its own stream. A connector
+// never talks to the log, knows no converter, no transform and no offset topic. It may keep what state it likes
+// in memory: after a crash it is started again with the last source offset (or topic offsets) that is durable.
+package connectors
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+
+	"github.com/sluicehub/sluice/configs"
+)
+
+// Kind tells sources from sinks.
+type Kind string
+
+// The kinds of connectors, spelled as in Connect's REST API.
+const (
+	Source Kind = "source"
+	Sink   Kind = "sink"
+)
+
+// Info describes a connector without starting anything.
+type Info struct {
+	// Name is the short name: "postgres".
+	Name string
+	// Classes are the other values of connector.class that mean this connector: Java class names.
+	Classes []string
+	Version string
+	Kind    Kind
+	// Config declares the connector's own keys; the hub adds those common to all connectors.
+	Config *configs.Definition
+}
+
+// Connector is what SourceConnector and SinkConnector have in common. Its methods may be called at any time, from
+// several goroutines.
+type Connector interface {
+	// Info describes the connector. It does no I/O.
+	Info() Info
+}
+
+// SourceConnector makes the tasks of a source.
+type SourceConnector interface {
+	Connector
+	// NewSourceTask returns a task that has not been started.
+	NewSourceTask() SourceTask
+}
+
+// SinkConnector makes the tasks of a sink.
+type SinkConnector interface {
+	Connector
+	// NewSinkTask returns a task that has not been started.
+	NewSinkTask() SinkTask
+}
+
+// SourceTask reads from a source. Start is called first and once, Stop last and once (also after an error); Read is
+// called by one goroutine at a time, and Commit by another one that may run beside it.
+type SourceTask interface {
+	// Start connects and finds the place to read on from. It returns when the task is ready to be read from, or
+	// with the reason why it cannot be.
+	Start(ctx context.Context, start SourceStart) error
+	// Read appends to the empty batch what comes next, in the source's order, and returns as soon as there is
+	// something: it never waits to fill the batch. It ends the batch at about 1 MiB of Buf. It waits while there
+	// is nothing, and returns ctx's error when ctx ends. io.EOF says that there will never be more; it may come
+	// with a last batch.
+	//
+	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch.
+	// While nobody calls Read, the source waits: that is the back-pressure.
+	Read(ctx context.Context, b *Batch) error
+	// Commit says that everything up to and including the batch that carried these offsets is durable in the
+	// log, and the offsets too (I1). Only now may the source forget it. Commits come in the order of the
+	// batches, but not one for each.
+	Commit(ctx context.Context, offsets []SourceOffset) error
+	// Stop releases everything, including what Start had begun when it failed. After it returns, no goroutine
+	// or connection of the task is left.
+	Stop(ctx context.Context) error
+}
+
+// SourceStart is what a source task is started with.
+type SourceStart struct {
+	Connector string
+	Task      int
+	// Config is the task's configuration, placeholders resolved. It holds secrets.
+	Config map[string]string
+	// Offsets are the stored source offsets of the connector, of all its source partitions.
+	Offsets []SourceOffset
+	// Report takes a row that cannot be converted, together with an error of class ClassData. If it returns nil, the
+	// row is in the dead-letter topic or was counted as tolerated, and the task goes on behind it; otherwise Read
+	// returns that error. It may be called during Read only.
+	Report func(ctx context.Context, bad Record, err error) error
+	Log    *slog.Logger
+}
+
+// SinkTask writes to a target. Start is called first and once, Stop last and once; all calls come one after another.
+type SinkTask interface {
+	// Start connects to the target, or says why it cannot.
+	Start(ctx context.Context, start SinkStart) error
+	// Open adds topic partitions to the task. It returns the positions that the target itself knows
+	// (exactly-once sinks keep them there), which take precedence over the consumer group's; nil if it knows none.
+	Open(ctx context.Context, parts []TopicPartition) ([]Position, error)
+	// Put takes records. It may keep them in memory and return: only Flush makes promises. It blocks while the
+	// target is slower than the log: that is the back-pressure, and the task's memory stays bounded. It must not
+	// keep a reference to the batch or its bytes after it returned. The hub calls it with an empty list of
+	// records at least once a second while there are none, so that work that is due by time needs no goroutine.
+	//
+	// A Put that fails with class ClassData and names a record has taken nothing of the batch; the hub sets that
+	// record aside and sends the rest again. A sink that finds bad records later uses SinkStart.Report.
+	Put(ctx context.Context, batch *Records) error
+	// Flush returns how far each open topic partition has come: every record below the position is safe in the
+	// target (I2). With force it first brings everything it was given to the target, if its own rules allow (an
+	// S3 sink does not cut an object short for it); without, it only says what is true.
+	Flush(ctx context.Context, force bool) ([]Position, error)
+	// Close takes topic partitions away: what was put and is not covered by a position is dropped, and will be
+	// given again to whoever opens the partition.
+	Close(ctx context.Context, parts []TopicPartition) error
+	// Stop releases everything. After it returns, no goroutine or connection of the task is left.
+	Stop(ctx context.Context) error
+}
+
+// SinkStart is what a sink task is started with.
+type SinkStart struct {
+	Connector string
+	Task      int
+	// Config is the task's configuration, placeholders resolved. It holds secrets.
+	Config map[string]string
+	// Report takes a record, by its place in the log, that the target refuses, together with an error of class
+	// ClassData. If it returns nil, the record is in the dead-letter topic or was counted as tolerated, and counts as
+	// delivered; otherwise the task returns that error from the current or next call. It may be called from any
+	// goroutine of the task.
+	Report func(ctx context.Context, at RecordRef, err error) error
+	Log    *slog.Logger
+}
+
+// Validator is the ability to check a configuration against the world: can it connect, has it the rights, does the
+// bucket exist. Each problem names the key it belongs to and what mends it. The definition's own checks have passed
+// when it is called. Cancelled after 30 seconds.
+type Validator interface {
+	Validate(ctx context.Context, config map[string]string) []configs.Problem
+}
+
+// Planner is the ability to split the work: it returns one configuration per task, at most maxTasks. A source
+// without it gets one task; a sink without it gets maxTasks tasks with the connector's configuration.
+type Planner interface {
+	Plan(ctx context.Context, config map[string]string, maxTasks int) ([]map[string]string, error)
+}
+
+// OffsetAlterer is the ability to say whether source offsets that a person wrote are well formed (a nil Offset is a
+// reset). It returns true if nothing more is needed, false if state outside Connect's offsets (a slot's position)
+// has not been changed with them.
+type OffsetAlterer interface {
+	AlterOffsets(ctx context.Context, config map[string]string, offsets []SourceOffset) (bool, error)
+}
+
+// Observer is the ability of a task to show figures of its own in the hub's metrics. It is called every few seconds,
+// from its own goroutine, and answers at once from memory.
+type Observer interface {
+	Figures() []Figure
+}
+
+// Figure is one gauge. The hub publishes it as sluice_connector_NAME with the labels connector and task.
+type Figure struct {
+	Name  string // snake_case with its unit last: "slot_retained_wal_bytes"
+	Help  string
+	Value float64
+}
+
+// MarshalOffset returns v as the JSON object of a source partition or source offset. It panics if v is not made of
+// plain exported fields: that is a mistake in the program.
+func MarshalOffset(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("connectors: source offset: " + err.Error())
+	}
+	return b
+}
