@@ -1,0 +1,213 @@
+package broker
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxPipelined is how many requests of one connection may await their answer. Clients keep five in flight.
+const maxPipelined = 32
+
+// conn is one client connection. Two goroutines own it: serve reads and handles requests in order, answer writes the
+// responses in the same order.
+type conn struct {
+	b         *Broker
+	nc        net.Conn
+	adv       Advertised
+	inProcess bool
+	ctx       context.Context // ends when the connection does
+	cancel    context.CancelFunc
+	pending   chan pending
+}
+
+// pending is a request that has been handled up to where it must wait, such as for an fsync.
+type pending struct {
+	correlation int32
+	flexible    bool // the response header has tagged fields
+	wait        func() kmsg.Response
+}
+
+// reply is what a handler returns: wait yields the response, nil for none (acks=0). It is called once, on the
+// goroutine that writes; what a handler does before it returns happens in the order of requests.
+type reply func() kmsg.Response
+
+func now(r kmsg.Response) reply { return func() kmsg.Response { return r } }
+
+// request is one parsed request.
+type request struct {
+	c        *conn
+	ctx      context.Context
+	clientID string
+	version  int16
+}
+
+func newConn(b *Broker, nc net.Conn, adv Advertised, inProcess bool) *conn {
+	c := &conn{b: b, nc: nc, adv: adv, inProcess: inProcess, pending: make(chan pending, maxPipelined)}
+	c.ctx, c.cancel = context.WithCancel(b.ctx)
+	return c
+}
+
+// serve handles the connection until either side closes it.
+func (c *conn) serve() {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		c.answer()
+	}()
+	err := c.read()
+	close(c.pending)
+	c.cancel()
+	c.nc.Close()
+	<-answered
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) && c.b.ctx.Err() == nil {
+		c.b.logger.Warn("connection closed", "client", c.nc.RemoteAddr().String(), "cause", err)
+	}
+}
+
+// read takes requests off the connection, one after another.
+//
+//	size int32 | api key int16 | api version int16 | correlation id int32 | client id nullable string |
+//	tagged fields (flexible versions only) | body
+func (c *conn) read() error {
+	r := bufio.NewReaderSize(c.nc, 64<<10)
+	for {
+		var size [4]byte
+		if _, err := io.ReadFull(r, size[:]); err != nil {
+			return err
+		}
+		n := int(int32(binary.BigEndian.Uint32(size[:])))
+		if n < 8 || n > c.b.opts.MaxRequestBytes {
+			return fmt.Errorf("a request of %d bytes was announced; sizes from 8 to %d (socket.request.max.bytes) are served", n, c.b.opts.MaxRequestBytes)
+		}
+		frame, err := c.readFrame(r, n)
+		if err != nil {
+			return fmt.Errorf("read a request of %d bytes: %w", n, err)
+		}
+		if err := c.handle(frame); err != nil {
+			return err
+		}
+	}
+}
+
+// readFrame reads n bytes. The memory grows with what has arrived, not with what was announced, and all must arrive
+// within the request timeout.
+func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
+	if r.Buffered() < n {
+		if err := c.nc.SetReadDeadline(time.Now().Add(c.b.opts.RequestTimeout)); err == nil {
+			defer c.nc.SetReadDeadline(time.Time{})
+		}
+	}
+	const step = 1 << 20
+	frame := make([]byte, min(n, step))
+	for read := 0; ; {
+		if _, err := io.ReadFull(r, frame[read:]); err != nil {
+			return nil, err
+		}
+		if read = len(frame); read == n {
+			return frame, nil
+		}
+		grown := make([]byte, min(n, 2*read+step))
+		copy(grown, frame)
+		frame = grown
+	}
+}
+
+// handle parses one request, runs its handler and queues the answer.
+func (c *conn) handle(frame []byte) error {
+	rd := kbin.Reader{Src: frame}
+	key, version, correlation := rd.Int16(), rd.Int16(), rd.Int32()
+	clientID := rd.NullableString()
+	if err := rd.Complete(); err != nil {
+		return fmt.Errorf("request header: %w", err)
+	}
+	if key == 18 && !c.b.supports(key, version) {
+		// KIP-511: whoever asks for a version from the future is told in version 0 what there is.
+		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(0, kerr.UnsupportedVersion.Code))})
+	}
+	if !c.b.supports(key, version) {
+		return fmt.Errorf("api key %d in version %d is not served", key, version)
+	}
+	req := kmsg.RequestForKey(key)
+	req.SetVersion(version)
+	if req.IsFlexible() {
+		kmsg.SkipTags(&rd)
+	}
+	if err := rd.Complete(); err != nil {
+		return fmt.Errorf("%s header: %w", kmsg.NameForKey(key), err)
+	}
+	if err := req.ReadFrom(rd.Src); err != nil {
+		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
+	}
+	r := &request{c: c, ctx: c.ctx, version: version}
+	if clientID != nil {
+		r.clientID = *clientID
+	}
+	wait, err := c.call(c.b.apis[key].handle, r, req)
+	if err != nil {
+		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
+	}
+	if wait == nil {
+		return nil
+	}
+	// The header of an ApiVersions response never has tagged fields: a client must be able to read it before it
+	// knows versions (KIP-511).
+	return c.queue(pending{correlation: correlation, flexible: req.IsFlexible() && key != 18, wait: wait})
+}
+
+// call runs a handler. A panic in it ends this connection, not the broker.
+func (c *conn) call(h handler, r *request, req kmsg.Request) (wait reply, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.b.logger.Error("a request handler panicked", "api", kmsg.NameForKey(req.Key()), "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return h(r, req)
+}
+
+func (c *conn) queue(p pending) error {
+	select {
+	case c.pending <- p:
+		return nil
+	case <-c.ctx.Done():
+		return net.ErrClosed
+	}
+}
+
+// answer writes the responses in the order of their requests.
+func (c *conn) answer() {
+	var buf []byte
+	broken := false
+	for p := range c.pending {
+		resp := p.wait()
+		if resp == nil || broken {
+			continue
+		}
+		buf = append(buf[:0], 0, 0, 0, 0)
+		buf = binary.BigEndian.AppendUint32(buf, uint32(p.correlation))
+		if p.flexible {
+			buf = append(buf, 0)
+		}
+		buf = resp.AppendTo(buf)
+		binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
+		if _, err := c.nc.Write(buf); err != nil {
+			broken = true // the reader sees it too, and ends the connection
+			c.cancel()
+			c.nc.Close()
+		}
+		if cap(buf) > 8<<20 {
+			buf = nil
+		}
+	}
+}
