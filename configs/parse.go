@@ -135,7 +135,7 @@ func (x *index) value(name string, given map[string]string) (any, []Problem) {
 	shown := k.shown(text)
 	problems := make([]Problem, len(messages))
 	for i, m := range messages {
-		if k.secret() && text != "" {
+		if k.secret() && strings.TrimSpace(text) != "" {
 			m = strings.ReplaceAll(m, strings.TrimSpace(text), HiddenValue)
 		}
 		problems[i] = Problem{Key: name, Value: shown, Severity: Error, Near: k.nearestValue(text),

@@ -37,22 +37,17 @@ func (s Secret) Reveal() string {
 // IsEmpty reports whether there is no text.
 func (s Secret) IsEmpty() bool { return s.text == nil }
 
-// String returns Mask, or nothing if the secret is empty.
-func (s Secret) String() string {
-	if s.text == nil {
-		return ""
-	}
-	return Mask
-}
+// String returns Mask, also if the secret is empty.
+func (s Secret) String() string { return Mask }
 
 // GoString returns Mask.
-func (s Secret) GoString() string { return s.String() }
+func (s Secret) GoString() string { return Mask }
 
-// Format prints String, whatever the verb.
-func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, s.String()) }
+// Format prints Mask, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { io.WriteString(f, Mask) }
 
 // MarshalText returns Mask; so JSON and other encodings get it too.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 
 // LogValue returns Mask for slog.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+func (s Secret) LogValue() slog.Value { return slog.StringValue(Mask) }
