@@ -1,0 +1,124 @@
+package services
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// process is one line of the process table. Its start time tells it from a
+// later one with the same number.
+type process struct {
+	pid, parent int
+	state       byte
+	started     string
+}
+
+// readProcess reads /proc/PID/stat:
+//
+//	pid (name) state ppid … starttime …
+//	1    2     3     4      22
+//
+// The name may hold spaces and parentheses; what follows the last one does not.
+func readProcess(pid int) (process, bool) {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return process{}, false
+	}
+	end := bytes.LastIndexByte(b, ')')
+	f := bytes.Fields(b[end+1:])
+	if end < 0 || len(f) < 20 {
+		return process{}, false
+	}
+	parent, err := strconv.Atoi(string(f[1]))
+	if err != nil {
+		return process{}, false
+	}
+	return process{pid: pid, parent: parent, state: f[0][0], started: string(f[19])}, true
+}
+
+func processTable() []process {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var table []process
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			if p, ok := readProcess(pid); ok {
+				table = append(table, p)
+			}
+		}
+	}
+	return table
+}
+
+// tree returns the process and all its descendants.
+func tree(root int) []process {
+	table := processTable()
+	var found []process
+	for _, p := range table {
+		if p.pid == root {
+			found = append(found, p)
+		}
+	}
+	for i := 0; i < len(found); i++ {
+		for _, p := range table {
+			if p.parent == found[i].pid && !slices.Contains(found, p) {
+				found = append(found, p)
+			}
+		}
+	}
+	return found
+}
+
+// killTree ends the process and all its descendants with SIGKILL, at the same
+// moment for all of them: they are stopped first, so that none can answer the
+// death of another or fork while the rest is being found.
+func killTree(root int) []process {
+	var all []process
+	for {
+		found := tree(root)
+		grown := false
+		for _, p := range found {
+			if !slices.ContainsFunc(all, p.is) {
+				syscall.Kill(p.pid, syscall.SIGSTOP)
+				all, grown = append(all, p), true
+			}
+		}
+		if !grown {
+			break
+		}
+	}
+	for _, p := range all {
+		syscall.Kill(p.pid, syscall.SIGKILL)
+	}
+	return all
+}
+
+func (p process) is(q process) bool { return p.pid == q.pid && p.started == q.started }
+
+// alive tells whether the process still runs. One that has ended and only
+// waits for its parent to notice does not.
+func (p process) alive() bool {
+	now, ok := readProcess(p.pid)
+	return ok && now.is(p) && now.state != 'Z' && now.state != 'X'
+}
+
+// waitGone waits until none of the processes runs.
+func waitGone(ctx context.Context, processes []process) error {
+	return poll(ctx, "processes to end", 5*time.Millisecond, func(context.Context) error {
+		for _, p := range processes {
+			if p.alive() {
+				return fmt.Errorf("process %d still runs", p.pid)
+			}
+		}
+		return nil
+	})
+}
