@@ -7,8 +7,6 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,8 +21,6 @@ import (
 type Options struct {
 	Log    *log.Log
 	Logger *slog.Logger
-	// ClusterID is what clients are told; empty means one is made.
-	ClusterID string
 	// AutoCreateTopics lets Metadata and Produce make topics that do not exist (auto.create.topics.enable).
 	AutoCreateTopics bool
 	// NumPartitions is for topics made without a number (num.partitions); 0 means 1.
@@ -43,13 +39,11 @@ const nodeID int32 = 1
 
 // Broker serves the Kafka protocol. Its methods may be called from several goroutines.
 type Broker struct {
-	log       *log.Log
-	logger    *slog.Logger
-	clusterID string
-	opts      Options
-	apis      []api // by key; see versions.go
-	groups    *coordinator
-	producers *producerIDs
+	log    *log.Log
+	logger *slog.Logger
+	opts   Options
+	apis   []api // by key; see versions.go
+	groups *coordinator
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -66,9 +60,6 @@ func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.ClusterID == "" {
-		o.ClusterID = newClusterID()
-	}
 	if o.NumPartitions <= 0 {
 		o.NumPartitions = 1
 	}
@@ -81,7 +72,7 @@ func New(o Options) (*Broker, error) {
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = 30 * time.Second
 	}
-	b := &Broker{log: o.Log, logger: o.Logger, clusterID: o.ClusterID, opts: o,
+	b := &Broker{log: o.Log, logger: o.Logger, opts: o,
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
@@ -90,16 +81,7 @@ func New(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
 	b.groups = newCoordinator(store, o.Logger)
-	if b.producers, err = openProducerIDs(o.Log); err != nil {
-		return nil, fmt.Errorf("load producer ids: %w", err)
-	}
 	return b, nil
-}
-
-func newClusterID() string {
-	var id [16]byte
-	rand.Read(id[:])
-	return base64.RawURLEncoding.EncodeToString(id[:])
 }
 
 // Advertised is the address that clients of a listener are told to connect to.

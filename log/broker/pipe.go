@@ -100,8 +100,15 @@ func (h *half) deadline(which *time.Time, timer **time.Timer, t time.Time) {
 	}
 	*which = t
 	if !t.IsZero() {
-		*timer = time.AfterFunc(time.Until(t), h.cond.Broadcast)
+		*timer = time.AfterFunc(time.Until(t), h.wake)
 	}
+	h.cond.Broadcast()
+}
+
+// wake lets waiters look at the deadlines. It holds the lock, or one that has just looked would sleep through it.
+func (h *half) wake() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.cond.Broadcast()
 }
 

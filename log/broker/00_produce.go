@@ -1,0 +1,82 @@
+package broker
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// produce answers Produce. The batches are written when it returns, so that the next request of the connection
+// follows them; the reply waits until they are durable. With acks=0 there is no reply.
+func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.ProduceRequest)
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	var waits []func()
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewProduceResponseTopic()
+		rt.Topic = t.Topic
+		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
+		for j := range t.Partitions {
+			if wait := b.append(r, req, t.Topic, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
+				waits = append(waits, wait)
+			}
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return func() kmsg.Response {
+		for _, wait := range waits {
+			wait()
+		}
+		if req.Acks == 0 {
+			return nil
+		}
+		return resp
+	}, nil
+}
+
+// append writes one partition's batch and fills rp. What it returns waits for durability.
+func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
+	rp.Default()
+	rp.Partition, rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = p.Partition, -1, -1, -1
+	fail := func(err error) {
+		rp.ErrorCode, rp.ErrorMessage, rp.BaseOffset = errorCode(err), errorText(err), -1
+		var re *log.RecordError
+		if errors.As(err, &re) {
+			er := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			er.RelativeOffset, er.ErrorMessage = int32(re.Index), kmsg.StringPtr(re.Reason)
+			rp.ErrorRecords = append(rp.ErrorRecords, er)
+		}
+	}
+	if req.Acks != 0 && req.Acks != 1 && req.Acks != -1 {
+		rp.ErrorCode = kerr.InvalidRequiredAcks.Code
+		return nil
+	}
+	if req.TransactionID != nil {
+		fail(log.ErrTransactional)
+		return nil
+	}
+	part, err := b.log.Partition(topic, p.Partition)
+	if err != nil {
+		fail(err)
+		return nil
+	}
+	pending, err := part.Begin(p.Records, log.AppendOptions{CheckRecords: !r.c.inProcess})
+	if err != nil {
+		fail(err)
+		return nil
+	}
+	rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = pending.Result.BaseOffset, pending.Result.AppendTime, pending.Result.LogStart
+	if req.Acks != -1 {
+		return nil
+	}
+	return func() {
+		// Not bound to the connection: the bytes are written, and whether they became durable is the answer.
+		if err := pending.Wait(context.WithoutCancel(r.ctx)); err != nil {
+			fail(err)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxFetchBytes bounds one Fetch response whatever the client asks for (fetch.max.bytes of Kafka's broker).
+const maxFetchBytes = 55 << 20
+
+// fetch answers Fetch: at once if there are min_bytes, or an error; otherwise when there are, or max_wait is over.
+// Fetch sessions are not kept: session id 0 makes clients send the full list each time (KIP-227).
+func (b *Broker) fetch(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.FetchRequest)
+	if req.SessionID != 0 && req.SessionEpoch > 0 {
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
+		return now(resp), nil
+	}
+	f := &fetching{b: b, r: r, req: req, w: log.NewWaiter()}
+	defer f.unwatch()
+	f.watch()
+	if req.MinBytes > 0 && req.MaxWaitMillis > 0 && !f.ready() {
+		timeout := time.NewTimer(time.Duration(req.MaxWaitMillis) * time.Millisecond)
+		defer timeout.Stop()
+		for waiting := true; waiting; {
+			select {
+			case <-f.w.C():
+				waiting = !f.ready()
+			case <-timeout.C:
+				waiting = false
+			case <-r.ctx.Done():
+				waiting = false
+			}
+		}
+	}
+	return now(f.read()), nil
+}
+
+// fetching is one Fetch under way.
+type fetching struct {
+	b     *Broker
+	r     *request
+	req   *kmsg.FetchRequest
+	w     *log.Waiter
+	parts []*log.Partition
+}
+
+func (f *fetching) watch() {
+	for i := range f.req.Topics {
+		t := &f.req.Topics[i]
+		for j := range t.Partitions {
+			if p, err := f.b.log.Partition(t.Topic, t.Partitions[j].Partition); err == nil {
+				p.Watch(f.w)
+				f.parts = append(f.parts, p)
+			}
+		}
+	}
+}
+
+func (f *fetching) unwatch() {
+	for _, p := range f.parts {
+		p.Unwatch(f.w)
+	}
+}
+
+// ready reports whether there is enough to answer with, or an error that the client should know at once.
+func (f *fetching) ready() bool {
+	need := int64(f.req.MinBytes)
+	for i := range f.req.Topics {
+		t := &f.req.Topics[i]
+		for j := range t.Partitions {
+			rp := &t.Partitions[j]
+			p, err := f.b.log.Partition(t.Topic, rp.Partition)
+			if err != nil || rp.FetchOffset < p.LogStart() || rp.FetchOffset > p.HighWatermark() || epochError(p, rp.CurrentLeaderEpoch) != 0 {
+				return true
+			}
+			if need -= p.Available(rp.FetchOffset, need); need <= 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// epochError compares the leader epoch that a client believes in with the partition's.
+func epochError(p *log.Partition, current int32) int16 {
+	switch have := p.LeaderEpoch(); {
+	case current < 0 || current == have:
+		return 0
+	case current < have:
+		return kerr.FencedLeaderEpoch.Code
+	}
+	return kerr.UnknownLeaderEpoch.Code
+}
+
+// read makes the response: partitions in the order asked for, until the bytes are used up. The first batch found is
+// given even when it is larger than all limits (KIP-74).
+func (f *fetching) read() *kmsg.FetchResponse {
+	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
+	left := min(int(f.req.MaxBytes), maxFetchBytes)
+	if f.req.MaxBytes <= 0 {
+		left = maxFetchBytes
+	}
+	first := true
+	for i := range f.req.Topics {
+		t := &f.req.Topics[i]
+		rt := kmsg.NewFetchResponseTopic()
+		rt.Topic = t.Topic
+		rt.Partitions = make([]kmsg.FetchResponseTopicPartition, len(t.Partitions))
+		for j := range t.Partitions {
+			n := f.readPartition(t.Topic, &t.Partitions[j], &rt.Partitions[j], left, first)
+			if n > 0 {
+				first = false
+			}
+			left -= n
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return resp
+}
+
+// readPartition fills rp and returns how many bytes it holds.
+func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartition, rp *kmsg.FetchResponseTopicPartition, left int, first bool) int {
+	rp.Default()
+	rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = p.Partition, -1, -1, -1
+	rp.RecordBatches = []byte{} // null is an invalid size to librdkafka
+	part, err := f.b.log.Partition(topic, p.Partition)
+	if err != nil {
+		rp.ErrorCode = errorCode(err)
+		return 0
+	}
+	if code := epochError(part, p.CurrentLeaderEpoch); code != 0 {
+		rp.ErrorCode = code
+		return 0
+	}
+	if f.diverged(part, p, rp) {
+		return 0
+	}
+	res, err := part.Read(p.FetchOffset, log.ReadOptions{MaxBytes: max(0, min(int(p.PartitionMaxBytes), left)),
+		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel)})
+	if err != nil {
+		rp.ErrorCode = errorCode(err)
+		rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = part.HighWatermark(), part.LastStable(), part.LogStart()
+		return 0
+	}
+	rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = res.HighWatermark, res.LastStable, res.LogStart
+	if res.Batches != nil {
+		rp.RecordBatches = res.Batches
+	}
+	return len(res.Batches)
+}
+
+// diverged tells a client whose last fetched epoch does not end where its position is, where it does (KIP-595).
+func (f *fetching) diverged(part *log.Partition, p *kmsg.FetchRequestTopicPartition, rp *kmsg.FetchResponseTopicPartition) bool {
+	if f.r.version < 12 || p.LastFetchedEpoch < 0 {
+		return false
+	}
+	epoch, end, ok := part.OffsetForLeaderEpoch(p.LastFetchedEpoch)
+	if !ok || epoch == p.LastFetchedEpoch && end >= p.FetchOffset {
+		return false
+	}
+	rp.DivergingEpoch.Epoch, rp.DivergingEpoch.EndOffset = epoch, end
+	rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = part.HighWatermark(), part.LastStable(), part.LogStart()
+	return true
+}

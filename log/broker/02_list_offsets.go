@@ -1,0 +1,84 @@
+package broker
+
+import (
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Timestamps of ListOffsets that are questions of their own.
+const (
+	offsetLatest        = -1
+	offsetEarliest      = -2
+	offsetMaxTimestamp  = -3 // v7+
+	offsetEarliestLocal = -4 // v8+
+	offsetLatestTiered  = -5 // v9+
+)
+
+// listOffsets answers ListOffsets.
+func (b *Broker) listOffsets(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.ListOffsetsRequest)
+	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = t.Topic
+		for j := range t.Partitions {
+			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			b.listOffset(r.version, t.Topic, &t.Partitions[j], req.IsolationLevel, &rp)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}
+
+func (b *Broker) listOffset(version int16, topic string, p *kmsg.ListOffsetsRequestTopicPartition, isolation int8, rp *kmsg.ListOffsetsResponseTopicPartition) {
+	rp.Partition, rp.Timestamp, rp.Offset = p.Partition, -1, -1
+	part, err := b.log.Partition(topic, p.Partition)
+	if err != nil {
+		rp.ErrorCode = errorCode(err)
+		return
+	}
+	if rp.ErrorCode = epochError(part, p.CurrentLeaderEpoch); rp.ErrorCode != 0 {
+		return
+	}
+	switch {
+	case p.Timestamp == offsetLatest:
+		rp.Offset, rp.LeaderEpoch = part.HighWatermark(), part.LeaderEpoch()
+		if isolation == int8(log.ReadCommitted) {
+			rp.Offset = part.LastStable()
+		}
+	case p.Timestamp == offsetEarliest, p.Timestamp == offsetEarliestLocal && version >= 8:
+		rp.Offset, rp.LeaderEpoch = part.LogStart(), epochAt(part, part.LogStart())
+	case p.Timestamp == offsetMaxTimestamp && version >= 7:
+		at, ok, err := part.MaxTimestamp()
+		foundOffset(rp, at, ok, err)
+	case p.Timestamp == offsetLatestTiered && version >= 9:
+		// nothing is tiered
+	case p.Timestamp < 0:
+		rp.ErrorCode = kerr.UnsupportedVersion.Code
+	default:
+		at, ok, err := part.OffsetForTimestamp(p.Timestamp)
+		foundOffset(rp, at, ok, err)
+	}
+}
+
+func foundOffset(rp *kmsg.ListOffsetsResponseTopicPartition, at log.TimeOffset, ok bool, err error) {
+	rp.ErrorCode = errorCode(err)
+	if err == nil && ok {
+		rp.Offset, rp.Timestamp, rp.LeaderEpoch = at.Offset, at.Timestamp, at.LeaderEpoch
+	}
+}
+
+// epochAt returns the leader epoch in which the record at offset was appended.
+func epochAt(p *log.Partition, offset int64) int32 {
+	epoch := int32(-1)
+	for _, e := range p.Epochs() {
+		if e.Offset > offset {
+			break
+		}
+		epoch = e.Epoch
+	}
+	return epoch
+}

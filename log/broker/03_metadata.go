@@ -1,0 +1,70 @@
+package broker
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// unknownOperations stands for "not asked for" in the fields of authorized operations.
+const unknownOperations = -2147483648
+
+// metadata answers Metadata: this broker, and the topics asked for.
+func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.MetadataRequest)
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	broker := kmsg.NewMetadataResponseBroker()
+	broker.NodeID, broker.Host, broker.Port = nodeID, r.c.adv.Host, r.c.adv.Port
+	resp.Brokers = append(resp.Brokers, broker)
+	resp.ClusterID, resp.ControllerID = kmsg.StringPtr(b.log.ClusterID()), nodeID
+	resp.AuthorizedOperations = unknownOperations
+	if req.Topics == nil || r.version == 0 && len(req.Topics) == 0 {
+		for _, t := range b.log.Topics() {
+			resp.Topics = append(resp.Topics, describeTopic(t))
+		}
+		return now(resp), nil
+	}
+	for _, want := range req.Topics {
+		resp.Topics = append(resp.Topics, b.topicMetadata(want, b.opts.AutoCreateTopics && (r.version < 4 || req.AllowAutoTopicCreation)))
+	}
+	return now(resp), nil
+}
+
+// topicMetadata describes one topic, which it creates if it may.
+func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
+	var t *log.Topic
+	var err error
+	if want.Topic == nil {
+		t, err = b.log.TopicByID(log.TopicID(want.TopicID))
+	} else if t, err = b.log.Topic(*want.Topic); errors.Is(err, log.ErrUnknownTopic) && create {
+		t, err = b.log.CreateTopic(*want.Topic, log.TopicID{}, int32(b.opts.NumPartitions), nil)
+		if errors.Is(err, log.ErrTopicExists) { // somebody was faster
+			t, err = b.log.Topic(*want.Topic)
+		}
+	}
+	if err == nil {
+		return describeTopic(t)
+	}
+	rt := kmsg.NewMetadataResponseTopic()
+	rt.Topic, rt.TopicID, rt.ErrorCode, rt.AuthorizedOperations = want.Topic, want.TopicID, errorCode(err), unknownOperations
+	if want.Topic == nil {
+		rt.ErrorCode = kerr.UnknownTopicID.Code
+	}
+	return rt
+}
+
+func describeTopic(t *log.Topic) kmsg.MetadataResponseTopic {
+	rt := kmsg.NewMetadataResponseTopic()
+	rt.Topic, rt.TopicID, rt.AuthorizedOperations = kmsg.StringPtr(t.Name()), t.ID(), unknownOperations
+	rt.IsInternal = strings.HasPrefix(t.Name(), "__consumer_offsets")
+	for _, p := range t.Partitions() {
+		rp := kmsg.NewMetadataResponseTopicPartition()
+		rp.Partition, rp.Leader, rp.LeaderEpoch = p.Number(), nodeID, p.LeaderEpoch()
+		rp.Replicas, rp.ISR, rp.OfflineReplicas = []int32{nodeID}, []int32{nodeID}, []int32{}
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	return rt
+}

@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// maxOffsetMetadata bounds the text stored with an offset (offset.metadata.max.bytes).
+const maxOffsetMetadata = 4096
+
+// offsetCommit answers OffsetCommit when the offsets are durable.
+func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.OffsetCommitRequest)
+	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+	code := b.mayCommit(req)
+	offsets := make(map[place]*committed)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewOffsetCommitResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetCommitResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, code
+			c := &committed{offset: p.Offset, leaderEpoch: p.LeaderEpoch}
+			if p.Metadata != nil {
+				c.metadata = *p.Metadata
+			}
+			if _, err := b.log.Partition(t.Topic, p.Partition); code == 0 && err != nil {
+				rp.ErrorCode = errorCode(err)
+			} else if code == 0 && len(c.metadata) > maxOffsetMetadata {
+				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
+			}
+			if rp.ErrorCode == 0 {
+				offsets[place{t.Topic, p.Partition}] = c
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	if err := b.groups.store.commit(r.ctx, req.Group, offsets); err != nil {
+		failCommit(resp, errorCode(err))
+	}
+	return now(resp), nil
+}
+
+func failCommit(resp *kmsg.OffsetCommitResponse, code int16) {
+	for i := range resp.Topics {
+		for j := range resp.Topics[i].Partitions {
+			if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == 0 {
+				p.ErrorCode = code
+			}
+		}
+	}
+}
+
+// mayCommit checks that the sender is a member of the present generation. Who assigns partitions by hand (generation
+// -1, no member id) may commit while the group has no members.
+func (b *Broker) mayCommit(req *kmsg.OffsetCommitRequest) int16 {
+	if req.Group == "" {
+		return kerr.InvalidGroupID.Code
+	}
+	byHand := req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil
+	g := b.groups.group(req.Group, byHand)
+	if g == nil {
+		return kerr.IllegalGeneration.Code
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if byHand {
+		switch {
+		case g.state == stateDead:
+			return kerr.CoordinatorNotAvailable.Code
+		case len(g.members) > 0:
+			return kerr.UnknownMemberID.Code
+		}
+		return 0
+	}
+	if code := g.check(req.MemberID, req.InstanceID, req.Generation); code != 0 {
+		return code
+	}
+	g.heard(g.members[req.MemberID])
+	if g.state == stateCompleting {
+		return kerr.RebalanceInProgress.Code
+	}
+	return 0
+}

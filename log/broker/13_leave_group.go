@@ -1,0 +1,55 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// leaveGroup answers LeaveGroup: one member up to version 2, several from version 3, static ones by instance id.
+func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.LeaveGroupRequest)
+	resp := req.ResponseKind().(*kmsg.LeaveGroupResponse)
+	g := b.groups.group(req.Group, false)
+	if r.version < 3 {
+		resp.ErrorCode = kerr.UnknownMemberID.Code
+		if g != nil {
+			resp.ErrorCode = g.leave(req.MemberID, nil)
+		}
+		return now(resp), nil
+	}
+	for _, m := range req.Members {
+		rm := kmsg.NewLeaveGroupResponseMember()
+		rm.MemberID, rm.InstanceID, rm.ErrorCode = m.MemberID, m.InstanceID, kerr.UnknownMemberID.Code
+		if g != nil {
+			rm.ErrorCode = g.leave(m.MemberID, m.InstanceID)
+		}
+		resp.Members = append(resp.Members, rm)
+	}
+	return now(resp), nil
+}
+
+func (g *group) leave(memberID string, instanceID *string) int16 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if instanceID != nil {
+		id, ok := g.static[*instanceID]
+		switch {
+		case !ok:
+			return kerr.UnknownMemberID.Code
+		case memberID != "" && memberID != id:
+			return kerr.FencedInstanceID.Code
+		}
+		memberID = id
+	}
+	if _, ok := g.pendingIDs[memberID]; ok {
+		delete(g.pendingIDs, memberID)
+		return 0
+	}
+	m := g.members[memberID]
+	if m == nil {
+		return kerr.UnknownMemberID.Code
+	}
+	g.remove(m)
+	g.rebalance()
+	return 0
+}

@@ -1,0 +1,88 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// createTopics answers CreateTopics when the topics are durable. There is one replica: a higher replication factor,
+// which many clients ask for by default, is granted as 1 and said in the log.
+func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.CreateTopicsRequest)
+	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	seen := make(map[string]int)
+	for i := range req.Topics {
+		seen[req.Topics[i].Topic]++
+	}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewCreateTopicsResponseTopic()
+		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
+		if seen[t.Topic] > 1 {
+			rt.ErrorCode, rt.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("Duplicate topic name.")
+		} else if err := b.createTopic(t, req.ValidateOnly, &rt); err != nil {
+			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
+			var ke *kerr.Error
+			if errors.As(err, &ke) {
+				rt.ErrorCode = ke.Code
+			}
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}
+
+func (b *Broker) createTopic(t *kmsg.CreateTopicsRequestTopic, validateOnly bool, rt *kmsg.CreateTopicsResponseTopic) error {
+	partitions, err := b.partitionsOf(t)
+	if err != nil {
+		return err
+	}
+	configs := make(map[string]string)
+	for _, c := range t.Configs {
+		if c.Value == nil {
+			return fmt.Errorf("%w: config %s has a null value", kerr.InvalidConfig, c.Name)
+		}
+		configs[c.Name] = *c.Value
+	}
+	if validateOnly {
+		return b.log.CheckTopic(t.Topic, partitions, configs)
+	}
+	topic, err := b.log.CreateTopic(t.Topic, log.TopicID{}, partitions, configs)
+	if err != nil {
+		return err
+	}
+	if t.ReplicationFactor > 1 {
+		b.logger.Info("topic has one replica: this log is one machine", "topic", t.Topic, "asked", t.ReplicationFactor)
+	}
+	rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = topic.ID(), partitions, 1
+	for _, e := range topic.ConfigEntries() {
+		rc := kmsg.NewCreateTopicsResponseTopicConfig()
+		rc.Name, rc.Value, rc.Source = e.Def.Name, kmsg.StringPtr(e.Value), int8(e.Source)
+		rt.Configs = append(rt.Configs, rc)
+	}
+	return nil
+}
+
+// partitionsOf is the number of partitions asked for, by number or by listing their replicas.
+func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
+	switch {
+	case len(t.ReplicaAssignment) > 0 && (t.NumPartitions != -1 || t.ReplicationFactor != -1):
+		return 0, fmt.Errorf("%w: both a replica assignment and numbers were given", kerr.InvalidRequest)
+	case len(t.ReplicaAssignment) > 0:
+		for _, a := range t.ReplicaAssignment {
+			if len(a.Replicas) != 1 || a.Replicas[0] != nodeID {
+				return 0, fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
+			}
+		}
+		return int32(len(t.ReplicaAssignment)), nil
+	case t.ReplicationFactor < -1 || t.ReplicationFactor == 0:
+		return 0, fmt.Errorf("%w: replication factor must be larger than 0, or -1", kerr.InvalidReplicationFactor)
+	case t.NumPartitions == -1:
+		return int32(b.opts.NumPartitions), nil
+	}
+	return t.NumPartitions, nil
+}

@@ -1,0 +1,38 @@
+package broker
+
+import (
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// deleteTopics answers DeleteTopics: by name up to version 5, by name or id from version 6.
+func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.DeleteTopicsRequest)
+	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
+	if r.version < 6 {
+		for _, name := range req.TopicNames {
+			t := kmsg.NewDeleteTopicsRequestTopic()
+			t.Topic = kmsg.StringPtr(name)
+			req.Topics = append(req.Topics, t)
+		}
+	}
+	for _, t := range req.Topics {
+		rt := kmsg.NewDeleteTopicsResponseTopic()
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		if t.Topic == nil {
+			found, err := b.log.TopicByID(log.TopicID(t.TopicID))
+			if err != nil {
+				rt.ErrorCode = kerr.UnknownTopicID.Code
+				resp.Topics = append(resp.Topics, rt)
+				continue
+			}
+			rt.Topic = kmsg.StringPtr(found.Name())
+		}
+		if err := b.log.DeleteTopic(*rt.Topic); err != nil {
+			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}

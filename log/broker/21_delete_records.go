@@ -1,0 +1,30 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// deleteRecords answers DeleteRecords: it raises the log start of partitions.
+func (b *Broker) deleteRecords(_ *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.DeleteRecordsRequest)
+	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		rt := kmsg.NewDeleteRecordsResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
+			rp.Partition, rp.LowWatermark = p.Partition, -1
+			part, err := b.log.Partition(t.Topic, p.Partition)
+			if err == nil {
+				rp.LowWatermark, err = part.DeleteRecords(p.Offset)
+			}
+			if rp.ErrorCode = errorCode(err); err != nil {
+				rp.LowWatermark = -1
+			}
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}

@@ -1,0 +1,24 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// createPartitions answers CreatePartitions.
+func (b *Broker) createPartitions(_ *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.CreatePartitionsRequest)
+	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	for _, t := range req.Topics {
+		rt := kmsg.NewCreatePartitionsResponseTopic()
+		rt.Topic = t.Topic
+		var err error
+		if req.ValidateOnly {
+			_, err = b.log.Topic(t.Topic)
+		} else {
+			err = b.log.CreatePartitions(t.Topic, t.Count)
+		}
+		rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}

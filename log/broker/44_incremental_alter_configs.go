@@ -1,0 +1,39 @@
+package broker
+
+import (
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// incrementalAlterConfigs answers IncrementalAlterConfigs, for topics.
+func (b *Broker) incrementalAlterConfigs(_ *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
+	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	for i := range req.Resources {
+		want := &req.Resources[i]
+		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
+		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
+		if want.ResourceType != kmsg.ConfigResourceTypeTopic {
+			rr.ErrorCode = kerr.InvalidRequest.Code
+			rr.ErrorMessage = kmsg.StringPtr("only topic configs can be changed while running; the broker's are set in the worker's properties")
+		} else {
+			err := b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
+			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
+		}
+		resp.Resources = append(resp.Resources, rr)
+	}
+	return now(resp), nil
+}
+
+func configChanges(r *kmsg.IncrementalAlterConfigsRequestResource) []log.ConfigChange {
+	changes := make([]log.ConfigChange, 0, len(r.Configs))
+	for _, c := range r.Configs {
+		change := log.ConfigChange{Name: c.Name, Op: log.ConfigOp(c.Op)}
+		if c.Value != nil {
+			change.Value = *c.Value
+		}
+		changes = append(changes, change)
+	}
+	return changes
+}

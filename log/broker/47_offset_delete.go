@@ -1,0 +1,40 @@
+package broker
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// offsetDelete answers OffsetDelete. Offsets of topics that a member of the group may be reading stay: the group
+// must be empty.
+func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.OffsetDeleteRequest)
+	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+	g := b.groups.group(req.Group, false)
+	if g == nil {
+		resp.ErrorCode = kerr.GroupIDNotFound.Code
+		return now(resp), nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.members) > 0 {
+		resp.ErrorCode = kerr.NonEmptyGroup.Code
+		return now(resp), nil
+	}
+	var gone []place
+	for _, t := range req.Topics {
+		rt := kmsg.NewOffsetDeleteResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
+			rp.Partition = p.Partition
+			rt.Partitions = append(rt.Partitions, rp)
+			gone = append(gone, place{t.Topic, p.Partition})
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	if err := b.deleteOffsets(r.ctx, req.Group, gone); err != nil {
+		resp.ErrorCode = errorCode(err)
+	}
+	return now(resp), nil
+}

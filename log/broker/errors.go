@@ -1,0 +1,50 @@
+package broker
+
+import (
+	"errors"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// errorCode maps an error of the log to Kafka's code.
+func errorCode(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	for _, e := range []struct {
+		is   error
+		code *kerr.Error
+	}{
+		{log.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+		{log.ErrTopicExists, kerr.TopicAlreadyExists},
+		{log.ErrInvalidTopic, kerr.InvalidTopicException},
+		{log.ErrInvalidPartitions, kerr.InvalidPartitions},
+		{log.ErrInvalidConfig, kerr.InvalidConfig},
+		{log.ErrOffsetOutOfRange, kerr.OffsetOutOfRange},
+		{log.ErrCorruptBatch, kerr.CorruptMessage},
+		{log.ErrUnsupportedFormat, kerr.UnsupportedForMessageFormat},
+		{log.ErrInvalidRecord, kerr.InvalidRecord},
+		{log.ErrInvalidTimestamp, kerr.InvalidTimestamp},
+		{log.ErrMessageTooLarge, kerr.MessageTooLarge},
+		{log.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
+		{log.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
+		{log.ErrTransactional, kerr.InvalidRequest},
+		{log.ErrStorage, kerr.KafkaStorageError},
+		{log.ErrClosed, kerr.NotLeaderForPartition},
+	} {
+		if errors.Is(err, e.is) {
+			return e.code.Code
+		}
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// errorText is the message beside a code, nil for none.
+func errorText(err error) *string {
+	if err == nil {
+		return nil
+	}
+	return kmsg.StringPtr(err.Error())
+}

@@ -1,0 +1,199 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/segment"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// offsetsTopic holds the committed offsets in Kafka's own record format: key version 1 (group, topic, partition),
+// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one.
+const offsetsTopic = "__consumer_offsets"
+
+// committed is one committed offset.
+type committed struct {
+	offset      int64
+	leaderEpoch int32
+	metadata    string
+	at          int64 // ms since 1970
+	written     int64 // offset of the batch in the offsets topic: of two commits, the later one counts
+}
+
+// place is a topic partition.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// offsetStore keeps committed offsets: in memory to be read, in the offsets topic to survive. What it returns was
+// durable first. It may be used from several goroutines.
+type offsetStore struct {
+	part *log.Partition
+
+	mu sync.Mutex
+	by map[string]map[place]committed // by group
+}
+
+// openOffsetStore makes the offsets topic if need be, and reads it.
+func openOffsetStore(l *log.Log) (*offsetStore, error) {
+	t, err := l.Topic(offsetsTopic)
+	if errors.Is(err, log.ErrUnknownTopic) {
+		t, err = l.CreateTopic(offsetsTopic, log.TopicID{}, 1, map[string]string{"cleanup.policy": "compact", "compression.type": "producer"})
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := &offsetStore{by: make(map[string]map[place]committed)}
+	if s.part, err = t.Partition(0); err != nil {
+		return nil, err
+	}
+	return s, s.load()
+}
+
+// load reads the offsets topic to its end.
+func (s *offsetStore) load() error {
+	for offset := s.part.LogStart(); offset < s.part.HighWatermark(); {
+		res, err := s.part.Read(offset, log.ReadOptions{MaxBytes: 1 << 20, MinOneBatch: true})
+		if err != nil {
+			return err
+		}
+		if len(res.Batches) == 0 {
+			return nil
+		}
+		for b := res.Batches; len(b) > 0; {
+			h, batch, err := segment.ParseBatch(b)
+			if err != nil {
+				return fmt.Errorf("%s at offset %d: %w", offsetsTopic, offset, err)
+			}
+			if err := s.loadBatch(&h, batch); err != nil {
+				return fmt.Errorf("%s at offset %d: %w", offsetsTopic, h.BaseOffset, err)
+			}
+			b, offset = b[len(batch):], h.NextOffset()
+		}
+	}
+	return nil
+}
+
+func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
+	if h.Control() {
+		return nil
+	}
+	for rec, err := range segment.Records(h, batch) {
+		if err != nil {
+			return err
+		}
+		key := kmsg.NewOffsetCommitKey()
+		if len(rec.Key) < 2 || rec.Key[0] != 0 || rec.Key[1] > 1 {
+			continue // group metadata of a Kafka broker: its members are gone
+		}
+		if err := key.ReadFrom(rec.Key); err != nil {
+			return fmt.Errorf("key of offset %d: %w", rec.Offset, err)
+		}
+		if rec.Value == nil {
+			s.drop(key.Group, place{key.Topic, key.Partition})
+			continue
+		}
+		value := kmsg.NewOffsetCommitValue()
+		if err := value.ReadFrom(rec.Value); err != nil {
+			return fmt.Errorf("value of offset %d: %w", rec.Offset, err)
+		}
+		if value.Version < 3 {
+			value.LeaderEpoch = -1
+		}
+		s.keep(key.Group, place{key.Topic, key.Partition}, committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset})
+	}
+	return nil
+}
+
+func (s *offsetStore) keep(group string, p place, c committed) {
+	if s.by[group] == nil {
+		s.by[group] = make(map[place]committed)
+	}
+	s.by[group][p] = c
+}
+
+func (s *offsetStore) drop(group string, p place) {
+	delete(s.by[group], p)
+	if len(s.by[group]) == 0 {
+		delete(s.by, group)
+	}
+}
+
+// commit makes the offsets of a group durable and then visible. A nil value deletes.
+func (s *offsetStore) commit(ctx context.Context, group string, offsets map[place]*committed) error {
+	if len(offsets) == 0 {
+		return nil
+	}
+	var b segment.Builder
+	at := time.Now().UnixMilli()
+	for p, c := range offsets {
+		key := kmsg.NewOffsetCommitKey()
+		key.Version, key.Group, key.Topic, key.Partition = 1, group, p.topic, p.partition
+		if c == nil {
+			b.Add(at, key.AppendTo(nil), nil)
+			continue
+		}
+		c.at = at
+		value := kmsg.NewOffsetCommitValue()
+		value.Version, value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp = 3, c.offset, c.leaderEpoch, c.metadata, at
+		b.Add(at, key.AppendTo(nil), value.AppendTo(nil))
+	}
+	res, err := s.part.Append(ctx, b.Batch(), log.AppendOptions{})
+	if err != nil {
+		return fmt.Errorf("write to %s: %w", offsetsTopic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, c := range offsets {
+		if have, ok := s.by[group][p]; ok && have.written > res.BaseOffset {
+			continue // a later commit was seen durable first
+		}
+		if c == nil {
+			s.drop(group, p)
+			continue
+		}
+		c.written = res.BaseOffset
+		s.keep(group, p, *c)
+	}
+	return nil
+}
+
+// get returns a committed offset.
+func (s *offsetStore) get(group string, p place) (committed, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.by[group][p]
+	return c, ok
+}
+
+// places returns where a group has offsets, in order.
+func (s *offsetStore) places(group string) []place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]place, 0, len(s.by[group]))
+	for p := range s.by[group] {
+		all = append(all, p)
+	}
+	sort.Slice(all, func(i, j int) bool {
+		return all[i].topic < all[j].topic || all[i].topic == all[j].topic && all[i].partition < all[j].partition
+	})
+	return all
+}
+
+// groups returns the groups that have offsets.
+func (s *offsetStore) groups() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]string, 0, len(s.by))
+	for g := range s.by {
+		all = append(all, g)
+	}
+	return all
+}
