@@ -1,0 +1,48 @@
+# make build    bin/sluice, one static binary
+# make demo     PostgreSQL -> sluice -> S3 and Elasticsearch, all real, on this machine
+# make test     everything that must hold before a change goes in; installs what it needs
+# make lint     formatting, vet, staticcheck and the architecture rules
+# make bench    throughput, latency and memory against real servers
+# make fuzz     every fuzz target for FUZZTIME
+# make torture  the kill tests, ROUNDS times each
+# make setup    what test and demo need on a Debian machine with Go
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.PHONY: build demo test lint bench torture fuzz setup
+.DEFAULT_GOAL := build
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+SERVICES := go run ./integration/services/cmd/services
+FUZZTIME ?= 10s
+ROUNDS ?= 50
+BENCH ?= .
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
+
+demo: build
+	./integration/demo/run.sh
+
+test:
+	FUZZTIME=$(FUZZTIME) go run ./integration/suite test
+
+lint:
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test -run '^TestArchitecture' ./integration
+
+bench: build
+	$(SERVICES) run -- go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 0 ./integration/...
+
+torture: build
+	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...
+
+fuzz:
+	FUZZTIME=$(FUZZTIME) go run ./integration/suite fuzz
+
+setup:
+	./integration/setup.sh

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs what `make test` and `make demo` need on a Debian machine with Go,
+# and only what is missing. Run as root, or with sudo.
+set -euo pipefail
+
+packages=()
+need() { # need PACKAGE COMMAND...: the package, unless the command succeeds
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || packages+=("$package")
+}
+postgres_15_or_newer() {
+  local dir
+  for dir in /usr/lib/postgresql/*/bin; do
+    [ -x "$dir/initdb" ] && [ "$(basename "$(dirname "$dir")")" -ge 15 ] && return
+  done
+  return 1
+}
+java_17() { compgen -G '/usr/lib/jvm/*17*/bin/java'; }
+race_detector_toolchain() { printf '#include <stdlib.h>\n' | gcc -E -; }
+
+need postgresql postgres_15_or_newer
+need openjdk-17-jre-headless java_17
+need maven command -v mvn
+need kcat command -v kcat
+need python3-venv python3 -c 'import ensurepip, venv'
+need gcc command -v gcc
+need libc6-dev race_detector_toolchain
+
+if [ ${#packages[@]} -gt 0 ]; then
+  echo "setup: installing ${packages[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "setup: not root; run: sudo apt-get update && sudo apt-get install -y ${packages[*]}" >&2
+    exit 1
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  if ! { apt-get update && apt-get install -y --no-install-recommends "${packages[@]}"; } >"$log" 2>&1 </dev/null; then
+    tail -n 30 "$log" >&2
+    exit 1
+  fi
+fi
+exec go run ./integration/services/cmd/services fetch

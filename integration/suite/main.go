@@ -1,0 +1,150 @@
+// Command suite is what `make test` runs: every check of the project, one step
+// after the other, with the real servers beside them.
+//
+//	suite test   setup, lint, unit, fuzz, integration
+//	suite fuzz   every fuzz target of the tree for $FUZZTIME (10s)
+//
+// A step that fails does not keep the next ones from running, but for setup.
+// The last lines are a table of the steps and the count of tests. A skipped
+// test is a failure: a test that cannot run is one that proves nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/sluicehub/sluice/integration/services"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:])
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "suite:", err)
+		os.Exit(1)
+	}
+}
+
+func command(ctx context.Context, args []string) error {
+	s := &suite{out: os.Stdout, env: os.Environ()}
+	switch strings.Join(args, " ") {
+	case "test":
+		return s.test(ctx)
+	case "fuzz":
+		return s.fuzz(ctx)
+	}
+	return errors.New("usage: suite test | fuzz")
+}
+
+// suite is one run. It is used by one goroutine.
+type suite struct {
+	out   io.Writer
+	env   []string
+	steps []step
+	tests counts
+}
+
+type step struct {
+	name string
+	took time.Duration
+	err  error
+}
+
+var errFailed = errors.New("failed")
+
+func (s *suite) test(ctx context.Context) error {
+	defer s.table()
+	if err := s.step("setup", func() error { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
+		return err
+	}
+	// The later steps run whatever these say; s.failed sums up.
+	_ = s.step("lint", func() error { return s.run(ctx, "make", "--no-print-directory", "lint") })
+	var servers *services.Set
+	err := s.step("servers", func() (err error) {
+		servers, err = services.Start(ctx, func(line string) { fmt.Fprintln(s.out, line) })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.env = append(s.env, servers.Env()...)
+	_ = s.step("unit", func() error { return s.unit(ctx) })
+	_ = s.step("fuzz", func() error { return s.fuzz(ctx) })
+	_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "./integration/...") })
+	_ = s.step("end servers", servers.Close)
+	return s.failed(ctx)
+}
+
+func (s *suite) failed(ctx context.Context) error {
+	var names []string
+	for _, st := range s.steps {
+		if st.err != nil {
+			names = append(names, st.name)
+		}
+	}
+	if len(names) == 0 {
+		return ctx.Err()
+	}
+	return fmt.Errorf("these steps failed: %s", strings.Join(names, ", "))
+}
+
+// unit runs the tests of all rooms with the race detector.
+func (s *suite) unit(ctx context.Context) error {
+	packages, err := listPackages(ctx)
+	if err != nil {
+		return err
+	}
+	args := []string{"-race", "-timeout=20m"}
+	for _, p := range packages {
+		if !strings.Contains(p.ImportPath+"/", "/integration/") {
+			args = append(args, p.ImportPath)
+		}
+	}
+	return s.goTest(ctx, args...)
+}
+
+func (s *suite) step(name string, do func() error) error {
+	fmt.Fprintf(s.out, "\n=== step %s\n", name)
+	began := time.Now()
+	err := do()
+	s.steps = append(s.steps, step{name, time.Since(began), err})
+	if err != nil {
+		fmt.Fprintf(s.out, "step %s: %v\n", name, err)
+	}
+	return err
+}
+
+// run runs a command that prints for itself.
+func (s *suite) run(ctx context.Context, name string, args ...string) error {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, s.out, s.out
+	return cmd.Run()
+}
+
+func (s *suite) table() {
+	fmt.Fprintln(s.out)
+	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "STEP\tSECONDS\tRESULT")
+	var total time.Duration
+	for _, st := range s.steps {
+		result := "ok"
+		if st.err != nil {
+			result = "FAILED"
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%s\n", st.name, st.took.Seconds(), result)
+		total += st.took
+	}
+	fmt.Fprintf(w, "total\t%.0f\t\n", total.Seconds())
+	w.Flush()
+	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.tests.passed, s.tests.failed, s.tests.skipped)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestReport(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		events []string
+		want   counts
+		holds  []string
+		lacks  []string
+	}{
+		{
+			name: "passed tests are silent, their package is not",
+			events: []string{
+				`{"Action":"start","Package":"p"}`,
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}`,
+				`{"Action":"pass","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Output":"PASS\n"}`,
+				`{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}`,
+				`{"Action":"pass","Package":"p"}`,
+			},
+			want: counts{passed: 1}, holds: []string{"ok  \tp\t0.1s\n"}, lacks: []string{"chatter", "PASS"},
+		},
+		{
+			name: "a skipped test is named with its reason",
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"no server\n"}`,
+				`{"Action":"skip","Package":"p","Test":"TestA"}`,
+			},
+			want: counts{skipped: 1}, holds: []string{"SKIPPED p TestA", "no server"},
+		},
+		{
+			name:   "a package without tests is no skipped test",
+			events: []string{`{"Action":"output","Package":"p","Output":"?   \tp\t[no test files]\n"}`, `{"Action":"skip","Package":"p"}`},
+			holds:  []string{"no test files"},
+		},
+		{
+			name: "a failed test tells all",
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"got 1, want 2\n"}`,
+				`{"Action":"fail","Package":"p","Test":"TestA"}`,
+				`{"Action":"fail","Package":"p"}`,
+			},
+			want: counts{failed: 1}, holds: []string{"got 1, want 2"},
+		},
+		{
+			name: "a panic leaves tests without an end",
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: index out of range\n"}`,
+				`{"Action":"fail","Package":"p"}`,
+			},
+			holds: []string{"did not end: p TestA", "panic: index out of range"},
+		},
+		{
+			name:   "what does not compile",
+			events: []string{`{"ImportPath":"p","Action":"build-output","Output":"x.go:1: undefined: y\n"}`, `go: updates needed`},
+			holds:  []string{"x.go:1: undefined: y", "go: updates needed"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			got, err := report(strings.NewReader(strings.Join(tt.events, "\n")+"\n"), &out)
+			if err != nil || got != tt.want {
+				t.Errorf("counts %+v, error %v, want %+v", got, err, tt.want)
+			}
+			for _, s := range tt.holds {
+				if !strings.Contains(out.String(), s) {
+					t.Errorf("%q is not in %q", s, out.String())
+				}
+			}
+			for _, s := range tt.lacks {
+				if strings.Contains(out.String(), s) {
+					t.Errorf("%q is in %q", s, out.String())
+				}
+			}
+		})
+	}
+}
+
+// module writes a module with one test file and makes it the working
+// directory.
+func module(t *testing.T, test string) {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{"go.mod": "module example\n\ngo 1.26\n", "a.go": "package a\n", "a_test.go": test} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+}
+
+func TestGoTestRefusesSkips(t *testing.T) {
+	module(t, "package a\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(\"no server\") }\nfunc TestB(t *testing.T) {}\n")
+	var out strings.Builder
+	s := &suite{out: &out, env: os.Environ()}
+	err := s.goTest(t.Context(), "./...")
+	if err == nil || !strings.Contains(err.Error(), "1 tests were skipped") {
+		t.Errorf("error %v, output %q", err, out.String())
+	}
+	if want := (counts{passed: 1, skipped: 1}); s.tests != want {
+		t.Errorf("counts %+v, want %+v", s.tests, want)
+	}
+}
+
+func TestFuzzRunsEveryTarget(t *testing.T) {
+	t.Setenv("FUZZTIME", "1x")
+	module(t, `package a
+
+import "testing"
+
+func FuzzGood(f *testing.F) { f.Add(1); f.Fuzz(func(t *testing.T, _ int) {}) }
+func FuzzBad(f *testing.F)  { f.Add(1); f.Fuzz(func(t *testing.T, _ int) { t.Error("always") }) }
+func TestNone(t *testing.T) {}
+`)
+	var out strings.Builder
+	s := &suite{out: &out, env: os.Environ()}
+	err := s.fuzz(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "FuzzBad in example") || strings.Contains(err.Error(), "FuzzGood") {
+		t.Errorf("error %v, output %q", err, out.String())
+	}
+	if want := (counts{passed: 1, failed: 1}); s.tests != want {
+		t.Errorf("counts %+v, want %+v; output %q", s.tests, want, out.String())
+	}
+}
