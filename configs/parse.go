@@ -111,7 +111,7 @@ func (x *index) names(given map[string]string) []string {
 	return names
 }
 
-// value returns the typed value of a name, or nil with what is wrong.
+// value returns the typed value of a name with what is wrong; nil if it could not be parsed.
 func (x *index) value(name string, given map[string]string) (any, []Problem) {
 	k := x.find(name)
 	text, ok := given[name]
@@ -141,7 +141,7 @@ func (x *index) value(name string, given map[string]string) (any, []Problem) {
 		problems[i] = Problem{Key: name, Value: shown, Severity: Error, Near: k.nearestValue(text),
 			Message: "Invalid value " + shown + " for configuration " + name + ": " + m}
 	}
-	return nil, problems
+	return value, problems
 }
 
 // shown returns a value as it may be printed.
@@ -164,8 +164,8 @@ func (k *Key) nearestValue(text string) string {
 	return best
 }
 
-// parse returns the typed value of a text, or all that is wrong with it in the words of Kafka's ConfigDef and its
-// validators.
+// parse returns the typed value of a text (nil if it is not of the type) and all that is wrong with it, in the words
+// of Kafka's ConfigDef and its validators.
 func (k *Key) parse(text string) (any, []string) {
 	value, message := k.Type.parse(text)
 	if message != "" {
@@ -217,7 +217,7 @@ func (t Type) parse(text string) (value any, message string) {
 		}
 		list := strings.Split(trimmed, ",")
 		for i := range list {
-			list[i] = strings.TrimSpace(list[i])
+			list[i] = strings.Trim(list[i], " \t\n\v\f\r") // \s of Java
 		}
 		return list, ""
 	}
@@ -253,12 +253,12 @@ func (t Type) number() bool { return t == Int || t == Short || t == Long || t ==
 func (k *Key) checkRange(value any) string {
 	if k.Min != "" {
 		if low, _ := k.Type.parse(k.Min); less(value, low) {
-			return "Value must be at least " + k.Min
+			return "Value must be at least " + k.printPlain(low)
 		}
 	}
 	if k.Max != "" {
 		if high, _ := k.Type.parse(k.Max); less(high, value) {
-			return "Value must be no more than " + k.Max
+			return "Value must be no more than " + k.printPlain(high)
 		}
 	}
 	return ""
@@ -286,7 +286,7 @@ func (k *Key) checkTexts(value any) (any, []string) {
 	case string:
 		s, message := k.checkText(v)
 		if message != "" {
-			return nil, []string{message}
+			return v, []string{message}
 		}
 		return s, nil
 	case []string:
@@ -297,7 +297,9 @@ func (k *Key) checkTexts(value any) (any, []string) {
 			if message != "" && !slices.Contains(messages, message) {
 				messages = append(messages, message)
 			}
-			out[i] = s
+			if out[i] = s; message != "" {
+				out[i] = v[i]
+			}
 		}
 		return out, messages
 	}

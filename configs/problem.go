@@ -65,6 +65,9 @@ func KeyWarning(key, message string) Problem {
 	return Problem{Key: key, Message: message, Severity: Warning}
 }
 
+// Error is String, so that a Problem can be returned as an error.
+func (p Problem) Error() string { return p.String() }
+
 // Err returns the errors among the problems as one error, a line each, or nil if there are only warnings.
 func Err(problems []Problem) error {
 	var lines []string
