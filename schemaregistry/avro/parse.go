@@ -1,0 +1,419 @@
+package avro
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// ErrSchema says that a text is not an Avro schema.
+var ErrSchema = errors.New("not a valid Avro schema")
+
+// Parse reads the text of an Avro schema. It accepts what Java's Schema.Parser (Avro 1.12, strict names, defaults
+// validated) accepts: a type may be used before it is defined and defined again if it is the same, a default may be of
+// any branch of its union, comments are skipped, a malformed logical type is a property like any other. Errors wrap
+// ErrSchema.
+func Parse(text string) (*Schema, error) {
+	s, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
+	}
+	return s, nil
+}
+
+func parse(text string) (*Schema, error) {
+	n, err := parseJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &parser{known: make(map[string]*Schema)}
+	var root *Schema
+	if err := p.schema(n, "", &root); err != nil {
+		return nil, err
+	}
+	if err := p.resolve(); err != nil {
+		return nil, err
+	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	return root, nil
+}
+
+// parser holds what can be checked only when every name is known.
+type parser struct {
+	known    map[string]*Schema // by full name
+	pending  []pending
+	again    [][2]*Schema // definitions of one name
+	unions   []*Schema
+	defaults []fieldDefault
+}
+
+// pending is a use of a name that has not been defined so far.
+type pending struct {
+	name string
+	slot **Schema
+}
+
+type fieldDefault struct {
+	record *Schema
+	field  int
+}
+
+func (p *parser) schema(n *node, namespace string, slot **Schema) error {
+	switch n.kind {
+	case stringNode:
+		return p.reference(n.text, namespace, slot)
+	case arrayNode:
+		return p.union(n, namespace, slot)
+	case objectNode:
+	default:
+		return fmt.Errorf("%s is no schema", excerpt(n))
+	}
+	name, ok := n.memberText("type")
+	if !ok {
+		return fmt.Errorf("no type in %s", excerpt(n))
+	}
+	s := &Schema{}
+	switch name {
+	case "record", "error":
+		s.Type, s.isError = Record, name == "error"
+	case "enum":
+		s.Type = Enum
+	case "fixed":
+		s.Type = Fixed
+	case "array":
+		s.Type = Array
+	case "map":
+		s.Type = Map
+	default:
+		t, ok := primitive(name)
+		if !ok {
+			return p.reference(name, namespace, slot)
+		}
+		s.Type = t
+	}
+	*slot = s
+	s.props = properties(n, s.Type)
+	switch s.Type {
+	case Record, Enum, Fixed:
+		return p.named(s, n, namespace)
+	case Array, Map:
+		elem := n.member(elemMember(s))
+		if elem == nil {
+			return fmt.Errorf("no %s in %s", elemMember(s), excerpt(n))
+		}
+		return p.schema(elem, namespace, &s.Elem)
+	}
+	return nil
+}
+
+func (p *parser) reference(name, namespace string, slot **Schema) error {
+	if t, ok := primitive(name); ok {
+		*slot = &Schema{Type: t}
+		return nil
+	}
+	full := fullName(name, namespace)
+	if *slot = p.find(full, name); *slot == nil {
+		p.pending = append(p.pending, pending{full, slot})
+	}
+	return nil
+}
+
+// find looks full up, and then what it is called outside any namespace.
+func (p *parser) find(full, simple string) *Schema {
+	if s := p.known[full]; s != nil {
+		return s
+	}
+	return p.known[simple]
+}
+
+func (p *parser) union(n *node, namespace string, slot **Schema) error {
+	s := &Schema{Type: Union, Branches: make([]*Schema, len(n.items))}
+	*slot = s
+	p.unions = append(p.unions, s)
+	for i, item := range n.items {
+		if err := p.schema(item, namespace, &s.Branches[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parser) named(s *Schema, n *node, namespace string) error {
+	name, ok := n.memberText("name")
+	if !ok {
+		return fmt.Errorf("no name in %s", excerpt(n))
+	}
+	if space, ok := n.memberText("namespace"); ok {
+		namespace = space
+	}
+	s.Name = fullName(name, namespace)
+	if !validFullName(s.Name) {
+		return fmt.Errorf("the name %q must consist of letters, digits and _ between its dots", s.Name)
+	}
+	space, _ := splitName(s.Name)
+	s.doc = optionalText(n, "doc")
+	aliases, err := parseAliases(n)
+	if err != nil {
+		return err
+	}
+	for _, a := range aliases {
+		s.Aliases = append(s.Aliases, fullName(a, space))
+	}
+	switch s.Type {
+	case Record:
+		err = p.fields(s, n, space)
+	case Enum:
+		err = symbols(s, n)
+	case Fixed:
+		err = fixedSize(s, n)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", s.Type, s.Name, err)
+	}
+	if first := p.known[s.Name]; first != nil {
+		p.again = append(p.again, [2]*Schema{first, s})
+		return nil
+	}
+	p.known[s.Name] = s
+	return nil
+}
+
+func (p *parser) fields(s *Schema, n *node, namespace string) error {
+	list := n.member("fields")
+	if list == nil || list.kind != arrayNode {
+		return fmt.Errorf("no fields")
+	}
+	s.Fields = make([]Field, len(list.items))
+	seen := make(map[string]bool, len(list.items))
+	for i, item := range list.items {
+		f := &s.Fields[i]
+		name, ok := item.memberText("name")
+		if !ok {
+			return fmt.Errorf("field %d has no name", i)
+		}
+		if !validName(name) {
+			return fmt.Errorf("the field name %q must consist of letters, digits and _", name)
+		}
+		if seen[name] {
+			return fmt.Errorf("two fields %s", name)
+		}
+		seen[name] = true
+		f.Name = name
+		if err := p.field(f, item, namespace); err != nil {
+			return fmt.Errorf("field %s: %w", name, err)
+		}
+		if f.def != nil {
+			p.defaults = append(p.defaults, fieldDefault{s, i})
+		}
+	}
+	return nil
+}
+
+func (p *parser) field(f *Field, n *node, namespace string) error {
+	f.doc = optionalText(n, "doc")
+	f.props = properties(n, Union) // a field's own reserved members
+	var err error
+	if f.Aliases, err = parseAliases(n); err != nil {
+		return err
+	}
+	if o := n.member("order"); o != nil {
+		f.order = strings.ToLower(o.text)
+		if o.kind != stringNode || f.order != "ascending" && f.order != "descending" && f.order != "ignore" {
+			return fmt.Errorf("the order %s is none of ascending, descending, ignore", excerpt(o))
+		}
+	}
+	t := n.member("type")
+	if t == nil {
+		return fmt.Errorf("no type")
+	}
+	if err := p.schema(t, namespace, &f.Schema); err != nil {
+		return err
+	}
+	f.def = n.member("default")
+	if f.def != nil && f.def.kind == stringNode && f.Schema != nil && (f.Schema.Type == Float || f.Schema.Type == Double) {
+		d, err := parseJavaDouble(f.def.text)
+		if err != nil {
+			return fmt.Errorf("the default %q is not a number", f.def.text)
+		}
+		f.def = doubleNode(d, 64)
+	}
+	return nil
+}
+
+// parseJavaDouble reads a number in quotes as Double.parseDouble does.
+func parseJavaDouble(s string) (float64, error) {
+	s = strings.TrimSpace(s)
+	switch strings.TrimLeft(s, "+-") {
+	case "NaN":
+		return math.NaN(), nil
+	case "Infinity":
+		return strconv.ParseFloat(s, 64)
+	}
+	if strings.ContainsAny(s, "_nN") { // what Go reads and Java does not: digit separators, inf, nan
+		return 0, strconv.ErrSyntax
+	}
+	if l := len(s) - 1; l > 0 && strings.ContainsRune("dDfF", rune(s[l])) && !strings.ContainsAny(s, "xX") {
+		s = s[:l]
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if errors.Is(err, strconv.ErrRange) {
+		err = nil
+	}
+	return f, err
+}
+
+func symbols(s *Schema, n *node) error {
+	list := n.member("symbols")
+	if list == nil || list.kind != arrayNode {
+		return fmt.Errorf("no symbols")
+	}
+	seen := make(map[string]bool, len(list.items))
+	for _, item := range list.items {
+		if item.kind != stringNode || !validName(item.text) {
+			return fmt.Errorf("the symbol %s must consist of letters, digits and _", excerpt(item))
+		}
+		if seen[item.text] {
+			return fmt.Errorf("the symbol %s twice", item.text)
+		}
+		seen[item.text] = true
+		s.Symbols = append(s.Symbols, item.text)
+	}
+	s.enumDefault = optionalText(n, "default")
+	if s.enumDefault != nil && !seen[*s.enumDefault] {
+		return fmt.Errorf("the default %q is not among the symbols", *s.enumDefault)
+	}
+	return nil
+}
+
+func fixedSize(s *Schema, n *node) error {
+	size := n.member("size")
+	if size == nil || !size.isInteger() {
+		return fmt.Errorf("no size, or not an integer")
+	}
+	i, err := strconv.ParseInt(size.text, 10, 32)
+	if err != nil || i < 0 {
+		return fmt.Errorf("the size %s is out of range", size.text)
+	}
+	s.Size = int(i)
+	return nil
+}
+
+func optionalText(n *node, name string) *string {
+	if text, ok := n.memberText(name); ok {
+		return &text
+	}
+	return nil
+}
+
+func parseAliases(n *node) ([]string, error) {
+	list := n.member("aliases")
+	if list == nil {
+		return nil, nil
+	}
+	if list.kind != arrayNode {
+		return nil, fmt.Errorf("aliases are not an array: %s", excerpt(list))
+	}
+	var aliases []string
+	seen := make(map[string]bool)
+	for _, item := range list.items {
+		if item.kind != stringNode {
+			return nil, fmt.Errorf("the alias %s is not a string", excerpt(item))
+		}
+		if !seen[item.text] {
+			seen[item.text] = true
+			aliases = append(aliases, item.text)
+		}
+	}
+	return aliases, nil
+}
+
+// properties returns the members that are not reserved where they stand: in a schema of type t, or in a field, for
+// which t is Union.
+func properties(n *node, t Type) []prop {
+	var list []prop
+	for i, name := range n.names {
+		switch name {
+		case "type", "name", "doc", "aliases":
+			continue
+		case "namespace", "fields", "items", "values", "size", "symbols":
+			if t != Union {
+				continue
+			}
+		case "default":
+			if t == Union || t == Enum {
+				continue
+			}
+		case "order":
+			if t == Union {
+				continue
+			}
+		}
+		list = append(list, prop{name, n.items[i]})
+	}
+	return list
+}
+
+// excerpt shows the beginning of n in an error.
+func excerpt(n *node) string {
+	text := string(n.appendJSON(nil))
+	if len(text) > 100 {
+		text = strings.ToValidUTF8(text[:100], "") + "…"
+	}
+	return text
+}
+
+// resolve fills in the names that were used before their definition.
+func (p *parser) resolve() error {
+	for _, u := range p.pending {
+		_, simple := splitName(u.name)
+		if *u.slot = p.find(u.name, simple); *u.slot == nil {
+			return fmt.Errorf("the type %q is not defined", u.name)
+		}
+	}
+	return nil
+}
+
+// check verifies what needs every name resolved.
+func (p *parser) check() error {
+	for _, u := range p.unions {
+		if err := checkUnion(u); err != nil {
+			return err
+		}
+	}
+	same := comparison{}
+	for _, pair := range p.again {
+		if !same.equal(pair[0], pair[1]) {
+			return fmt.Errorf("%s is defined twice, differently", pair[0].Name)
+		}
+	}
+	budget := maxDefaultSteps
+	for _, d := range p.defaults {
+		f := &d.record.Fields[d.field]
+		if !validDefault(f.Schema, f.def, 0, &budget) {
+			return fmt.Errorf("record %s: the default %s of field %s does not fit its type", d.record.Name, excerpt(f.def), f.Name)
+		}
+	}
+	return nil
+}
+
+func checkUnion(u *Schema) error {
+	seen := make(map[string]bool, len(u.Branches))
+	for _, b := range u.Branches {
+		name := b.Type.String()
+		if b.named() {
+			name = b.Name
+		}
+		switch {
+		case b.Type == Union:
+			return fmt.Errorf("a union in a union")
+		case seen[name]:
+			return fmt.Errorf("a union with two branches of %s", name)
+		}
+		seen[name] = true
+	}
+	return nil
+}
