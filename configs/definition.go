@@ -109,7 +109,8 @@ type Key struct {
 	DisplayName string `json:"display_name,omitempty"` // Name, if empty
 	// Dependents are the keys whose recommended values or visibility hang on this one.
 	Dependents []string `json:"dependents,omitempty"`
-	// Aliases are older or other spellings of the name. Their use is a warning that names the present one.
+	// Aliases are older or other spellings of the name. Their use is a warning that names the present one. They
+	// have no meaning for a family.
 	Aliases []string `json:"aliases,omitempty"`
 
 	// Enum lists the allowed values of a String, or of the elements of a List. Upper and lower case are the same,

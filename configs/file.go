@@ -114,7 +114,8 @@ func (f *File) addFields(t jsonText, fields []jsonField) []Problem {
 			problems = append(problems, *p)
 		case text == nil:
 			problems = append(problems, Problem{Key: field.name, Severity: Error, Line: field.line,
-				Message: "Invalid value null for configuration " + field.name + ": a value is needed; leave the key out to have its default"})
+				Message: "Invalid value null for configuration " + field.name +
+					": a value is needed; leave the key out to have its default"})
 		default:
 			f.Config[field.name] = *text
 			f.Lines[field.name] = field.line
@@ -135,7 +136,8 @@ func (f *File) parseWrapped(t jsonText, fields []jsonField, config jsonField) []
 		switch {
 		case field.name != "name" && field.name != "initial_state":
 			problems = append(problems, Problem{Key: field.name, Severity: Warning, Line: field.line,
-				Message: "\"" + field.name + "\" beside \"config\" is ignored; there are \"name\", \"config\" and \"initial_state\"."})
+				Message: fmt.Sprintf("%q beside \"config\" is ignored; there are \"name\", \"config\" and \"initial_state\".",
+					field.name)})
 		case p != nil:
 			problems = append(problems, *p)
 		case text == nil:
@@ -159,7 +161,7 @@ func (f *File) setName(name string, line int) []Problem {
 		f.Lines["name"] = line
 	} else if ok && strings.TrimSpace(inner) != name {
 		return []Problem{{Key: "name", Value: inner, Severity: Error, Line: f.Lines["name"],
-			Message: fmt.Sprintf("Connector name configuration (%s) doesn't match connector name in the request (%s)", inner, name)}}
+			Message: "Connector name configuration (" + inner + ") doesn't match connector name in the request (" + name + ")"}}
 	}
 	return nil
 }

@@ -108,26 +108,27 @@ func (in *Infos) value(name string) *ValueInfo {
 			return &in.Configs[i].Value
 		}
 	}
-	in.Configs = append(in.Configs, Info{Value: ValueInfo{Name: name, RecommendedValues: []string{}, Errors: []string{}, Visible: true}})
+	value := ValueInfo{Name: name, RecommendedValues: []string{}, Errors: []string{}, Visible: true}
+	in.Configs = append(in.Configs, Info{Value: value})
 	return &in.Configs[len(in.Configs)-1].Value
 }
 
-// Redact puts the text as the caller wrote it (the placeholder) in the place of every value that came from a config
-// provider, and takes its errors' wording and its recommended values away, which could show the value.
-func (in *Infos) Redact(tainted map[string]string) {
+// Redact puts the text as it was written (the placeholder) in the place of every value that came from a config
+// provider, in values, errors and warnings, and takes the recommended values away, which could show it.
+func (in *Infos) Redact(r Resolved) {
+	r.Redact(in.Warnings)
 	for i := range in.Configs {
 		value := &in.Configs[i].Value
-		placeholder, ok := tainted[value.Name]
+		written, ok := r.Tainted[value.Name]
 		if !ok {
 			continue
 		}
 		if value.Value != nil && *value.Value != HiddenValue {
-			value.Value = &placeholder
+			value.Value = &written
 		}
 		value.RecommendedValues = []string{}
-		if len(value.Errors) > 0 {
-			in.ErrorCount -= len(value.Errors) - 1
-			value.Errors = []string{"Invalid value for configuration " + value.Name + ": the value that " + placeholder + " stands for is not valid."}
+		for j := range value.Errors {
+			value.Errors[j] = r.redactMessage(value.Name, value.Errors[j])
 		}
 	}
 }
@@ -162,7 +163,8 @@ func (k *Key) info(name string, order map[string]int) KeyInfo {
 }
 
 func (k *Key) valueInfo(name string, v Values) ValueInfo {
-	info := ValueInfo{Name: name, Value: k.print(v.parsed[name]), RecommendedValues: []string{}, Errors: []string{}, Visible: true}
+	info := ValueInfo{Name: name, Value: k.print(v.parsed[name]), Visible: true,
+		RecommendedValues: []string{}, Errors: []string{}}
 	switch {
 	case k.Recommend != nil:
 		info.RecommendedValues = append(info.RecommendedValues, k.Recommend(v)...)

@@ -2,6 +2,7 @@ package configs
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -158,18 +159,67 @@ func TestInfosAdd(t *testing.T) {
 }
 
 func TestInfosRedact(t *testing.T) {
-	infos := sample().Validate(map[string]string{"topic.prefix": "p", "database.port": "99999", "slot.name": "v4lue", "database.password": "pw"})
+	env := map[string]string{"PORT": "99999", "SLOT": "V4lue", "PW": "pw", "MODE": "inital", "PLUGIN": "w2json"}
+	resolver, _ := NewResolver(nil, func(name string) (string, bool) { return env[name], true })
+	resolved, problems := resolver.Resolve(map[string]string{"topic.prefix": "p", "database.port": "${env:PORT}",
+		"slot.name": "${env:SLOT}", "database.password": "${env:PW}", "snapshot.mode": "${env:MODE}", "plugin.name": "${env:PLUGIN}"})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	infos := sample().Validate(resolved.Config)
+	infos.Add(KeyError("slot.name", "the slot V4lue is taken"))
 	before := infos.ErrorCount
-	infos.Redact(map[string]string{"database.port": "${env:PORT}", "slot.name": "${env:SLOT}", "database.password": "${env:PW}"})
+	infos.Redact(resolved)
 	data, err := json.Marshal(infos)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if text := string(data); strings.Contains(text, "99999") || strings.Contains(text, "v4lue") || !strings.Contains(text, `"value":"${env:SLOT}"`) {
-		t.Error(text)
+	text := string(data)
+	for _, value := range env {
+		if value != "pw" && strings.Contains(text, value) {
+			t.Errorf("%s is in %s", value, text)
+		}
+	}
+	for _, want := range []string{
+		`"value":"${env:SLOT}"`,
+		`Invalid value ${env:PORT} for configuration database.port: Value must be no more than 65535`,
+		`Invalid value ${env:SLOT} for configuration slot.name: the value that it stands for is not valid`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%s is not in %s", want, text)
+		}
 	}
 	if infos.ErrorCount != before || *infos.value("database.password").Value != HiddenValue {
 		t.Error(infos.ErrorCount, *infos.value("database.password").Value)
+	}
+}
+
+func TestResolvedRedact(t *testing.T) {
+	resolver, _ := NewResolver(nil, func(string) (string, bool) { return "1", true })
+	resolved, _ := resolver.Resolve(map[string]string{"slot.name": "${env:S}", "snapshot.mode": "${env:M}", "ratio": "2"})
+	_, problems := sample().Parse(resolved.Config)
+	problems = append(problems, KeyError("slot.name", "slot 1 is taken"))
+	var got []string
+	for _, p := range resolved.Redact(problems) {
+		got = append(got, p.String())
+	}
+	want := `Missing required configuration "topic.prefix" which has no default value.
+Invalid value ${env:M} for configuration snapshot.mode: String must be one of: initial, never, always
+Invalid value 2 for configuration ratio: Value must be no more than 1.0
+Invalid value ${env:S} for configuration slot.name: the value that it stands for is not valid`
+	if strings.Join(got, "\n") != want {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+}
+
+func TestValuesDoNotPrint(t *testing.T) {
+	resolver, _ := NewResolver(nil, func(string) (string, bool) { return "s3cr3t-value", true })
+	resolved, _ := resolver.Resolve(map[string]string{"database.password": "${env:PW}"})
+	v, _ := sample().Parse(resolved.Config)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x"} {
+		if text := fmt.Sprintf(verb+verb, v, resolved); strings.Contains(text, "s3cr3t-value") {
+			t.Error(text)
+		}
 	}
 }
 

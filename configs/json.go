@@ -51,19 +51,23 @@ func (t jsonText) object(from, to int) ([]jsonField, []Problem) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if open, err := dec.Token(); err != nil || open != json.Delim('{') {
 		line, column := t.position(from)
-		return nil, []Problem{{Severity: Error, Line: line, Column: column, Message: "a JSON object is needed here: {\"key\": \"value\", …}"}}
+		return nil, []Problem{{Severity: Error, Line: line, Column: column,
+			Message: "a JSON object is needed here: {\"key\": \"value\", …}"}}
 	}
 	var fields []jsonField
 	var problems []Problem
 	at := map[string]int{}
+	line, counted := t.lineOf(from), from
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
 			return fields, append(problems, t.syntax(err, from))
 		}
-		f := jsonField{}
+		end := from + int(dec.InputOffset())
+		line += bytes.Count(t.data[counted:end], []byte("\n"))
+		counted = end
+		f := jsonField{line: line}
 		f.name, _ = name.(string)
-		f.line, _ = t.position(from + int(dec.InputOffset()) - 1)
 		if err := dec.Decode(&f.value); err != nil {
 			return fields, append(problems, t.syntax(err, from))
 		}
@@ -102,6 +106,9 @@ func (t jsonText) scalar(f jsonField) (*string, *Problem) {
 	}
 	return &text, nil
 }
+
+// lineOf returns the line of an offset, from 1.
+func (t jsonText) lineOf(offset int) int { return 1 + bytes.Count(t.data[:offset], []byte("\n")) }
 
 // position returns line and column (in characters) of an offset, both from 1.
 func (t jsonText) position(offset int) (line, column int) {

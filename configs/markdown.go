@@ -75,7 +75,8 @@ func (k *Key) markdown() string {
 	if k.Unit != "" {
 		kind += ", " + k.Unit
 	}
-	cells := []string{code(k.Name), kind, def, strings.ToLower(string(importance)), strings.TrimSpace(strings.Join(text, " "))}
+	meaning := strings.TrimSpace(strings.Join(text, " "))
+	cells := []string{code(k.Name), kind, def, strings.ToLower(string(importance)), meaning}
 	for i := range cells {
 		cells[i] = cell(cells[i])
 	}

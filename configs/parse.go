@@ -65,7 +65,7 @@ func (x *index) assign(raw, given map[string]string) (unknown, notices []Problem
 		}
 		k := x.alias[name]
 		if k == nil {
-			unknown = append(unknown, x.unknown(name))
+			unknown = append(unknown, x.unknown(name, len(unknown) < maxSuggestions))
 			continue
 		}
 		p := Problem{Key: name, Value: k.shown(raw[name]), Severity: Warning, Near: k.Name,
@@ -80,9 +80,15 @@ func (x *index) assign(raw, given map[string]string) (unknown, notices []Problem
 	return unknown, notices
 }
 
+// maxSuggestions bounds the search for nearest names, which a stranger's request could make long.
+const maxSuggestions = 100
+
 // unknown returns the warning about a key that is not declared. Its value is not shown: nobody knows what it is.
-func (x *index) unknown(name string) Problem {
+func (x *index) unknown(name string, suggest bool) Problem {
 	p := Problem{Key: name, Severity: Warning, Message: "Unknown configuration \"" + name + "\" is ignored."}
+	if !suggest {
+		return p
+	}
 	if p.Near = x.nearest(name); p.Near != "" {
 		p.Message = "Unknown configuration \"" + name + "\" is ignored; did you mean \"" + p.Near + "\"?"
 	}

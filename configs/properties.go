@@ -182,11 +182,11 @@ func unescape(s string) (string, error) {
 			continue
 		}
 		if len(s) < i+5 {
-			return "", fmt.Errorf("Malformed \\uxxxx encoding: %q has fewer than four hexadecimal digits", s[i-1:])
+			return "", fmt.Errorf("malformed \\uxxxx encoding: %q has fewer than four hexadecimal digits", s[i-1:])
 		}
 		unit, err := strconv.ParseUint(s[i+1:i+5], 16, 16)
 		if err != nil {
-			return "", fmt.Errorf("Malformed \\uxxxx encoding: %q is not four hexadecimal digits", s[i-1:i+5])
+			return "", fmt.Errorf("malformed \\uxxxx encoding: %q is not four hexadecimal digits", s[i-1:i+5])
 		}
 		i += 4
 		r := rune(unit)

@@ -28,7 +28,8 @@ func newProvider(class string, params map[string]string, env func(string) (strin
 	case "EnvVarConfigProvider":
 		return newEnvProvider(params["allowlist.pattern"], env)
 	}
-	return nil, fmt.Errorf("Class %s could not be found; there are FileConfigProvider, EnvVarConfigProvider and DirectoryConfigProvider", class)
+	return nil, fmt.Errorf("class %s could not be found; there are FileConfigProvider, EnvVarConfigProvider and "+
+		"DirectoryConfigProvider", class)
 }
 
 // fileProvider is FileConfigProvider: ${file:/path/to/file.properties:key}.
@@ -48,11 +49,11 @@ func (p *fileProvider) get(path, key string) (string, error) {
 	if !ok {
 		data, err := readFile(path)
 		if err != nil {
-			return "", fmt.Errorf("Could not read properties from file %s: %s", path, reason(err))
+			return "", fmt.Errorf("could not read properties from file %s: %s", path, reason(err))
 		}
 		list, problems := ParseProperties(data)
 		if err := Err(problems); err != nil {
-			return "", fmt.Errorf("Could not read properties from file %s: it is malformed", path)
+			return "", fmt.Errorf("could not read properties from file %s: it is malformed", path)
 		}
 		entries = map[string]string{}
 		for _, e := range list {
@@ -94,7 +95,7 @@ func (p *dirProvider) get(path, key string) (string, error) {
 	}
 	data, err := readFile(name)
 	if err != nil {
-		return "", fmt.Errorf("Could not read file %s: %s", name, reason(err))
+		return "", fmt.Errorf("could not read file %s: %s", name, reason(err))
 	}
 	return string(data), nil
 }
@@ -120,7 +121,7 @@ func newEnvProvider(pattern string, env func(string) (string, bool)) (provider, 
 
 func (p *envProvider) get(path, key string) (string, error) {
 	if path != "" {
-		return "", fmt.Errorf("Path is not used for EnvVarConfigProvider, invalid value '%s'", path)
+		return "", fmt.Errorf("path is not used for EnvVarConfigProvider, invalid value '%s'", path)
 	}
 	if p.allowed != nil && !p.allowed.MatchString(key) {
 		return "", fmt.Errorf("the environment variable %s is not allowed by allowlist.pattern", key)

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -45,7 +46,9 @@ func NewResolver(worker map[string]string, env func(string) (string, bool)) (*Re
 	r := &Resolver{classes: map[string]string{}, params: map[string]map[string]string{}, env: env}
 	names, declared := worker["config.providers"]
 	if !declared || strings.TrimSpace(names) == "" {
-		r.classes = map[string]string{"file": "FileConfigProvider", "dir": "DirectoryConfigProvider", "env": "EnvVarConfigProvider"}
+		r.classes["file"] = "FileConfigProvider"
+		r.classes["dir"] = "DirectoryConfigProvider"
+		r.classes["env"] = "EnvVarConfigProvider"
 		return r, nil
 	}
 	var problems []Problem
@@ -89,7 +92,7 @@ func (r *Resolver) Resolve(config map[string]string) (Resolved, []Problem) {
 	for name, class := range r.classes {
 		p, err := newProvider(class, r.params[name], r.env)
 		if err != nil { // an allowed path vanished since the start
-			problems = append(problems, Problem{Severity: Error, Message: "Invalid config provider " + name + ": " + err.Error()})
+			problems = append(problems, KeyError("", "Invalid config provider "+name+": "+err.Error()))
 			continue
 		}
 		providers[name] = p
@@ -173,7 +176,8 @@ func (s *substitution) bare(written, name string) (string, bool) {
 			continue
 		}
 		value, err := p.get("", name)
-		message := written + " in " + s.key + " is taken from the environment; ${" + providerName + ":" + name + "} is the usual way to write it."
+		message := written + " in " + s.key + " is taken from the environment; ${" + providerName + ":" + name +
+			"} is the usual way to write it."
 		if err != nil {
 			message = written + " in " + s.key + " stays as it is: " + err.Error() + "."
 		}
@@ -181,6 +185,44 @@ func (s *substitution) bare(written, name string) (string, bool) {
 		return value, err == nil
 	}
 	return "", false
+}
+
+// Format keeps secrets out of what is printed by mistake.
+func (r Resolved) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "configs.Resolved(%d keys, %d tainted)", len(r.Config), len(r.Tainted))
+}
+
+// Redact puts what was written in the place of what it stands for, in problems that were found in the resolved
+// configuration; in place, and returns them. A message that would still show the value gives way to a general one.
+func (r Resolved) Redact(problems []Problem) []Problem {
+	for i := range problems {
+		p := &problems[i]
+		written, ok := r.Tainted[p.Key]
+		if !ok {
+			continue
+		}
+		if p.Value != "" {
+			p.Value = written
+		}
+		p.Near = ""
+		p.Message = r.redactMessage(p.Key, p.Message)
+	}
+	return problems
+}
+
+// redactMessage returns a problem's message about a tainted key without the key's value.
+func (r Resolved) redactMessage(key, message string) string {
+	written, value := r.Tainted[key], r.Config[key]
+	const before, after = "Invalid value ", " for configuration "
+	rest := strings.TrimPrefix(message, before+value+after)
+	shown := strings.TrimSpace(value)
+	if rest != message && (shown == "" || !strings.Contains(rest, shown)) {
+		return before + written + after + rest
+	}
+	if shown == "" || !strings.Contains(message, shown) {
+		return message
+	}
+	return before + written + after + key + ": the value that it stands for is not valid"
 }
 
 // Restore returns a copy of a configuration that was derived from the resolved one (a task's), with the written text

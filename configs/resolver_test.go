@@ -79,7 +79,7 @@ func TestResolve(t *testing.T) {
 		{"file, empty value", file + "empty}", "", ""},
 		{"within a text", "a" + file + "user}:" + file + "password}z", "aapp:hunter2z", ""},
 		{"file, no key", file + "nope}", file + "nope}", "has no key \"nope\""},
-		{"file, none", "${file:/no/such:k}", "${file:/no/such:k}", "Could not read properties from file /no/such: no such file"},
+		{"file, none", "${file:/no/such:k}", "${file:/no/such:k}", "could not read properties from file /no/such: no such file"},
 		{"file, no path", "${file:k}", "${file:k}", "a file is missing"},
 		{"file, malformed", "${file:" + dir + "/in/broken.properties:a}", "${file:" + dir + "/in/broken.properties:a}", "it is malformed"},
 		{"dir", "${dir:" + dir + "/in:token}", "t0ken\n", ""},
@@ -89,7 +89,7 @@ func TestResolve(t *testing.T) {
 		{"env", "${env:PW}", "fr0mEnv", ""},
 		{"env, empty", "x${env:EMPTY}", "x", ""},
 		{"env, not set", "${env:NOPE}", "${env:NOPE}", "NOPE is not set"},
-		{"env, path", "${env:a:PW}", "${env:a:PW}", "Path is not used for EnvVarConfigProvider, invalid value 'a'"},
+		{"env, path", "${env:a:PW}", "${env:a:PW}", "path is not used for EnvVarConfigProvider, invalid value 'a'"},
 		{"not nested", "${env:NESTED}", "${env:PW}", ""},
 		{"unknown provider", "${vault:a:b}", "${vault:a:b}", "warning: ${vault:a:b} in k stays as it is: there is no config provider \"vault\", only dir, env, file."},
 		{"bare", "${PW}", "fr0mEnv", "warning: ${PW} in k is taken from the environment"},
@@ -160,7 +160,7 @@ func TestBrokenProviders(t *testing.T) {
 		want   string
 	}{
 		{map[string]string{"config.providers": "x"}, `Missing required configuration "config.providers.x.class"`},
-		{map[string]string{"config.providers": "x", "config.providers.x.class": "com.acme.Vault"}, "Class com.acme.Vault could not be found"},
+		{map[string]string{"config.providers": "x", "config.providers.x.class": "com.acme.Vault"}, "class com.acme.Vault could not be found"},
 		{map[string]string{"config.providers": "x", "config.providers.x.class": "FileConfigProvider", "config.providers.x.param.allowed.paths": "rel"}, "Path rel is not absolute"},
 		{map[string]string{"config.providers": "x", "config.providers.x.class": "DirectoryConfigProvider", "config.providers.x.param.allowed.paths": "/no/such"}, "Path /no/such does not exist"},
 		{map[string]string{"config.providers": "x", "config.providers.x.class": "EnvVarConfigProvider", "config.providers.x.param.allowlist.pattern": "("}, "allowlist.pattern"},

@@ -66,7 +66,7 @@ const minScrubbed = 4
 
 // secretName recognises keys that nobody declared (or only as one of a family) and that hold a secret all the same:
 // producer.override.sasl.jaas.config, database.ssl.keystore.password.
-var secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|jaas|api[._-]?key|access[._-]?key|private[._-]?key|user[._-]?info)`)
+var secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|jaas|(api|access|private)[._-]?key|user[._-]?info)`)
 
 // embedded recognises a password inside an address.
 var embedded = regexp.MustCompile(`://[^/?#\s:@]*:([^/?#\s]+)@|(?i:[?&;](?:password|sslpassword|token|secret)=)([^&;\s]+)`)
@@ -161,7 +161,8 @@ func spellings(secret string) []string {
 	quoted := strconv.Quote(secret)
 	encoded, _ := json.Marshal(secret)
 	inAddress := strings.TrimPrefix(url.UserPassword("", secret).String(), ":")
-	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), inAddress, quoted[1 : len(quoted)-1], string(encoded[1 : len(encoded)-1])}
+	all := []string{secret, url.QueryEscape(secret), url.PathEscape(secret), inAddress,
+		quoted[1 : len(quoted)-1], string(encoded[1 : len(encoded)-1])}
 	if strings.ContainsAny(secret, "\r\n") {
 		for line := range strings.Lines(secret) {
 			if line = strings.TrimSpace(line); len(line) >= 16 { // shorter ones are no part of a key by themselves

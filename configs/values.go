@@ -167,6 +167,9 @@ func (v Values) Prefixed(prefix string) map[string]string {
 	return out
 }
 
+// Format keeps secrets out of what is printed by mistake.
+func (v Values) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "configs.Values(%d given)", len(v.raw)) }
+
 // Sub returns the same values seen from behind a prefix: Sub("transforms.unwrap.").String("type") is
 // String("transforms.unwrap.type").
 func (v Values) Sub(prefix string) Values {
