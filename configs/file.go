@@ -26,7 +26,7 @@ type File struct {
 
 // Load reads a file of configuration, placeholders unresolved. What the file is, its content decides, as in Connect's
 // standalone mode: a flat JSON object, an object {"name", "config", "initial_state"}, or else .properties. With a
-// problem that is an error, File holds what could be read.
+// problem that is an error, File holds what could be read. A file of more than 16 MiB is refused.
 func Load(path string) (File, []Problem) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -59,8 +59,8 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// ParseFile is Load for a text that was read already. The path is used for the problems and, when the text is empty,
-// for nothing else.
+// ParseFile is Load for a text that was read already. The path names it in problems, and .json at its end makes it
+// JSON whatever it starts with.
 func ParseFile(path string, data []byte) (File, []Problem) {
 	f := File{Path: path, Config: map[string]string{}, Lines: map[string]int{}}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))

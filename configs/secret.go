@@ -66,10 +66,12 @@ const minScrubbed = 4
 
 // secretName recognises keys that nobody declared (or only as one of a family) and that hold a secret all the same:
 // producer.override.sasl.jaas.config, database.ssl.keystore.password.
-var secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|jaas|(api|access|private)[._-]?key|user[._-]?info)`)
+var secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|jaas|` +
+	`(api|access|private)[._-]?key|user[._-]?info)`)
 
 // embedded recognises a password inside an address.
-var embedded = regexp.MustCompile(`://[^/?#\s:@]*:([^/?#\s]+)@|(?i:[?&;](?:password|sslpassword|token|secret)=)([^&;\s]+)`)
+var embedded = regexp.MustCompile(`://[^/?#\s:@]*:([^/?#\s]+)@|` +
+	`(?i:[?&;](?:password|sslpassword|token|secret)=)([^&;\s]+)`)
 
 // Secrets returns every text in the configuration that must not be printed: the values of keys that are secret by
 // their declaration or, if undeclared, by their name; passwords inside addresses; and all that came from a config

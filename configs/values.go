@@ -9,8 +9,8 @@ import (
 )
 
 // Values are the typed values of a configuration, as Parse returns them. The getters answer the given value or else
-// the default; null (and a value that could not be parsed) is the zero value. They panic if the key is not declared in the
-// Definition or has another type: that is a mistake in the program, not in the configuration.
+// the default; null (and a value that could not be parsed) is the zero value. They panic if the key is not declared
+// in the Definition or has another type: that is a mistake in the program, not in the configuration.
 //
 // Values are immutable and may be shared between goroutines. They hold secrets: do not print Raw or Prefixed.
 type Values struct {
