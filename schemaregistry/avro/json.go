@@ -76,7 +76,8 @@ func parseJSON(text string) (*node, error) {
 	p := &jsonParser{src: text}
 	n, err := p.value(0)
 	if err == nil {
-		if err = p.space(); err == nil && p.at < len(p.src) {
+		p.at = len(text) - len(strings.TrimLeft(text[p.at:], " \t\r\n")) // not even a comment may follow
+		if p.at < len(p.src) {
 			err = fmt.Errorf("unexpected %s after the end of the schema", p.here())
 		}
 	}
@@ -377,10 +378,14 @@ func javaFloat(f float64, bits int) string {
 		}
 		return s
 	}
-	s := strconv.FormatFloat(f, 'e', -1, bits)
-	digits, exp, _ := strings.Cut(s, "e")
-	if !strings.Contains(digits, ".") {
-		digits += ".0"
+	digits, exp, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, bits), "e")
+	if !strings.Contains(digits, ".") { // two digits at least, and of those the nearest ones
+		two := strconv.FormatFloat(f, 'e', 1, bits)
+		if g, _ := strconv.ParseFloat(two, bits); g == f {
+			digits, exp, _ = strings.Cut(two, "e")
+		} else {
+			digits += ".0"
+		}
 	}
 	e, _ := strconv.Atoi(exp)
 	return digits + "E" + strconv.Itoa(e)

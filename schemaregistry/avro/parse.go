@@ -152,7 +152,7 @@ func (p *parser) named(s *Schema, n *node, namespace string) error {
 	}
 	s.Name = fullName(name, namespace)
 	if !validFullName(s.Name) {
-		return fmt.Errorf("the name %q must consist of letters, digits and _ between its dots", s.Name)
+		return fmt.Errorf("the name %q must consist of letters, digits and _ between its dots, and not be that of a primitive type", s.Name)
 	}
 	space, _ := splitName(s.Name)
 	s.doc = optionalText(n, "doc")

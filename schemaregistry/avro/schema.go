@@ -148,8 +148,11 @@ func validName(s string) bool {
 	return s != ""
 }
 
-// validFullName reports whether each part of s may be one.
+// validFullName reports whether each part of s may be one, and s is not the name of a primitive type.
 func validFullName(s string) bool {
+	if _, taken := primitive(s); taken {
+		return false
+	}
 	for {
 		part, rest, more := strings.Cut(s, ".")
 		if !validName(part) {

@@ -66,6 +66,9 @@ func (c *toConnect) schema(s *Schema, u use, depth int) (*connectors.Schema, err
 	}
 	if def != nil && def.kind != nullNode {
 		v, err := defaultValue(t, def)
+		if err == nil {
+			_, err = connectors.AppendValue(nil, t, v)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.describe(), err)
 		}
