@@ -23,7 +23,8 @@ build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
 demo: build
-	./integration/demo/run.sh
+	@./integration/setup.sh demo
+	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/demo
 
 test:
 	FUZZTIME=$(FUZZTIME) go run ./integration/suite test
@@ -45,4 +46,4 @@ fuzz:
 	FUZZTIME=$(FUZZTIME) go run ./integration/suite fuzz
 
 setup:
-	./integration/setup.sh
+	@./integration/setup.sh

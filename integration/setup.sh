@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make test` and `make demo` need on a Debian machine with Go,
-# and only what is missing. Run as root, or with sudo.
+# Installs what `make test` needs on a Debian machine with Go, and only what is
+# missing: setup.sh. What `make demo` needs: setup.sh demo. Run as root.
 set -euo pipefail
 
 packages=()
@@ -19,13 +19,18 @@ postgres_15_or_newer() {
 java_17() { compgen -G '/usr/lib/jvm/*17*/bin/java'; }
 race_detector_toolchain() { printf '#include <stdlib.h>\n' | gcc -E -; }
 
+need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 need postgresql postgres_15_or_newer
 need openjdk-17-jre-headless java_17
 need maven command -v mvn
-need kcat command -v kcat
-need python3-venv python3 -c 'import ensurepip, venv'
-need gcc command -v gcc
-need libc6-dev race_detector_toolchain
+servers=(postgres s3 elasticsearch)
+if [ "${1-}" != demo ]; then
+  servers=() # all
+  need kcat command -v kcat
+  need python3-venv python3 -c 'import ensurepip, venv'
+  need gcc command -v gcc
+  need libc6-dev race_detector_toolchain
+fi
 
 if [ ${#packages[@]} -gt 0 ]; then
   echo "setup: installing ${packages[*]}"
@@ -41,4 +46,4 @@ if [ ${#packages[@]} -gt 0 ]; then
     exit 1
   fi
 fi
-exec go run ./integration/services/cmd/services fetch
+exec go run ./integration/services/cmd/services fetch "${servers[@]}"
