@@ -1,0 +1,302 @@
+package converters
+
+import (
+	"math"
+	"math/big"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// ParseText guesses what a text stands for, as Connect does for headers and literals (Values.parseString): null (a nil
+// schema), true, false, the smallest integer or float that holds a number, a date, time or timestamp in ISO 8601, an
+// array or a map, otherwise a string.
+func ParseText(text string) (*connectors.Schema, connectors.Value) {
+	p := textParser{text: text}
+	if s, v, ok := p.value(0); ok && strings.TrimSpace(p.text[p.pos:]) == "" {
+		return s, v
+	}
+	return connectors.StringSchema, connectors.StringValue(text)
+}
+
+// maxTextDepth bounds nested arrays and maps in a header.
+const maxTextDepth = 32
+
+type textParser struct {
+	text string
+	pos  int
+}
+
+// accept consumes c, with white space around it.
+func (p *textParser) accept(c byte) bool {
+	rest := strings.TrimLeft(p.text[p.pos:], " \t\r\n")
+	if rest == "" || rest[0] != c {
+		return false
+	}
+	p.pos = len(p.text) - len(strings.TrimLeft(rest[1:], " \t\r\n"))
+	return true
+}
+
+// value reads one value; ok is false if there is none. A nil schema is null.
+func (p *textParser) value(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+	switch {
+	case depth > maxTextDepth:
+		return nil, v, false
+	case p.accept('['):
+		return p.array(depth)
+	case p.accept('{'):
+		return p.object(depth)
+	case depth > 0 && p.accept('"'):
+		return p.quoted()
+	}
+	token := p.token(depth > 0)
+	switch word := strings.TrimSpace(token); word {
+	case "":
+		return nil, v, false
+	case "null":
+		return nil, v, true
+	case "true", "false":
+		return connectors.BooleanSchema, connectors.BoolValue(word == "true"), true
+	default:
+		if s, v, ok := parseTemporal(word); ok {
+			return s, v, ok
+		}
+		return parseNumber(word)
+	}
+}
+
+// token consumes what stands before the next delimiter, or all that is left if delimiters have no meaning. The colons
+// of a time belong to it.
+func (p *textParser) token(embedded bool) string {
+	start := p.pos
+	if !embedded {
+		p.pos = len(p.text)
+		return p.text[start:]
+	}
+	rest := strings.TrimLeft(p.text[p.pos:], " \t\r\n")
+	if m := temporalPrefix.FindString(rest); m != "" {
+		p.pos = len(p.text) - len(rest) + len(m)
+		return m
+	}
+	if i := strings.IndexAny(rest, `,:[]{}"`); i >= 0 {
+		rest = rest[:i]
+	}
+	p.pos = strings.Index(p.text[start:], rest) + start + len(rest)
+	return rest
+}
+
+// quoted reads the rest of a quoted string. Connect keeps the backslash of an escaped quote.
+func (p *textParser) quoted() (*connectors.Schema, connectors.Value, bool) {
+	start, escaped := p.pos, false
+	// accept has eaten white space after the quote, which is part of the string.
+	for p.text[start-1] != '"' {
+		start--
+	}
+	for i := start; i < len(p.text); i++ {
+		switch {
+		case escaped:
+			escaped = false
+		case p.text[i] == '\\':
+			escaped = true
+		case p.text[i] == '"':
+			p.pos = i + 1
+			text := p.text[start:i]
+			if s, v, ok := parseTemporal(text); ok {
+				return s, v, ok
+			}
+			return connectors.StringSchema, connectors.StringValue(text), true
+		}
+	}
+	return nil, connectors.Value{}, false
+}
+
+func (p *textParser) array(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+	var items items
+	for !p.accept(']') {
+		if len(items.values) > 0 && !p.accept(',') {
+			return nil, v, false
+		}
+		s, v, ok := p.value(depth + 1)
+		if !ok {
+			return nil, v, false
+		}
+		items.add(s, v)
+	}
+	elem, list, ok := items.common()
+	return &connectors.Schema{Type: connectors.Array, Elem: elem}, connectors.ListValue(connectors.Array, list), ok
+}
+
+func (p *textParser) object(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+	var keys, values items
+	for !p.accept('}') {
+		if len(keys.values) > 0 && !p.accept(',') {
+			return nil, v, false
+		}
+		key, k, ok := p.value(depth + 1)
+		if !ok || key == nil || !p.accept(':') {
+			return nil, v, false
+		}
+		value, v, ok := p.value(depth + 1)
+		if !ok {
+			return nil, v, false
+		}
+		keys.add(key, k)
+		values.add(value, v)
+	}
+	key, keyList, keysOK := keys.common()
+	elem, valueList, valuesOK := values.common()
+	if !keysOK || !valuesOK {
+		return nil, v, false
+	}
+	list := make([]connectors.Value, 0, 2*len(keyList))
+	for i := range keyList {
+		list = append(list, keyList[i], valueList[i])
+	}
+	return &connectors.Schema{Type: connectors.Map, Key: key, Elem: elem}, connectors.ListValue(connectors.Map, list), true
+}
+
+// items are the elements of an array, or the keys or the values of a map.
+type items struct {
+	schemas []*connectors.Schema
+	values  []connectors.Value
+}
+
+func (it *items) add(s *connectors.Schema, v connectors.Value) {
+	it.schemas = append(it.schemas, s)
+	it.values = append(it.values, v)
+}
+
+// common finds a schema for all elements: numbers widen, anything else must be equal. Nulls make it optional.
+func (it *items) common() (*connectors.Schema, []connectors.Value, bool) {
+	var common *connectors.Schema
+	null := false
+	for _, s := range it.schemas {
+		switch {
+		case s == nil:
+			null = true
+		case common == nil || number(common) && number(s) && s.Type > common.Type:
+			common = s
+		case number(common) && number(s), common.Equal(s):
+		default:
+			return nil, nil, false
+		}
+	}
+	if common == nil {
+		common = connectors.StringSchema
+	}
+	if null {
+		common = common.AsOptional()
+	}
+	for i, v := range it.values {
+		if it.schemas[i] == nil || v.Type == common.Type {
+			continue
+		}
+		switch common.Type {
+		case connectors.Float32, connectors.Float64:
+			f := v.Float()
+			if v.Type < connectors.Float32 {
+				f = float64(v.Int())
+			}
+			it.values[i] = connectors.FloatValue(common.Type, f)
+		default:
+			it.values[i] = connectors.IntValue(common.Type, v.Int())
+		}
+	}
+	return common, it.values, true
+}
+
+func number(s *connectors.Schema) bool {
+	return s.Name == "" && s.Type >= connectors.Int8 && s.Type <= connectors.Float64
+}
+
+var (
+	numberText     = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,9})?$`)
+	temporalPrefix = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT)?\d\d:\d\d:\d\d\.\d{3}Z`)
+)
+
+// parseNumber reads a number into the smallest type that holds it: int8 to int64, for fractions float32 unless it is
+// too large, otherwise a Decimal.
+func parseNumber(text string) (*connectors.Schema, connectors.Value, bool) {
+	if !numberText.MatchString(text) || len(text) > 400 || text[0] == '.' {
+		return nil, connectors.Value{}, false
+	}
+	if i, ok := integerValue(text); ok {
+		if i.IsInt64() {
+			t := connectors.Int64
+			switch n := i.Int64(); {
+			case n == int64(int8(n)):
+				t = connectors.Int8
+			case n == int64(int16(n)):
+				t = connectors.Int16
+			case n == int64(int32(n)):
+				t = connectors.Int32
+			}
+			return &connectors.Schema{Type: t}, connectors.IntValue(t, i.Int64()), true
+		}
+		if !strings.ContainsAny(text, ".eE") {
+			return &connectors.Schema{Type: connectors.Bytes, Name: connectors.DecimalName, Version: 1,
+				Parameters: []connectors.Parameter{{Name: "scale", Value: "0"}}}, connectors.BytesValue(connectors.AppendDecimalInt(nil, i)), true
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsInf(f, 0) {
+		return nil, connectors.Value{}, false
+	}
+	if f32 := float32(f); !math.IsInf(float64(f32), 0) {
+		return connectors.Float32Schema, connectors.FloatValue(connectors.Float32, float64(f32)), true
+	}
+	return connectors.Float64Schema, connectors.FloatValue(connectors.Float64, f), true
+}
+
+// integerValue returns the value of a number without a fraction, unless it is too long to be meant as an integer.
+func integerValue(text string) (*big.Int, bool) {
+	if exponent(text) > 400 {
+		return nil, false
+	}
+	r, ok := new(big.Rat).SetString(strings.TrimPrefix(text, "+"))
+	if !ok || !r.IsInt() {
+		return nil, false
+	}
+	return r.Num(), true
+}
+
+// exponent returns the exponent written in a number, absolute.
+func exponent(text string) int {
+	i := strings.LastIndexAny(text, "eE")
+	if i < 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(text[i+1:])
+	if err != nil {
+		return math.MaxInt
+	}
+	return max(n, -n)
+}
+
+func parseTemporal(text string) (*connectors.Schema, connectors.Value, bool) {
+	if len(text) == 0 || text[0] < '0' || text[0] > '9' {
+		return nil, connectors.Value{}, false
+	}
+	text = strings.ReplaceAll(text, `\:`, ":")
+	logical := func(name string, t connectors.Type, n int64) (*connectors.Schema, connectors.Value, bool) {
+		return &connectors.Schema{Type: t, Name: name, Version: 1}, connectors.IntValue(t, n), true
+	}
+	switch len(text) {
+	case len("2006-01-02"):
+		if t, err := time.Parse("2006-01-02", text); err == nil {
+			return logical(connectors.DateName, connectors.Int32, t.Unix()/86400)
+		}
+	case len("15:04:05.000Z"):
+		if t, err := time.Parse("2006-01-02T15:04:05.000Z", "1970-01-01T"+text); err == nil {
+			return logical(connectors.TimeName, connectors.Int32, t.UnixMilli())
+		}
+	case len("2006-01-02T15:04:05.000Z"):
+		if t, err := time.Parse("2006-01-02T15:04:05.000Z", text); err == nil {
+			return logical(connectors.TimestampName, connectors.Int64, t.UnixMilli())
+		}
+	}
+	return nil, connectors.Value{}, false
+}
