@@ -5,14 +5,14 @@ import (
 )
 
 // apiVersionsRequest answers ApiVersions, the first request of every connection.
-func (b *Broker) apiVersionsRequest(r *request, _ kmsg.Request) (reply, error) {
-	return now(b.apiVersions(r.version, 0)), nil
+func (b *Broker) apiVersionsRequest(*request, kmsg.Request) (reply, error) {
+	return now(b.apiVersions(0)), nil
 }
 
-// apiVersions lists what is served, as a response of that version.
-func (b *Broker) apiVersions(version, code int16) *kmsg.ApiVersionsResponse {
+// apiVersions lists what is served.
+func (b *Broker) apiVersions(code int16) *kmsg.ApiVersionsResponse {
 	resp := kmsg.NewPtrApiVersionsResponse()
-	resp.Version, resp.ErrorCode = version, code
+	resp.ErrorCode = code
 	for key, a := range b.apis {
 		if a.handle == nil {
 			continue

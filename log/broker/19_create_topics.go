@@ -1,13 +1,15 @@
 package broker
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
+
+// maxPartitionsAtOnce bounds what one topic may be made or grown by, as Kafka's controller does.
+const maxPartitionsAtOnce = 10_000
 
 // createTopics answers CreateTopics when the topics are durable. There is one replica: a higher replication factor,
 // which many clients ask for by default, is granted as 1 and said in the log.
@@ -26,10 +28,6 @@ func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 			rt.ErrorCode, rt.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("Duplicate topic name.")
 		} else if err := b.createTopic(t, req.ValidateOnly, &rt); err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
-			var ke *kerr.Error
-			if errors.As(err, &ke) {
-				rt.ErrorCode = ke.Code
-			}
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
@@ -83,6 +81,8 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 		return 0, fmt.Errorf("%w: replication factor must be larger than 0, or -1", kerr.InvalidReplicationFactor)
 	case t.NumPartitions == -1:
 		return int32(b.opts.NumPartitions), nil
+	case t.NumPartitions > maxPartitionsAtOnce:
+		return 0, fmt.Errorf("%w: at most %d partitions can be made at once", kerr.PolicyViolation, maxPartitionsAtOnce)
 	}
 	return t.NumPartitions, nil
 }

@@ -21,9 +21,6 @@ func (b *Broker) describeConfigs(_ *request, kreq kmsg.Request) (reply, error) {
 		configs, err := b.configsOf(want.ResourceType, want.ResourceName)
 		if err != nil {
 			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
-			if err == kerr.InvalidRequest {
-				rr.ErrorCode = kerr.InvalidRequest.Code
-			}
 		}
 		for _, c := range configs {
 			if want.ConfigNames != nil && !slices.Contains(want.ConfigNames, c.Name) {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -11,10 +12,11 @@ func (b *Broker) createPartitions(_ *request, kreq kmsg.Request) (reply, error) 
 	for _, t := range req.Topics {
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
-		var err error
-		if req.ValidateOnly {
-			_, err = b.log.Topic(t.Topic)
-		} else {
+		topic, err := b.log.Topic(t.Topic)
+		if err == nil && int(t.Count)-len(topic.Partitions()) > maxPartitionsAtOnce {
+			err = kerr.PolicyViolation
+		}
+		if err == nil && !req.ValidateOnly {
 			err = b.log.CreatePartitions(t.Topic, t.Count)
 		}
 		rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)

@@ -34,6 +34,7 @@ type conn struct {
 // pending is a request that has been handled up to where it must wait, such as for an fsync.
 type pending struct {
 	correlation int32
+	version     int16
 	flexible    bool // the response header has tagged fields
 	wait        func() kmsg.Response
 }
@@ -133,7 +134,7 @@ func (c *conn) handle(frame []byte) error {
 	}
 	if key == 18 && !c.b.supports(key, version) {
 		// KIP-511: whoever asks for a version from the future is told in version 0 what there is.
-		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(0, kerr.UnsupportedVersion.Code))})
+		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(kerr.UnsupportedVersion.Code))})
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)
@@ -162,7 +163,7 @@ func (c *conn) handle(frame []byte) error {
 	}
 	// The header of an ApiVersions response never has tagged fields: a client must be able to read it before it
 	// knows versions (KIP-511).
-	return c.queue(pending{correlation: correlation, flexible: req.IsFlexible() && key != 18, wait: wait})
+	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait})
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.
@@ -194,6 +195,7 @@ func (c *conn) answer() {
 		if resp == nil || broken {
 			continue
 		}
+		resp.SetVersion(p.version)
 		buf = append(buf[:0], 0, 0, 0, 0)
 		buf = binary.BigEndian.AppendUint32(buf, uint32(p.correlation))
 		if p.flexible {

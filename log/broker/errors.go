@@ -8,10 +8,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// errorCode maps an error of the log to Kafka's code.
+// errorCode maps an error of the log, or one that has a code already, to Kafka's code.
 func errorCode(err error) int16 {
 	if err == nil {
 		return 0
+	}
+	var ke *kerr.Error
+	if errors.As(err, &ke) {
+		return ke.Code
 	}
 	for _, e := range []struct {
 		is   error

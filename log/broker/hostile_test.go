@@ -1,0 +1,170 @@
+package broker
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/segment"
+	"github.com/sluicehub/sluice/log/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// dial opens a plain connection that fails the test instead of hanging it.
+func (s *started) dial() net.Conn {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(60 * time.Second))
+	s.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// closed waits until the broker has closed c.
+func closed(t *testing.T, what string, c net.Conn) {
+	t.Helper()
+	if n, err := io.Copy(io.Discard, c); n != 0 || isTimeout(err) {
+		t.Fatalf("%s: got %d bytes, %v; want the connection closed", what, n, err)
+	}
+}
+
+func isTimeout(err error) bool {
+	ne, ok := err.(net.Error)
+	return ok && ne.Timeout()
+}
+
+func TestHostileBytesHarmNobodyElse(t *testing.T) {
+	s := start(t, t.TempDir())
+	good := s.client(false, kgo.AllowAutoTopicCreation())
+	produce(t, good, "t", 0, 10)
+	var before runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for what, bytes := range map[string][]byte{
+		"2 GiB announced":    {0x7f, 0xff, 0xff, 0xff, 0, 18, 0, 3},
+		"negative size":      {0xff, 0xff, 0xff, 0xff},
+		"nothing announced":  {0, 0, 0, 0},
+		"http":               []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+		"tls":                {0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3},
+		"unknown api":        {0, 0, 0, 10, 0x7f, 0, 0, 0, 0, 0, 0, 1, 0xff, 0xff},
+		"negative api":       {0, 0, 0, 10, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0xff, 0xff},
+		"truncated metadata": {0, 0, 0, 14, 0, 3, 0, 1, 0, 0, 0, 1, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff},
+	} {
+		c := s.dial()
+		if _, err := c.Write(bytes); err != nil {
+			t.Fatal(err)
+		}
+		closed(t, what, c)
+	}
+	var after runtime.MemStats
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 64<<20 {
+		t.Errorf("%d MiB were allocated for lies", grown>>20)
+	}
+	produce(t, good, "t", 10, 20)
+}
+
+func TestSlowLorisIsCutOff(t *testing.T) {
+	s := start(t, t.TempDir())
+	s.b.opts.RequestTimeout = 100 * time.Millisecond
+	c := s.dial()
+	if _, err := c.Write([]byte{0, 0, 1, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
+	closed(t, "a byte of 256", c)
+}
+
+func TestVersionFromTheFutureIsToldWhatThereIs(t *testing.T) {
+	s := start(t, t.TempDir())
+	c := s.dial()
+	if _, err := c.Write([]byte{0, 0, 0, 11, 0, 18, 0, 99, 0, 0, 0, 7, 0xff, 0xff, 0}); err != nil {
+		t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		t.Fatal(err)
+	}
+	resp := kmsg.NewPtrApiVersionsResponse()
+	if err := resp.ReadFrom(body[4:]); err != nil {
+		t.Fatal(err)
+	}
+	if binary.BigEndian.Uint32(body) != 7 || resp.ErrorCode != 35 || len(resp.ApiKeys) < 20 {
+		t.Fatalf("correlation %x, %+v", body[:4], resp)
+	}
+	for _, k := range resp.ApiKeys {
+		if k.ApiKey == 0 && k.MinVersion != 0 {
+			t.Fatalf("Produce is advertised from %d: old librdkafka then stops compressing", k.MinVersion)
+		}
+	}
+}
+
+func FuzzRequest(f *testing.F) {
+	l, err := log.Open(log.Options{Dir: "/fuzz", FS: vfs.NewMem()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	b, err := New(Options{Log: l})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { b.Close(); l.Close() })
+	if _, err := l.CreateTopic("t", log.TopicID{}, 1, nil); err != nil {
+		f.Fatal(err)
+	}
+	var batch segment.Builder
+	batch.Add(1, []byte("k"), []byte("v"))
+	produce := kmsg.NewPtrProduceRequest()
+	produce.Acks = -1
+	produce.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch.Batch()}}}}
+	fetch := kmsg.NewPtrFetchRequest()
+	fetch.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: []kmsg.FetchRequestTopicPartition{{PartitionMaxBytes: 1000, CurrentLeaderEpoch: -1}}}}
+	for _, req := range []kmsg.Request{produce, fetch, kmsg.NewPtrMetadataRequest(), kmsg.NewPtrApiVersionsRequest(), kmsg.NewPtrOffsetFetchRequest()} {
+		api := b.apis[req.Key()]
+		for _, v := range []int16{api.min, api.max} {
+			req.SetVersion(v)
+			frame := binary.BigEndian.AppendUint16(nil, uint16(req.Key()))
+			frame = binary.BigEndian.AppendUint16(frame, uint16(v))
+			frame = append(frame, 0, 0, 0, 1, 0xff, 0xff)
+			if req.IsFlexible() {
+				frame = append(frame, 0)
+			}
+			f.Add(req.AppendTo(frame))
+		}
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if len(frame) < 8 {
+			return
+		}
+		switch key := binary.BigEndian.Uint16(frame); key {
+		case 1, 11, 14: // these may wait as long as the request says
+			return
+		case 19, 37: // these make as many partitions as the request says
+			return
+		}
+		client, server := newPipe()
+		defer client.Close()
+		c := newConn(b, server, InProcess, false)
+		defer c.cancel()
+		if err := c.handle(frame); err != nil {
+			return
+		}
+		select {
+		case p := <-c.pending:
+			if resp := p.wait(); resp != nil {
+				resp.SetVersion(p.version)
+				resp.AppendTo(nil)
+			}
+		default:
+		}
+	})
+}
