@@ -71,7 +71,7 @@ func TestParseText(t *testing.T) {
 		"a:b":                          `string "a:b"`,
 		"true}":                        `string "true}"`,
 	} {
-		s, v := ParseText(text)
+		s, v := connectors.ParseText(text)
 		got := "null"
 		if s != nil {
 			p, err := connectors.NewJSONPrinter(s, connectors.JSONOptions{})
@@ -97,7 +97,7 @@ func FuzzParseText(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s, v := ParseText(text)
+		s, v := connectors.ParseText(text)
 		if s == nil {
 			return
 		}

@@ -95,7 +95,7 @@ func (c stringConverter) FromConnect(dst []byte, topic string, d connectors.Data
 		return nil, err
 	}
 	mark := len(dst)
-	if dst, err = appendJavaText(notNil(dst), d); err != nil {
+	if dst, err = connectors.AppendText(notNil(dst), d, connectors.JavaText); err != nil {
 		return nil, fmt.Errorf("convert to a string for topic %s: %w", topic, err)
 	}
 	if c.max > 0xFF {

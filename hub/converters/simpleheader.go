@@ -20,7 +20,7 @@ func (simpleHeader) FromConnect(dst []byte, _ string, d connectors.Data) ([]byte
 	if err != nil || null {
 		return nil, err
 	}
-	if dst, err = appendText(notNil(dst), d, headerStyle); err != nil {
+	if dst, err = connectors.AppendText(notNil(dst), d, connectors.HeaderText); err != nil {
 		return nil, fmt.Errorf("convert a header to text: %w", err)
 	}
 	return dst, nil
@@ -38,7 +38,7 @@ func (simpleHeader) ToConnect(dst []byte, _ string, b []byte) (connectors.Data, 
 		out := connectors.AppendBytes(dst, b)
 		return connectors.Data{Schema: s, Bytes: out[len(dst):len(out):len(out)]}, out, nil
 	}
-	s, v := ParseText(string(b))
+	s, v := connectors.ParseText(string(b))
 	if s == nil {
 		return connectors.Data{}, dst, nil
 	}

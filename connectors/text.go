@@ -1,50 +1,44 @@
-package converters
+package connectors
 
 import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/sluicehub/sluice/connectors"
 )
 
-// textStyle is one of the two ways in which Connect turns a value into text.
-type textStyle uint8
+// TextStyle is one of the two ways in which Connect turns a value into text.
+type TextStyle uint8
 
 const (
-	// javaStyle is Java's toString: Struct{a=1,b=x}, [1, 2], {k=v}.
-	javaStyle textStyle = iota
-	// headerStyle is that of Connect's Values class, much like JSON: {"a":1,"b":"x"}, [1,2]; bytes in base64, dates in
+	// JavaText is Java's toString: Struct{a=1,b=x}, [1, 2], {k=v}. Bytes have no text in it.
+	JavaText TextStyle = iota
+	// HeaderText is that of Connect's Values class, much like JSON: {"a":1,"b":"x"}, [1,2]; bytes in base64, dates in
 	// ISO 8601.
-	headerStyle
+	HeaderText
 )
 
-// appendJavaText appends a value that is not null as Java prints it. Bytes have no text in Java but an address, so
-// they are an error; schemaless objects and arrays are their JSON text.
-func appendJavaText(dst []byte, d connectors.Data) ([]byte, error) {
-	return appendText(dst, d, javaStyle)
-}
-
-func appendText(dst []byte, d connectors.Data, style textStyle) ([]byte, error) {
+// AppendText appends a value as text. A string is its own text; schemaless objects and arrays are their JSON text in
+// both styles. ParseText is its opposite.
+func AppendText(dst []byte, d Data, style TextStyle) ([]byte, error) {
 	if d.Schema == nil {
 		if len(d.Bytes) > 0 && d.Bytes[0] == '"' {
-			return connectors.AppendJSONText(dst, d.Bytes)
+			return AppendJSONText(dst, d.Bytes)
 		}
-		return connectors.AppendCanonicalJSON(dst, d.Bytes)
+		return AppendCanonicalJSON(dst, d.Bytes)
 	}
-	v, rest, err := connectors.ReadValue(d.Schema, d.Bytes)
+	v, rest, err := ReadValue(d.Schema, d.Bytes)
 	if err != nil {
 		return dst, err
 	}
 	if len(rest) > 0 {
-		return dst, fmt.Errorf("%d bytes after the value: %w", len(rest), connectors.ErrMalformed)
+		return dst, fmt.Errorf("%d bytes after the value: %w", len(rest), ErrMalformed)
 	}
 	return style.append(dst, d.Schema, v, false)
 }
 
 // append appends v. Inside of another value (embedded) the header style puts quotes around text.
-func (style textStyle) append(dst []byte, s *connectors.Schema, v connectors.Value, embedded bool) ([]byte, error) {
+func (style TextStyle) append(dst []byte, s *Schema, v Value, embedded bool) ([]byte, error) {
 	if v.IsNull() && s.Default != nil {
 		v = *s.Default // as Struct.get answers
 	}
@@ -52,39 +46,39 @@ func (style textStyle) append(dst []byte, s *connectors.Schema, v connectors.Val
 		return append(dst, "null"...), nil
 	}
 	switch s.Name {
-	case connectors.DecimalName:
-		if s.Type == connectors.Bytes {
-			scale, err := connectors.DecimalScale(s)
-			return connectors.AppendDecimal(dst, v.Raw(), scale), err
+	case DecimalName:
+		if s.Type == Bytes {
+			scale, err := DecimalScale(s)
+			return AppendDecimal(dst, v.Raw(), scale), err
 		}
-	case connectors.DateName, connectors.TimeName, connectors.TimestampName:
+	case DateName, TimeName, TimestampName:
 		return style.appendTime(dst, s.Name, v.Int()), nil
 	}
 	switch s.Type {
-	case connectors.Boolean:
+	case Boolean:
 		return strconv.AppendBool(dst, v.Bool()), nil
-	case connectors.Int8, connectors.Int16, connectors.Int32, connectors.Int64:
+	case Int8, Int16, Int32, Int64:
 		return strconv.AppendInt(dst, v.Int(), 10), nil
-	case connectors.Float32:
-		return connectors.AppendJavaFloat(dst, v.Float(), 32), nil
-	case connectors.Float64:
-		return connectors.AppendJavaFloat(dst, v.Float(), 64), nil
-	case connectors.String:
+	case Float32:
+		return AppendJavaFloat(dst, v.Float(), 32), nil
+	case Float64:
+		return AppendJavaFloat(dst, v.Float(), 64), nil
+	case String:
 		return style.appendString(dst, v.Raw(), embedded), nil
-	case connectors.Bytes:
-		if style == javaStyle {
+	case Bytes:
+		if style == JavaText {
 			return dst, fmt.Errorf("bytes have no text form")
 		}
 		return style.appendString(dst, base64.StdEncoding.AppendEncode(nil, v.Raw()), embedded), nil
-	case connectors.Struct:
+	case Struct:
 		return style.appendStruct(dst, s, v)
 	}
 	return style.appendItems(dst, s, v)
 }
 
 // appendString escapes backslashes and quotes, and nothing else, as Connect does.
-func (style textStyle) appendString(dst, text []byte, embedded bool) []byte {
-	if style == javaStyle || !embedded {
+func (style TextStyle) appendString(dst, text []byte, embedded bool) []byte {
+	if style == JavaText || !embedded {
 		return append(dst, text...)
 	}
 	dst = append(dst, '"')
@@ -97,15 +91,15 @@ func (style textStyle) appendString(dst, text []byte, embedded bool) []byte {
 	return append(dst, '"')
 }
 
-func (style textStyle) appendStruct(dst []byte, s *connectors.Schema, v connectors.Value) ([]byte, error) {
-	if style == javaStyle {
+func (style TextStyle) appendStruct(dst []byte, s *Schema, v Value) ([]byte, error) {
+	if style == JavaText {
 		dst = append(dst, "Struct"...)
 	}
 	dst = append(dst, '{')
 	first := true
 	var err error
 	for i, item := range v.List() {
-		if style == javaStyle && item.IsNull() {
+		if style == JavaText && item.IsNull() {
 			continue // Struct.toString leaves them out
 		}
 		if !first {
@@ -113,7 +107,7 @@ func (style textStyle) appendStruct(dst []byte, s *connectors.Schema, v connecto
 		}
 		first = false
 		dst = style.appendString(dst, []byte(s.Fields[i].Name), true)
-		if style == javaStyle {
+		if style == JavaText {
 			dst = append(dst, '=')
 		} else {
 			dst = append(dst, ':')
@@ -125,12 +119,12 @@ func (style textStyle) appendStruct(dst []byte, s *connectors.Schema, v connecto
 	return append(dst, '}'), nil
 }
 
-func (style textStyle) appendItems(dst []byte, s *connectors.Schema, v connectors.Value) ([]byte, error) {
+func (style TextStyle) appendItems(dst []byte, s *Schema, v Value) ([]byte, error) {
 	brackets, colon, step := "[]", byte(':'), 1
-	if s.Type == connectors.Map {
+	if s.Type == Map {
 		brackets, step = "{}", 2
 	}
-	if style == javaStyle {
+	if style == JavaText {
 		colon = '='
 	}
 	dst = append(dst, brackets[0])
@@ -142,7 +136,7 @@ func (style textStyle) appendItems(dst []byte, s *connectors.Schema, v connector
 			dst = append(dst, colon)
 		case i > 0:
 			dst = append(dst, ',')
-			if style == javaStyle {
+			if style == JavaText {
 				dst = append(dst, ' ')
 			}
 		}
@@ -158,14 +152,14 @@ func (style textStyle) appendItems(dst []byte, s *connectors.Schema, v connector
 
 // appendTime appends one of Connect's dates and times, in UTC. The header style chooses the form by the value, as
 // Connect does: the time alone within the first day of 1970, the date alone at midnight.
-func (style textStyle) appendTime(dst []byte, name string, n int64) []byte {
+func (style TextStyle) appendTime(dst []byte, name string, n int64) []byte {
 	const day = 24 * 60 * 60 * 1000
-	if name == connectors.DateName {
+	if name == DateName {
 		n *= day
 	}
 	t, layout := time.UnixMilli(n).UTC(), "2006-01-02T15:04:05.000Z"
 	switch {
-	case style == javaStyle:
+	case style == JavaText:
 		layout = "Mon Jan 02 15:04:05 UTC 2006"
 	case n < day:
 		layout = "15:04:05.000Z"

@@ -1,4 +1,4 @@
-package converters
+package connectors
 
 import (
 	"math"
@@ -7,19 +7,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/sluicehub/sluice/connectors"
 )
 
 // ParseText guesses what a text stands for, as Connect does for headers and literals (Values.parseString): null (a nil
 // schema), true, false, the smallest integer or float that holds a number, a date, time or timestamp in ISO 8601, an
 // array or a map, otherwise a string.
-func ParseText(text string) (*connectors.Schema, connectors.Value) {
+func ParseText(text string) (*Schema, Value) {
 	p := textParser{text: text}
 	if s, v, ok := p.value(0); ok && strings.TrimSpace(p.text[p.pos:]) == "" {
 		return s, v
 	}
-	return connectors.StringSchema, connectors.StringValue(text)
+	return StringSchema, StringValue(text)
 }
 
 // maxTextDepth bounds nested arrays and maps in a header.
@@ -41,7 +39,7 @@ func (p *textParser) accept(c byte) bool {
 }
 
 // value reads one value; ok is false if there is none. A nil schema is null.
-func (p *textParser) value(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+func (p *textParser) value(depth int) (s *Schema, v Value, ok bool) {
 	switch {
 	case depth > maxTextDepth:
 		return nil, v, false
@@ -59,7 +57,7 @@ func (p *textParser) value(depth int) (s *connectors.Schema, v connectors.Value,
 	case "null":
 		return nil, v, true
 	case "true", "false":
-		return connectors.BooleanSchema, connectors.BoolValue(word == "true"), true
+		return BooleanSchema, BoolValue(word == "true"), true
 	default:
 		if s, v, ok := parseTemporal(word); ok {
 			return s, v, ok
@@ -89,7 +87,7 @@ func (p *textParser) token(embedded bool) string {
 }
 
 // quoted reads the rest of a quoted string. Connect keeps the backslash of an escaped quote.
-func (p *textParser) quoted() (*connectors.Schema, connectors.Value, bool) {
+func (p *textParser) quoted() (*Schema, Value, bool) {
 	start, escaped := p.pos, false
 	// accept has eaten white space after the quote, which is part of the string.
 	for p.text[start-1] != '"' {
@@ -107,13 +105,13 @@ func (p *textParser) quoted() (*connectors.Schema, connectors.Value, bool) {
 			if s, v, ok := parseTemporal(text); ok {
 				return s, v, ok
 			}
-			return connectors.StringSchema, connectors.StringValue(text), true
+			return StringSchema, StringValue(text), true
 		}
 	}
-	return nil, connectors.Value{}, false
+	return nil, Value{}, false
 }
 
-func (p *textParser) array(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+func (p *textParser) array(depth int) (s *Schema, v Value, ok bool) {
 	var items items
 	for !p.accept(']') {
 		if len(items.values) > 0 && !p.accept(',') {
@@ -126,10 +124,10 @@ func (p *textParser) array(depth int) (s *connectors.Schema, v connectors.Value,
 		items.add(s, v)
 	}
 	elem, list, ok := items.common()
-	return &connectors.Schema{Type: connectors.Array, Elem: elem}, connectors.ListValue(connectors.Array, list), ok
+	return &Schema{Type: Array, Elem: elem}, ListValue(Array, list), ok
 }
 
-func (p *textParser) object(depth int) (s *connectors.Schema, v connectors.Value, ok bool) {
+func (p *textParser) object(depth int) (s *Schema, v Value, ok bool) {
 	var keys, values items
 	for !p.accept('}') {
 		if len(keys.values) > 0 && !p.accept(',') {
@@ -151,27 +149,27 @@ func (p *textParser) object(depth int) (s *connectors.Schema, v connectors.Value
 	if !keysOK || !valuesOK {
 		return nil, v, false
 	}
-	list := make([]connectors.Value, 0, 2*len(keyList))
+	list := make([]Value, 0, 2*len(keyList))
 	for i := range keyList {
 		list = append(list, keyList[i], valueList[i])
 	}
-	return &connectors.Schema{Type: connectors.Map, Key: key, Elem: elem}, connectors.ListValue(connectors.Map, list), true
+	return &Schema{Type: Map, Key: key, Elem: elem}, ListValue(Map, list), true
 }
 
 // items are the elements of an array, or the keys or the values of a map.
 type items struct {
-	schemas []*connectors.Schema
-	values  []connectors.Value
+	schemas []*Schema
+	values  []Value
 }
 
-func (it *items) add(s *connectors.Schema, v connectors.Value) {
+func (it *items) add(s *Schema, v Value) {
 	it.schemas = append(it.schemas, s)
 	it.values = append(it.values, v)
 }
 
 // common finds a schema for all elements: numbers widen, anything else must be equal. Nulls make it optional.
-func (it *items) common() (*connectors.Schema, []connectors.Value, bool) {
-	var common *connectors.Schema
+func (it *items) common() (*Schema, []Value, bool) {
+	var common *Schema
 	null := false
 	for _, s := range it.schemas {
 		switch {
@@ -185,7 +183,7 @@ func (it *items) common() (*connectors.Schema, []connectors.Value, bool) {
 		}
 	}
 	if common == nil {
-		common = connectors.StringSchema
+		common = StringSchema
 	}
 	if null {
 		common = common.AsOptional()
@@ -195,21 +193,21 @@ func (it *items) common() (*connectors.Schema, []connectors.Value, bool) {
 			continue
 		}
 		switch common.Type {
-		case connectors.Float32, connectors.Float64:
+		case Float32, Float64:
 			f := v.Float()
-			if v.Type < connectors.Float32 {
+			if v.Type < Float32 {
 				f = float64(v.Int())
 			}
-			it.values[i] = connectors.FloatValue(common.Type, f)
+			it.values[i] = FloatValue(common.Type, f)
 		default:
-			it.values[i] = connectors.IntValue(common.Type, v.Int())
+			it.values[i] = IntValue(common.Type, v.Int())
 		}
 	}
 	return common, it.values, true
 }
 
-func number(s *connectors.Schema) bool {
-	return s.Name == "" && s.Type >= connectors.Int8 && s.Type <= connectors.Float64
+func number(s *Schema) bool {
+	return s.Name == "" && s.Type >= Int8 && s.Type <= Float64
 }
 
 var (
@@ -219,36 +217,36 @@ var (
 
 // parseNumber reads a number into the smallest type that holds it: int8 to int64, for fractions float32 unless it is
 // too large, otherwise a Decimal.
-func parseNumber(text string) (*connectors.Schema, connectors.Value, bool) {
+func parseNumber(text string) (*Schema, Value, bool) {
 	if !numberText.MatchString(text) || len(text) > 400 || text[0] == '.' {
-		return nil, connectors.Value{}, false
+		return nil, Value{}, false
 	}
 	if i, ok := integerValue(text); ok {
 		if i.IsInt64() {
-			t := connectors.Int64
+			t := Int64
 			switch n := i.Int64(); {
 			case n == int64(int8(n)):
-				t = connectors.Int8
+				t = Int8
 			case n == int64(int16(n)):
-				t = connectors.Int16
+				t = Int16
 			case n == int64(int32(n)):
-				t = connectors.Int32
+				t = Int32
 			}
-			return &connectors.Schema{Type: t}, connectors.IntValue(t, i.Int64()), true
+			return &Schema{Type: t}, IntValue(t, i.Int64()), true
 		}
 		if !strings.ContainsAny(text, ".eE") {
-			return &connectors.Schema{Type: connectors.Bytes, Name: connectors.DecimalName, Version: 1,
-				Parameters: []connectors.Parameter{{Name: "scale", Value: "0"}}}, connectors.BytesValue(connectors.AppendDecimalInt(nil, i)), true
+			return &Schema{Type: Bytes, Name: DecimalName, Version: 1,
+				Parameters: []Parameter{{Name: "scale", Value: "0"}}}, BytesValue(AppendDecimalInt(nil, i)), true
 		}
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsInf(f, 0) {
-		return nil, connectors.Value{}, false
+		return nil, Value{}, false
 	}
 	if f32 := float32(f); !math.IsInf(float64(f32), 0) {
-		return connectors.Float32Schema, connectors.FloatValue(connectors.Float32, float64(f32)), true
+		return Float32Schema, FloatValue(Float32, float64(f32)), true
 	}
-	return connectors.Float64Schema, connectors.FloatValue(connectors.Float64, f), true
+	return Float64Schema, FloatValue(Float64, f), true
 }
 
 // integerValue returns the value of a number without a fraction, unless it is too long to be meant as an integer.
@@ -276,27 +274,27 @@ func exponent(text string) int {
 	return max(n, -n)
 }
 
-func parseTemporal(text string) (*connectors.Schema, connectors.Value, bool) {
+func parseTemporal(text string) (*Schema, Value, bool) {
 	if len(text) == 0 || text[0] < '0' || text[0] > '9' {
-		return nil, connectors.Value{}, false
+		return nil, Value{}, false
 	}
 	text = strings.ReplaceAll(text, `\:`, ":")
-	logical := func(name string, t connectors.Type, n int64) (*connectors.Schema, connectors.Value, bool) {
-		return &connectors.Schema{Type: t, Name: name, Version: 1}, connectors.IntValue(t, n), true
+	logical := func(name string, t Type, n int64) (*Schema, Value, bool) {
+		return &Schema{Type: t, Name: name, Version: 1}, IntValue(t, n), true
 	}
 	switch len(text) {
 	case len("2006-01-02"):
 		if t, err := time.Parse("2006-01-02", text); err == nil {
-			return logical(connectors.DateName, connectors.Int32, t.Unix()/86400)
+			return logical(DateName, Int32, t.Unix()/86400)
 		}
 	case len("15:04:05.000Z"):
 		if t, err := time.Parse("2006-01-02T15:04:05.000Z", "1970-01-01T"+text); err == nil {
-			return logical(connectors.TimeName, connectors.Int32, t.UnixMilli())
+			return logical(TimeName, Int32, t.UnixMilli())
 		}
 	case len("2006-01-02T15:04:05.000Z"):
 		if t, err := time.Parse("2006-01-02T15:04:05.000Z", text); err == nil {
-			return logical(connectors.TimestampName, connectors.Int64, t.UnixMilli())
+			return logical(TimestampName, Int64, t.UnixMilli())
 		}
 	}
-	return nil, connectors.Value{}, false
+	return nil, Value{}, false
 }
