@@ -1,0 +1,128 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// unlimited lifts the client's own limit of records that wait: the writer bounds bytes, and the client would start a
+// goroutine per record that waits.
+const unlimited = 1 << 40
+
+// durableOptions are of every producer: idempotent and acknowledged by all replicas, so that an answer means durable
+// and the order of a partition is the order of the calls (I3, I4). They stand last and cannot be overridden.
+func durableOptions() []kgo.Opt {
+	return []kgo.Opt{kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(unlimited), kgo.RecordPartitioner(newPartitioner())}
+}
+
+// storeOptions are of the client that writes the internal topics and dead letters.
+func (h *Hub) storeOptions() []kgo.Opt {
+	opts := append([]kgo.Opt{kgo.ClientID("sluice-hub")}, h.base...)
+	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	return append(opts, durableOptions()...)
+}
+
+// unknownTopicTries is how often the log may say that a topic does not exist before the record fails.
+const unknownTopicTries = 10
+
+// producerOptions are of a source task's own producer. Nothing lingers: a record is sent at once, and what comes
+// while a request is on its way goes with the next.
+func (h *Hub) producerOptions(s settings) []kgo.Opt {
+	opts := append([]kgo.Opt{kgo.ClientID("connector-producer-" + s.name)}, h.base...)
+	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.AllowAutoTopicCreation(),
+		kgo.UnknownTopicRetries(unknownTopicTries))
+	opts = append(opts, h.producer.options...)
+	opts = append(opts, s.producer.options...)
+	return append(opts, durableOptions()...)
+}
+
+// Bounds of what a sink's consumer holds that the sink has not taken yet.
+const (
+	fetchBytes          = 16 << 20
+	fetchPartitionBytes = 4 << 20
+)
+
+// consumerOptions are of a sink task's consumer.
+func (h *Hub) consumerOptions(name string, s settings) ([]kgo.Opt, error) {
+	opts := append([]kgo.Opt{kgo.ClientID("connector-consumer-" + name)}, h.base...)
+	opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
+		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute))
+	opts = append(opts, h.consumer.options...)
+	opts = append(opts, s.consumer.options...)
+	if s.topicsRegex != "" {
+		opts = append(opts, kgo.ConsumeRegex())
+	}
+	return append(opts, kgo.ConsumerGroup(h.group(name, s)), kgo.ConsumeTopics(consumed(s)...), kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll()), nil
+}
+
+// group returns the consumer group of a sink.
+func (h *Hub) group(name string, s settings) string {
+	switch {
+	case s.consumer.group != "":
+		return s.consumer.group
+	case h.consumer.group != "":
+		return h.consumer.group
+	}
+	return "connect-" + name
+}
+
+// commitSync commits offsets of the client's group.
+func commitSync(ctx context.Context, client *kgo.Client, offsets map[string]map[int32]kgo.EpochOffset) error {
+	var failed error
+	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		failed = err
+		if err != nil {
+			return
+		}
+		for _, t := range resp.Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil && failed == nil {
+					failed = fmt.Errorf("topic %s, partition %d: %w", t.Topic, p.Partition, err)
+				}
+			}
+		}
+	})
+	return failed
+}
+
+// readRecordTimeout bounds the reading of one record.
+const readRecordTimeout = 30 * time.Second
+
+// readRecord reads one record of the log again.
+func (h *Hub) readRecord(ctx context.Context, at connectors.TopicPartition, offset int64) (*kgo.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, readRecordTimeout)
+	defer cancel()
+	opts := append(append([]kgo.Opt(nil), h.base...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+		at.Topic: {at.Partition: kgo.NewOffset().At(offset)}}), kgo.FetchMaxPartitionBytes(1<<20))
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("read %s-%d@%d again: %w", at.Topic, at.Partition, offset, err)
+	}
+	defer client.Close()
+	for {
+		fetches := client.PollRecords(ctx, 1)
+		for _, e := range fetches.Errors() {
+			return nil, fmt.Errorf("read %s-%d@%d again: %w", at.Topic, at.Partition, offset, e.Err)
+		}
+		for _, r := range fetches.Records() {
+			if r.Offset == offset {
+				return r, nil
+			}
+			return nil, fmt.Errorf("read %s-%d@%d again: %w", at.Topic, at.Partition, offset, errGone)
+		}
+	}
+}
+
+var errGone = errors.New("the record is not in the log any more")
+
+func milli(ms int64) time.Time { return time.UnixMilli(ms) }

@@ -1,0 +1,151 @@
+package hub
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/configs"
+)
+
+type clientKind string
+
+const (
+	clientProducer clientKind = "producer"
+	clientConsumer clientKind = "consumer"
+)
+
+// clientSettings are settings of Kafka's Java clients, by their names, that mean something to the client used here.
+type clientSettings struct {
+	options []kgo.Opt
+	group   string // consumer's group.id
+}
+
+// clientSetting turns one value into options.
+type clientSetting func(s *clientSettings, value string) bool
+
+func number(set func(s *clientSettings, n int64)) clientSetting {
+	return func(s *clientSettings, value string) bool {
+		n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		if err != nil || n < 0 {
+			return false
+		}
+		set(s, n)
+		return true
+	}
+}
+
+func millis(opt func(time.Duration) kgo.Opt) clientSetting {
+	return number(func(s *clientSettings, n int64) {
+		s.options = append(s.options, opt(time.Duration(n)*time.Millisecond))
+	})
+}
+
+func bytes32(opt func(int32) kgo.Opt) clientSetting {
+	return number(func(s *clientSettings, n int64) { s.options = append(s.options, opt(int32(min(n, 1<<30)))) })
+}
+
+// clientSettingsOf lists what is understood of each kind of client. What is promised to users does not depend on
+// them: producers stay idempotent and wait for all replicas, consumers never commit by themselves.
+func clientSettingsOf(kind clientKind) map[string]clientSetting {
+	common := map[string]clientSetting{
+		"client.id":           func(s *clientSettings, v string) bool { s.options = append(s.options, kgo.ClientID(v)); return true },
+		"metadata.max.age.ms": millis(func(d time.Duration) kgo.Opt { return kgo.MetadataMaxAge(d) }),
+		"request.timeout.ms":  millis(func(d time.Duration) kgo.Opt { return kgo.RequestTimeoutOverhead(d) }),
+	}
+	if kind == clientProducer {
+		common["compression.type"] = compression
+		common["linger.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.ProducerLinger(d) })
+		common["max.request.size"] = bytes32(func(n int32) kgo.Opt { return kgo.ProducerBatchMaxBytes(n) })
+		common["delivery.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.RecordDeliveryTimeout(d) })
+		return common
+	}
+	common["group.id"] = func(s *clientSettings, v string) bool { s.group = v; return v != "" }
+	common["group.instance.id"] = func(s *clientSettings, v string) bool { s.options = append(s.options, kgo.InstanceID(v)); return true }
+	common["auto.offset.reset"] = offsetReset
+	common["isolation.level"] = isolation
+	common["fetch.min.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMinBytes(n) })
+	common["fetch.max.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMaxBytes(n) })
+	common["max.partition.fetch.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMaxPartitionBytes(n) })
+	common["fetch.max.wait.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.FetchMaxWait(d) })
+	common["session.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.SessionTimeout(d) })
+	common["heartbeat.interval.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.HeartbeatInterval(d) })
+	common["max.poll.interval.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.RebalanceTimeout(d) })
+	return common
+}
+
+func compression(s *clientSettings, value string) bool {
+	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
+		"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+	codec, ok := codecs[value]
+	s.options = append(s.options, kgo.ProducerBatchCompression(codec))
+	return ok
+}
+
+func offsetReset(s *clientSettings, value string) bool {
+	offset := map[string]kgo.Offset{"earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(), "none": kgo.NoResetOffset()}
+	o, ok := offset[value]
+	s.options = append(s.options, kgo.ConsumeResetOffset(o))
+	return ok
+}
+
+func isolation(s *clientSettings, value string) bool {
+	switch value {
+	case "read_committed":
+		s.options = append(s.options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+		return true
+	case "read_uncommitted":
+		s.options = append(s.options, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
+		return true
+	}
+	return false
+}
+
+// parseClient reads client settings, of which the prefix was taken off the keys.
+func parseClient(kind clientKind, given map[string]string, prefix string) (clientSettings, []configs.Problem) {
+	var s clientSettings
+	var problems []configs.Problem
+	known := clientSettingsOf(kind)
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		set, ok := known[key]
+		if !ok {
+			problems = append(problems, configs.KeyWarning(prefix+key, prefix+key+" has no effect: the "+string(kind)+" here has no such setting."))
+			continue
+		}
+		if !set(&s, strings.TrimSpace(given[key])) {
+			problems = append(problems, configs.KeyError(prefix+key, "Invalid value for configuration "+prefix+key+"."))
+		}
+	}
+	return s, problems
+}
+
+// overrideProblems returns an error for each client setting that the worker's policy does not let connectors change.
+func overrideProblems(policy string, allowed []string, config map[string]string) []configs.Problem {
+	var problems []configs.Problem
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		for _, prefix := range []string{"producer.override.", "consumer.override.", "admin.override."} {
+			setting, ok := strings.CutPrefix(key, prefix)
+			if !ok || overrideAllowed(policy, allowed, setting) {
+				continue
+			}
+			problems = append(problems, configs.KeyError(key, "The '"+policy+"' policy does not allow '"+setting+"' to be overridden in the connector configuration."))
+		}
+	}
+	return problems
+}
+
+func overrideAllowed(policy string, allowed []string, setting string) bool {
+	switch strings.TrimSuffix(policy[strings.LastIndexByte(policy, '.')+1:], "ConnectorClientConfigOverridePolicy") {
+	case "None":
+		return false
+	case "Principal":
+		return setting == "sasl.jaas.config" || setting == "sasl.mechanism" || setting == "security.protocol"
+	case "Allowlist":
+		return slices.Contains(allowed, setting)
+	}
+	return true
+}

@@ -1,0 +1,111 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// badRecord is a record that could not be handled, with all that is known about it.
+type badRecord struct {
+	// original holds the bytes as they are in the log (sinks), or as close to the row as they could be brought
+	// (sources). Topic, Partition and Offset are those of the log; of a source only Topic means something.
+	original kgo.Record
+	source   bool
+	place    string // of a source's record, in the source's own words
+	stage    stage
+	class    string // what failed: the class name of a converter, a transform or the connector
+	err      error
+}
+
+// deadLetters writes records that could not be handled into a topic, as Connect's DeadLetterQueueReporter does:
+// original key, value, headers and timestamp, any partition, and what went wrong in headers if that is wanted. The
+// headers are appended, so a record that comes a second time carries both stories.
+type deadLetters struct {
+	client    *kgo.Client
+	topic     string
+	headers   bool
+	connector string
+	task      int
+	redact    func(string) string
+}
+
+// openDeadLetters makes sure that the topic exists, with one partition as Connect makes it.
+func openDeadLetters(ctx context.Context, client *kgo.Client, s errorSettings, explicit bool) error {
+	admin := kadm.NewClient(client)
+	replication := s.deadLettersReplication
+	if !explicit {
+		brokers, err := admin.ListBrokers(ctx)
+		if err == nil {
+			replication = int16(min(int(replication), max(1, len(brokers))))
+		}
+	}
+	if err := createTopic(ctx, admin, s.deadLetters, 1, replication, nil); err != nil {
+		return &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
+			Remedy: "set errors.deadletterqueue.topic.replication.factor to at most the number of brokers, or create the topic by hand"}
+	}
+	return nil
+}
+
+// put appends a record and returns when it is durable (I5).
+func (d *deadLetters) put(ctx context.Context, bad badRecord) error {
+	r := &kgo.Record{Topic: d.topic, Partition: -1, Key: bad.original.Key, Value: bad.original.Value, Timestamp: bad.original.Timestamp,
+		Headers: append([]kgo.RecordHeader(nil), bad.original.Headers...)}
+	if d.headers {
+		r.Headers = d.context(r.Headers, bad)
+	}
+	if err := produceAll(ctx, d.client, r); err != nil {
+		return &connectors.Error{Op: "write to the dead-letter topic " + d.topic, Class: connectors.ClassEnvironment, Err: err}
+	}
+	return nil
+}
+
+// context appends the headers of Connect's DeadLetterQueueReporter. Their values are texts in UTF-8.
+func (d *deadLetters) context(headers []kgo.RecordHeader, bad badRecord) []kgo.RecordHeader {
+	add := func(name, value string) {
+		headers = append(headers, kgo.RecordHeader{Key: "__connect.errors." + name, Value: []byte(value)})
+	}
+	add("topic", bad.original.Topic)
+	if !bad.source { // a row has no place in the log yet
+		add("partition", strconv.Itoa(int(bad.original.Partition)))
+		add("offset", strconv.FormatInt(bad.original.Offset, 10))
+	}
+	add("connector.name", d.connector)
+	add("task.id", strconv.Itoa(d.task))
+	add("stage", string(bad.stage))
+	add("class.name", bad.class)
+	add("exception.class.name", exceptionName(bad.err))
+	add("exception.message", d.redact(bad.err.Error()))
+	add("exception.stacktrace", d.redact(stackTrace(bad.err)))
+	return headers
+}
+
+// exceptionName returns the Java exception that Connect would have reported, because consumers of dead-letter topics
+// tell errors apart by it.
+func exceptionName(err error) string {
+	var e *connectors.Error
+	switch {
+	case errors.As(err, &e) && e.Retriable:
+		return "org.apache.kafka.connect.errors.RetriableException"
+	case connectors.ClassOf(err) == connectors.ClassData:
+		return "org.apache.kafka.connect.errors.DataException"
+	}
+	return "org.apache.kafka.connect.errors.ConnectException"
+}
+
+// stackTrace prints an error and its causes, a line each, in the shape that people know from Java.
+func stackTrace(err error) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", exceptionName(err), err)
+	for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(cause) {
+		fmt.Fprintf(&b, "\nCaused by: %s", cause)
+	}
+	return b.String()
+}

@@ -1,0 +1,159 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// offsetStore is the topic connect-offsets. The key of a record is the JSON array of the connector's name and the
+// source partition, the value is the source offset, both as the connector wrote them; null removes. The hub never
+// looks into either (I6), but for one thing: two source partitions are the same if they are equal as JSON, so that a
+// partition which Java wrote with its members in another order is found again.
+type offsetStore struct {
+	topic  string
+	client *kgo.Client
+	log    *slog.Logger
+
+	mu  sync.Mutex
+	all map[string]map[string]*storedOffset // by connector, by canonical partition
+}
+
+type storedOffset struct {
+	key       []byte // as it stands in the topic: compaction compares bytes
+	partition json.RawMessage
+	offset    json.RawMessage
+}
+
+func newOffsetStore(topic string, client *kgo.Client, log *slog.Logger) *offsetStore {
+	return &offsetStore{topic: topic, client: client, log: log, all: map[string]map[string]*storedOffset{}}
+}
+
+// canonical returns JSON with its members in alphabetical order and no blanks. Numbers keep their text.
+func canonical(raw json.RawMessage) (string, error) {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+// read takes one record of the topic into memory.
+func (s *offsetStore) read(r *kgo.Record) {
+	var key []json.RawMessage
+	var connector string
+	err := json.Unmarshal(r.Key, &key)
+	if err == nil && len(key) != 2 {
+		err = fmt.Errorf("the key is not an array of a connector and a source partition")
+	}
+	if err == nil {
+		err = json.Unmarshal(key[0], &connector)
+	}
+	if err == nil {
+		err = s.apply(connector, r.Key, key[1], r.Value)
+	}
+	if err != nil {
+		s.log.Error("a record of the offset topic is not understood and left out", "topic", s.topic,
+			"partition", r.Partition, "offset", r.Offset, "error", err)
+	}
+}
+
+func (s *offsetStore) apply(connector string, key []byte, partition, offset json.RawMessage) error {
+	id, err := canonical(partition)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(bytes.TrimSpace(offset), []byte("null")) {
+		offset = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.all[connector]
+	if list == nil {
+		list = map[string]*storedOffset{}
+		s.all[connector] = list
+	}
+	list[id] = &storedOffset{key: slices.Clone(key), partition: slices.Clone(partition), offset: slices.Clone(offset)}
+	return nil
+}
+
+// SaveOffsets appends the offsets, waits until they are durable, and remembers them.
+func (s *offsetStore) SaveOffsets(ctx context.Context, connector string, offsets []connectors.SourceOffset) error {
+	records := make([]*kgo.Record, len(offsets))
+	for i, o := range offsets {
+		key, err := s.key(connector, o.Partition)
+		if err != nil {
+			return fmt.Errorf("source partition %s of connector %s: %w", o.Partition, connector, err)
+		}
+		records[i] = &kgo.Record{Topic: s.topic, Key: key, Value: compact(o.Offset)}
+	}
+	if err := produceAll(ctx, s.client, records...); err != nil {
+		return fmt.Errorf("write to topic %s: %w", s.topic, err)
+	}
+	for i, o := range offsets {
+		if err := s.apply(connector, records[i].Key, o.Partition, records[i].Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compact returns JSON without blanks; nil and null are nil, which is a tombstone.
+func compact(raw json.RawMessage) []byte {
+	var b bytes.Buffer
+	if raw == nil || json.Compact(&b, raw) != nil || b.String() == "null" {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// key returns the key under which the partition stands in the topic, or will.
+func (s *offsetStore) key(connector string, partition json.RawMessage) ([]byte, error) {
+	id, err := canonical(partition)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o := s.all[connector][id]; o != nil {
+		return o.key, nil
+	}
+	var b bytes.Buffer
+	b.WriteByte('[')
+	name, _ := json.Marshal(connector)
+	b.Write(name)
+	b.WriteByte(',')
+	if err := json.Compact(&b, partition); err != nil {
+		return nil, err
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
+}
+
+// offsets returns the stored source offsets of a connector, ordered by their partitions.
+func (s *offsetStore) offsets(connector string) []connectors.SourceOffset {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := []connectors.SourceOffset{}
+	for _, o := range s.all[connector] {
+		if o.offset != nil {
+			out = append(out, connectors.SourceOffset{Partition: o.partition, Offset: o.offset})
+		}
+	}
+	slices.SortFunc(out, func(a, b connectors.SourceOffset) int {
+		return strings.Compare(string(a.Partition), string(b.Partition))
+	})
+	return out
+}

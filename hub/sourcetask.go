@@ -1,0 +1,367 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/hub/durable"
+)
+
+const (
+	// sourceInFlight bounds the bytes of a source task that the log has not acknowledged.
+	sourceInFlight = 16 << 20
+	// sourceBatches bounds the batches in flight: an idle source moves on by batches without bytes.
+	sourceBatches = 256
+	// commitPause is the least time between two writes of source offsets. It delays nobody who reads: only the
+	// source's leave to forget comes that much later, and connect-offsets does not grow by a record per batch.
+	commitPause = 10 * time.Millisecond
+)
+
+// sourceRun is one run of a source task, from Start to Stop. Two goroutines: read takes batches from the task and
+// gives them to the log; commit follows behind, in the same order, and tells the source what it may forget.
+type sourceRun struct {
+	*taskRun
+	task   connectors.SourceTask
+	client *kgo.Client
+	admin  *kadm.Client
+	writer *durable.Writer
+
+	lastTopic string // the topic of the record before, known to exist
+	topics    map[string]bool
+}
+
+// flight is a batch on its way into the log.
+type flight struct {
+	batch     *durable.Batch
+	eventTime int64
+}
+
+func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
+	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
+	if s.client, err = kgo.NewClient(r.hub.producerOptions(r.settings)...); err != nil {
+		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
+	}
+	defer s.client.Close()
+	s.admin = kadm.NewClient(s.client)
+	s.writer = durable.NewWriter(s.client, sourceInFlight)
+	defer r.figures.inFlight.Store(0)
+	defer r.stopTask(ctx, task.Stop, &err)
+	err = task.Start(ctx, connectors.SourceStart{Connector: r.connector, Task: r.index, Config: r.config,
+		Offsets: r.hub.offsets.offsets(r.connector), Report: s.reportRow, Log: r.log})
+	if err != nil {
+		return err
+	}
+	defer r.observe(task)()
+	r.running()
+	return s.move(ctx)
+}
+
+// move runs both goroutines until ctx ends or one of them fails.
+func (s *sourceRun) move(ctx context.Context) error {
+	readCtx, stopReading := context.WithCancelCause(ctx)
+	defer stopReading(nil)
+	// What is in flight is brought to its end after ctx ended, for a limited time.
+	drainCtx, stopDraining := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stopDraining(nil)
+	queue := make(chan flight, sourceBatches)
+	committed := make(chan error, 1)
+	go func() {
+		err := s.commit(drainCtx, queue)
+		if err != nil {
+			stopReading(err)
+		}
+		committed <- err
+	}()
+	readErr := s.read(readCtx, queue)
+	close(queue)
+	limit := time.AfterFunc(s.hub.graceful, func() {
+		stopDraining(errors.New("the log did not answer within task.shutdown.graceful.timeout.ms"))
+	})
+	defer limit.Stop()
+	commitErr := <-committed
+	if ctx.Err() != nil {
+		if commitErr != nil {
+			s.log.Warn("a stopping source did not bring its last batches to their end; they are read again later", "error", s.redact(commitErr.Error()))
+		}
+		return nil
+	}
+	if commitErr != nil {
+		return commitErr
+	}
+	return readErr
+}
+
+// read takes batches until readCtx ends.
+func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
+	var batch connectors.Batch
+	trouble := inPlace{run: s.taskRun}
+	for {
+		if err := s.gate.wait(ctx); err != nil {
+			return err
+		}
+		batch.Reset()
+		err := s.task.Read(ctx, &batch)
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := trouble.again(ctx, err); err != nil {
+				return err
+			}
+			continue
+		}
+		trouble.over()
+		// A pause that came while the task was reading holds what it read.
+		if err := s.gate.wait(ctx); err != nil {
+			return err
+		}
+		if err := s.append(ctx, &batch, queue); err != nil {
+			return err
+		}
+		if ended {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// append gives one batch to the log.
+func (s *sourceRun) append(ctx context.Context, batch *connectors.Batch, queue chan<- flight) error {
+	s.figures.recordsIn.Add(int64(len(batch.Records)))
+	s.figures.bytesIn.Add(int64(len(batch.Buf)))
+	if len(batch.Records) > 0 {
+		s.figures.batches.observe(len(batch.Records))
+	}
+	b := s.writer.Begin(batch.Offsets)
+	for i := range batch.Records {
+		if err := s.appendRecord(ctx, b, &batch.Records[i]); err != nil {
+			return err
+		}
+	}
+	if err := b.Send(ctx); err != nil {
+		return err
+	}
+	s.figures.inFlight.Store(int64(s.writer.InFlight()))
+	select {
+	case queue <- flight{batch: b, eventTime: batch.EventTime}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// appendRecord transforms, converts and appends one record, or sets it aside.
+func (s *sourceRun) appendRecord(ctx context.Context, b *durable.Batch, rec *connectors.Record) error {
+	if !s.pipeline.transforms.Empty() {
+		keep, err := s.transform(ctx, rec)
+		if err != nil {
+			return s.setAside(ctx, *rec, stageTransform, transformClass(err), err)
+		}
+		if !keep {
+			return nil
+		}
+	}
+	if rec.Topic != s.lastTopic {
+		if err := s.ensureTopic(ctx, rec.Topic); err != nil {
+			return err
+		}
+		s.lastTopic = rec.Topic
+	}
+	r, scratch, err := b.Next(ctx)
+	if err != nil {
+		return err
+	}
+	before := len(scratch.Buf)
+	r.Topic, r.Partition = rec.Topic, rec.Partition
+	if rec.Timestamp != connectors.NoTimestamp {
+		r.Timestamp = time.UnixMilli(rec.Timestamp)
+	}
+	at, err := s.convert(r, scratch, rec)
+	if err != nil && retriable(err) {
+		err = s.errors.retry(ctx, err, func() error { at, err = s.convert(r, scratch, rec); return err })
+	}
+	if err != nil {
+		b.Drop(before)
+		return s.setAside(ctx, *rec, at, s.pipeline.class(at), err)
+	}
+	return nil
+}
+
+// transform applies the chain, from the start again for an error that may pass.
+func (s *sourceRun) transform(ctx context.Context, rec *connectors.Record) (keep bool, err error) {
+	original := *rec
+	if keep, err = s.pipeline.transforms.Apply(rec); err == nil {
+		return keep, nil
+	}
+	err = s.errors.retry(ctx, err, func() error { *rec = original; keep, err = s.pipeline.transforms.Apply(rec); return err })
+	if err != nil {
+		*rec = original
+	}
+	return keep, err
+}
+
+// convert fills r from rec, in Connect's order: headers, key, value.
+func (s *sourceRun) convert(r *kgo.Record, scratch *durable.Scratch, rec *connectors.Record) (stage, error) {
+	if len(rec.Headers) > 0 {
+		r.Headers = scratch.Headers(len(rec.Headers))
+		for i := range rec.Headers {
+			h := &rec.Headers[i]
+			out, err := s.pipeline.header.FromConnect(scratch.Buf, rec.Topic, h.Value)
+			if err != nil {
+				return stageHeaderConverter, err
+			}
+			r.Headers[i].Key = h.Key
+			r.Headers[i].Value, scratch.Buf = appended(scratch.Buf, out)
+		}
+	}
+	out, err := s.pipeline.key.FromConnect(scratch.Buf, rec.Topic, rec.Key)
+	if err != nil {
+		return stageKeyConverter, err
+	}
+	r.Key, scratch.Buf = appended(scratch.Buf, out)
+	if out, err = s.pipeline.value.FromConnect(scratch.Buf, rec.Topic, rec.Value); err != nil {
+		return stageValueConverter, err
+	}
+	r.Value, scratch.Buf = appended(scratch.Buf, out)
+	return "", nil
+}
+
+// appended returns what a converter appended to buf, nil if it says null, and the longer buf.
+func appended(buf, out []byte) (added, longer []byte) {
+	if out == nil {
+		return nil, buf
+	}
+	return out[len(buf):len(out):len(out)], out
+}
+
+// ensureTopic creates a topic by topic.creation before the first record for it, and notes that the connector uses it.
+func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
+	if s.topics[topic] {
+		return nil
+	}
+	if s.settings.creation != nil && s.hub.createTopics {
+		if err := s.settings.creation.create(ctx, s.admin, topic); err != nil {
+			return err
+		}
+	}
+	s.topics[topic] = true
+	s.trackTopic(topic)
+	return nil
+}
+
+// setAside reports a record that cannot be transformed or converted.
+func (s *sourceRun) setAside(ctx context.Context, rec connectors.Record, at stage, class string, err error) error {
+	return s.errors.report(ctx, badRecord{original: s.pipeline.readable(rec), source: true, stage: at, class: class, err: err})
+}
+
+// reportRow is connectors.SourceStart.Report.
+func (s *sourceRun) reportRow(ctx context.Context, rec connectors.Record, err error) error {
+	return s.setAside(ctx, rec, stagePoll, s.settings.class, err)
+}
+
+// commit follows the batches in their order: it waits until a batch is durable, writes its source offsets and tells
+// the source. What became durable meanwhile goes along, so that a slow log means fewer, larger steps.
+func (s *sourceRun) commit(ctx context.Context, queue <-chan flight) error {
+	var held *flight
+	for {
+		f, ok := flight{}, true
+		if held != nil {
+			f, held = *held, nil
+		} else if f, ok = <-queue; !ok {
+			return nil
+		}
+		records, err := s.wait(ctx, f)
+		if err != nil {
+			return err
+		}
+		if records, held, err = s.gather(ctx, records, queue); err != nil {
+			return err
+		}
+		started := time.Now()
+		offsets, err := durable.Save(ctx, s.hub.offsets, s.connector, records)
+		if err != nil {
+			return logError("", err)
+		}
+		if err := offsets.Commit(ctx, s.task); err != nil {
+			return err
+		}
+		s.figures.commits.Add(1)
+		if pause := commitPause - time.Since(started); pause > 0 && held == nil && len(queue) == 0 {
+			if err := sleep(ctx, pause); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// wait waits for a batch and counts it.
+func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error) {
+	records, err := f.batch.Wait(ctx, func(failed durable.Failure) error { return s.refused(ctx, failed) })
+	if err != nil {
+		return records, logError("", err)
+	}
+	s.figures.recordsOut.Add(int64(f.batch.Count))
+	s.figures.bytesOut.Add(int64(f.batch.Bytes))
+	s.figures.inFlight.Store(int64(s.writer.InFlight()))
+	if f.eventTime > 0 {
+		s.figures.eventTime.Store(f.eventTime)
+		s.figures.ackLag.Store(max(0, time.Now().UnixMilli()-f.eventTime))
+	}
+	return records, nil
+}
+
+// gather adds the batches that are durable already; the first one that is not is held for the next step.
+func (s *sourceRun) gather(ctx context.Context, records durable.Records, queue <-chan flight) (durable.Records, *flight, error) {
+	for {
+		select {
+		case next, ok := <-queue:
+			if !ok {
+				return records, nil, nil
+			}
+			select {
+			case <-next.batch.Done():
+			default:
+				return records, &next, nil
+			}
+			more, err := s.wait(ctx, next)
+			if err != nil {
+				return records, nil, err
+			}
+			records = records.And(more)
+		default:
+			return records, nil, nil
+		}
+	}
+}
+
+// refused decides about a record that the log does not take.
+func (s *sourceRun) refused(ctx context.Context, f durable.Failure) error {
+	if !errors.Is(f.Err, kerr.MessageTooLarge) && !errors.Is(f.Err, kerr.RecordListTooLarge) && !errors.Is(f.Err, kerr.InvalidRecord) {
+		return logError("append to topic "+f.Record.Topic, f.Err)
+	}
+	err := &connectors.Error{Op: fmt.Sprintf("append %d bytes", len(f.Record.Key)+len(f.Record.Value)), Class: connectors.ClassData, Err: f.Err,
+		Remedy: "raise max.message.bytes of the topic and producer.override.max.request.size of the connector"}
+	return s.errors.report(ctx, badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err})
+}
+
+// logError classes an error of the log, unless it has a class.
+func logError(op string, err error) error {
+	var e *connectors.Error
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	class := connectors.ClassEnvironment
+	if errors.Is(err, kerr.InvalidTopicException) {
+		class = connectors.ClassConfig
+	}
+	return &connectors.Error{Op: op, Class: class, Retriable: kerr.IsRetriable(err), Err: err}
+}
