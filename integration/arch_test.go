@@ -50,7 +50,8 @@ func importRules() []rule {
 		{from: "log/vfs", may: nil},
 
 		{from: "plugins/pluginpb", may: nil},
-		{from: "plugins/...", may: []string{"plugins/pluginpb", "connectors", "configs", "schemaregistry/avro"}, tests: []string{"connectors/..."}},
+		{from: "plugins/plugintest", may: []string{"plugins", "plugins/pluginpb", "connectors", "configs"}},
+		{from: "plugins/...", may: []string{"plugins/pluginpb", "connectors", "configs", "schemaregistry/avro"}, tests: []string{"plugins/plugintest", "connectors/..."}},
 
 		{from: "schemaregistry/avro", may: []string{"connectors"}},
 		{from: "schemaregistry", may: []string{"schemaregistry/avro", "connectors"}, tests: []string{"log/..."}},
@@ -92,7 +93,7 @@ func importFences() []fence {
 		{module: "github.com/spf13/cobra", within: []string{"cmd/..."}},
 		// Processes belong to the wall.
 		{module: "os/exec", within: []string{"plugins/...", "cmd/...", "integration/..."}},
-		{module: "testing", within: []string{"connectors/connectortest/...", "integration/..."}},
+		{module: "testing", within: []string{"connectors/connectortest/...", "plugins/plugintest", "integration/..."}},
 	}
 }
 
@@ -259,6 +260,7 @@ func TestArchitectureRules(t *testing.T) {
 		{from: "schemaregistry/avro", to: us + "schemaregistry"},
 		{from: "schemaregistry", to: us + "log"},
 		{from: "plugins", to: us + "hub"},
+		{from: "plugins", to: us + "plugins/plugintest"},
 		{from: "plugins/pluginpb", to: us + "plugins"},
 		{from: "connectors", to: us + "connectors/postgres"},
 		{from: "connectors/s3", to: us + "connectors/postgres"},
