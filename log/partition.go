@@ -1,41 +1,116 @@
 package log
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/sluicehub/sluice/log/segment"
+	"github.com/sluicehub/sluice/log/vfs"
+)
 
 // Partition is one ordered log of record batches.
-type Partition struct{}
+//
+// Locks, in the order they are taken: wmu for whoever changes files (append,
+// roll, retention, compaction), mu for the state that readers and the flusher
+// need. Nothing is read, written or synced under mu.
+type Partition struct {
+	log    *Log
+	topic  *Topic
+	number int32
+	dir    string
+
+	wmu        sync.Mutex
+	producers  producers
+	epochSaved bool // the checkpoint holds the present leader epoch
+	durable    vfs.File
+
+	mu         sync.Mutex
+	segs       []*handle // by base offset; the last one is appended to
+	end        int64     // log end offset
+	hw         int64
+	hwPos      int64 // bytes of the last segment below hw
+	start      int64 // log start offset
+	err        error // why writes are refused
+	damage     *DamageError
+	epochs     []EpochStart
+	round      *round
+	flushing   bool
+	unsynced   int64         // records since the last sync began
+	kick       chan struct{} // ends the flusher's pause
+	waiters    map[*Waiter]struct{}
+	places     [8]place // where readers will go on
+	nextPlace  int
+	cleanedTo  int64 // compaction has seen everything below
+	cleanedAll int64
+
+	appendedRecords, appendedBytes, readBytes atomic.Int64
+}
+
+// handle counts who uses a segment, so that a deleted one is closed only after
+// its last reader. Guarded by Partition.mu.
+type handle struct {
+	*segment.Segment
+	users int
+	gone  bool
+}
+
+// place is the position of the batch that follows one that was read.
+type place struct {
+	h      *handle
+	offset int64
+	pos    int64
+}
+
+func newPartition(t *Topic, n int32) *Partition {
+	return &Partition{
+		log: t.log, topic: t, number: n, dir: t.log.partitionDir(t.name, n),
+		producers: producers{}, waiters: map[*Waiter]struct{}{}, kick: make(chan struct{}, 1),
+	}
+}
 
 // Topic the partition belongs to.
-func (p *Partition) Topic() *Topic { return nil }
+func (p *Partition) Topic() *Topic { return p.topic }
 
 // Number of the partition in its topic.
-func (p *Partition) Number() int32 { return 0 }
+func (p *Partition) Number() int32 { return p.number }
+
+func (p *Partition) String() string { return fmt.Sprintf("%s-%d", p.topic.name, p.number) }
 
 // Err is nil while the partition takes writes; otherwise why it does not:
 // damage found (*DamageError), a failed fsync (ErrStorage), ErrUnknownTopic
 // after deletion, ErrClosed.
-func (p *Partition) Err() error { return errStub }
+func (p *Partition) Err() error { p.mu.Lock(); defer p.mu.Unlock(); return p.err }
 
 // LogStart is the first offset that can be read.
-func (p *Partition) LogStart() int64 { return 0 }
+func (p *Partition) LogStart() int64 { p.mu.Lock(); defer p.mu.Unlock(); return p.start }
 
 // HighWatermark is the first offset that cannot be read yet. Under
 // DurabilitySync everything below it is durable.
-func (p *Partition) HighWatermark() int64 { return 0 }
+func (p *Partition) HighWatermark() int64 { p.mu.Lock(); defer p.mu.Unlock(); return p.hw }
 
 // LastStable is the first offset that a reader of committed records cannot
 // read yet; the high watermark as long as there are no transactions.
-func (p *Partition) LastStable() int64 { return 0 }
+func (p *Partition) LastStable() int64 { return p.HighWatermark() }
 
 // LogEnd is the offset of the next record; records from HighWatermark to
 // LogEnd are written but not durable.
-func (p *Partition) LogEnd() int64 { return 0 }
+func (p *Partition) LogEnd() int64 { p.mu.Lock(); defer p.mu.Unlock(); return p.end }
 
 // LeaderEpoch is the epoch appends get.
-func (p *Partition) LeaderEpoch() int32 { return 0 }
+func (p *Partition) LeaderEpoch() int32 { return p.log.LeaderEpoch() }
 
 // Epochs lists leader epochs with the offset each began at, in order.
-func (p *Partition) Epochs() []EpochStart { return nil }
+func (p *Partition) Epochs() []EpochStart {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.epochs)
+}
 
 // EpochStart is a leader epoch and its first offset.
 type EpochStart struct {
@@ -48,40 +123,24 @@ type EpochStart struct {
 // watermark for the present epoch). ok is false when no such epoch is known or
 // the epoch lies in the future.
 func (p *Partition) OffsetForLeaderEpoch(epoch int32) (found int32, end int64, ok bool) {
-	return 0, 0, false
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.log.LeaderEpoch()
+	if epoch == now {
+		return now, p.hw, true
+	}
+	if epoch > now || epoch < 0 {
+		return -1, -1, false
+	}
+	end = p.hw
+	for _, e := range slices.Backward(p.epochs) {
+		if e.Epoch <= epoch {
+			return e.Epoch, end, true
+		}
+		end = e.Offset
+	}
+	return -1, -1, false
 }
-
-// TimeOffset is an offset found by time.
-type TimeOffset struct {
-	Offset      int64
-	Timestamp   int64 // of the record at Offset, ms since 1970
-	LeaderEpoch int32
-}
-
-// OffsetForTimestamp finds the first record below the high watermark whose
-// timestamp is at least ms. ok is false when there is none.
-func (p *Partition) OffsetForTimestamp(ms int64) (at TimeOffset, ok bool, err error) {
-	return TimeOffset{}, false, errStub
-}
-
-// MaxTimestamp finds the record with the largest timestamp (ListOffsets -3).
-// ok is false when the partition is empty.
-func (p *Partition) MaxTimestamp() (at TimeOffset, ok bool, err error) {
-	return TimeOffset{}, false, errStub
-}
-
-// DeleteRecords raises the log start to offset, durably, and deletes segments
-// that fell out; -1 means the high watermark. It returns the new log start.
-// Above the high watermark it fails with ErrOffsetOutOfRange; an offset below
-// the log start changes nothing.
-func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) { return 0, errStub }
-
-// Verify reads the whole partition and checks every batch. The first damage is
-// returned as a *DamageError and makes the partition refuse writes.
-func (p *Partition) Verify(ctx context.Context) error { return errStub }
-
-// Producers lists the idempotent producers the partition remembers.
-func (p *Partition) Producers() []ProducerInfo { return nil }
 
 // ProducerInfo is the sequence state of one producer.
 type ProducerInfo struct {
@@ -90,4 +149,150 @@ type ProducerInfo struct {
 	LastSequence  int32
 	LastOffset    int64
 	LastTimestamp int64 // ms since 1970
+}
+
+// Producers lists the idempotent producers the partition remembers.
+func (p *Partition) Producers() []ProducerInfo {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	out := make([]ProducerInfo, 0, len(p.producers))
+	for id, s := range p.producers {
+		last := s.last()
+		out = append(out, ProducerInfo{id, s.epoch, last.lastSeq, last.lastOffset, last.timestamp})
+	}
+	slices.SortFunc(out, func(a, b ProducerInfo) int { return int(a.ProducerID - b.ProducerID) })
+	return out
+}
+
+// Verify reads the whole partition and checks every batch. The first damage is
+// returned as a *DamageError and makes the partition refuse writes.
+func (p *Partition) Verify(ctx context.Context) error {
+	p.mu.Lock()
+	if p.damage != nil {
+		defer p.mu.Unlock()
+		return p.damage
+	}
+	segs := slices.Clone(p.segs)
+	for _, h := range segs {
+		h.users++
+	}
+	limits := make([]int64, len(segs))
+	for i, h := range segs {
+		limits[i] = p.readable(h)
+	}
+	p.mu.Unlock()
+	var err error
+	for i, h := range segs {
+		if err == nil {
+			err = p.verifySegment(ctx, h, limits[i])
+		}
+		p.release(h)
+	}
+	return err
+}
+
+func (p *Partition) verifySegment(ctx context.Context, h *handle, limit int64) error {
+	next := h.Base()
+	_, bad, err := segment.Scan(h, 0, limit, next, func(b *segment.Header, _ []byte, _ int64) error {
+		next = b.NextOffset()
+		return ctx.Err()
+	})
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", h.Path(), err)
+	}
+	if bad == nil {
+		return nil
+	}
+	to, err := segment.FindNext(h, bad.Pos+1, limit, next)
+	if err != nil {
+		return fmt.Errorf("verify %s: %w", h.Path(), err)
+	}
+	d := &DamageError{Path: h.Path(), From: bad.Pos, To: to, Offset: next, Reason: bad.Err.Error()}
+	p.setDamage(d)
+	return d
+}
+
+// active is the segment that is appended to. Call with wmu or mu.
+func (p *Partition) active() *handle { return p.segs[len(p.segs)-1] }
+
+// readable is how many bytes of a segment lie below the high watermark. Call
+// with mu.
+func (p *Partition) readable(h *handle) int64 {
+	if h == p.active() {
+		return p.hwPos
+	}
+	return h.Size()
+}
+
+func (p *Partition) acquire(h *handle) *handle { h.users++; return h }
+
+func (p *Partition) release(h *handle) {
+	p.mu.Lock()
+	h.users--
+	last := h.users == 0 && h.gone
+	p.mu.Unlock()
+	if last {
+		p.closeSegment(h)
+	}
+}
+
+// drop takes a segment out of use; the caller removed it from segs. Call with mu.
+func (p *Partition) drop(h *handle) (closeNow bool) {
+	h.gone = true
+	return h.users == 0
+}
+
+func (p *Partition) closeSegment(h *handle) {
+	if err := h.Close(); err != nil {
+		p.log.logger.Warn("closing a segment failed", slog.String("file", h.Path()), slog.Any("error", err))
+	}
+}
+
+// refuse makes the partition refuse writes from now on. The first reason stays,
+// except that closing and deletion replace others.
+func (p *Partition) refuse(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuseLocked(err)
+}
+
+func (p *Partition) refuseLocked(err error) {
+	final := errors.Is(err, ErrClosed) || errors.Is(err, ErrUnknownTopic)
+	if p.err != nil && !final {
+		return
+	}
+	if !final {
+		p.log.logger.Error("partition takes no writes any more", slog.String("partition", p.String()), slog.Any("error", err))
+	}
+	p.err = err
+	p.wake()
+}
+
+// setDamage refuses writes, and reads from the damaged place on.
+func (p *Partition) setDamage(d *DamageError) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.damage == nil || d.Offset < p.damage.Offset {
+		p.damage = d
+	}
+	p.refuseLocked(d)
+}
+
+// wake tells all waiters that something changed. Call with mu.
+func (p *Partition) wake() {
+	for w := range p.waiters {
+		select {
+		case w.c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// storageError classifies an error of the file system.
+func storageError(doing string, err error) error {
+	kind := ErrStorage
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		kind = ErrNoSpace
+	}
+	return fmt.Errorf("%w: %s: %w", kind, doing, err)
 }

@@ -1,5 +1,13 @@
 package log
 
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sluicehub/sluice/log/segment"
+)
+
 // Isolation says which records a reader may see.
 type Isolation int8
 
@@ -38,12 +46,200 @@ type ReadResult struct {
 // below the log start or above the high watermark it is ErrOffsetOutOfRange.
 // At a damaged place it is ErrStorage. The result's bytes are the caller's.
 func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
-	return ReadResult{}, errStub
+	for {
+		r, h, from, limit, err := p.beginRead(offset)
+		if err != nil || h == nil {
+			return r, err
+		}
+		var next place
+		r.Batches, next, err = p.readSegment(h, offset, from, limit, o)
+		if err == nil && next.h == nil {
+			// Nothing from offset to the end of this file: it was read to the
+			// end before a roll, or compaction removed the rest.
+			following := p.following(h)
+			p.release(h)
+			if following < 0 || following >= r.HighWatermark {
+				return r, nil
+			}
+			offset = max(offset, following)
+			continue
+		}
+		p.endRead(h, next, len(r.Batches))
+		return r, err
+	}
+}
+
+// following is the base offset of the segment after h, or -1.
+func (p *Partition) following(h *handle) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.segs {
+		if s.Base() > h.Base() {
+			return s.Base()
+		}
+	}
+	return -1
+}
+
+// beginRead finds the segment for an offset and takes hold of it; from is a
+// known position in it, or -1. Without a segment there is nothing to read.
+func (p *Partition) beginRead(offset int64) (r ReadResult, h *handle, from, limit int64, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r = ReadResult{Batches: []byte{}, HighWatermark: p.hw, LastStable: p.hw, LogStart: p.start}
+	if errors.Is(p.err, ErrClosed) || errors.Is(p.err, ErrUnknownTopic) || len(p.segs) == 0 {
+		return r, nil, 0, 0, fmt.Errorf("read %s: %w", p, p.err)
+	}
+	if offset < p.start || offset > p.hw {
+		return r, nil, 0, 0, fmt.Errorf("read %s: %w", p, &OffsetError{offset, p.start, p.hw})
+	}
+	if p.damage != nil && offset >= p.damage.Offset {
+		return r, nil, 0, 0, fmt.Errorf("read %s: %w", p, p.damage)
+	}
+	if offset == p.hw {
+		return r, nil, 0, 0, nil
+	}
+	for i := range p.places {
+		if c := &p.places[i]; c.h != nil && c.offset == offset && !c.h.gone && c.pos < p.readable(c.h) {
+			return r, p.acquire(c.h), c.pos, p.readable(c.h), nil
+		}
+	}
+	h = p.segs[p.segmentFor(offset)]
+	return r, p.acquire(h), -1, p.readable(h), nil
+}
+
+// segmentFor is the index of the last segment whose base is at most offset, or
+// the first. Call with mu.
+func (p *Partition) segmentFor(offset int64) int {
+	lo, hi := 0, len(p.segs)
+	for hi-lo > 1 {
+		if mid := (lo + hi) / 2; p.segs[mid].Base() <= offset {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	return lo
+}
+
+func (p *Partition) endRead(h *handle, next place, bytes int) {
+	p.readBytes.Add(int64(bytes))
+	if bytes > 0 {
+		p.mu.Lock()
+		p.places[p.nextPlace] = next
+		p.nextPlace = (p.nextPlace + 1) % len(p.places)
+		p.mu.Unlock()
+	}
+	p.release(h)
+}
+
+// readSegment reads whole batches of one segment. next is the place after
+// them; without a handle when the segment has none from offset on.
+func (p *Partition) readSegment(h *handle, offset, from, limit int64, o ReadOptions) (out []byte, next place, err error) {
+	empty := []byte{}
+	next.h = h
+	if from < 0 {
+		if from, err = h.Locate(offset); err != nil {
+			return empty, next, storageError("read index", err)
+		}
+	}
+	first, pos, ok, err := h.Find(offset, from, limit)
+	if err != nil {
+		return empty, next, p.badBatch(h, pos, offset, err)
+	}
+	if !ok {
+		return empty, place{}, nil
+	}
+	want := min(int64(o.MaxBytes), limit-pos)
+	if int64(first.Size()) > want {
+		if !o.MinOneBatch {
+			return empty, place{h: h}, nil
+		}
+		want = int64(first.Size())
+	}
+	buf := o.Buf
+	at := len(buf)
+	if int64(cap(buf)-at) < want {
+		buf, at = make([]byte, 0, want), 0
+	}
+	buf = buf[:at+int(want)]
+	n, err := h.ReadAt(buf[at:], pos)
+	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == want) {
+		return empty, next, storageError(fmt.Sprintf("read %s at %d", h.Path(), pos), err)
+	}
+	used, after, bad := wholeBatches(buf[at:])
+	next = place{h: h, offset: after, pos: pos + int64(used)}
+	if bad != nil && used == 0 {
+		return empty, next, p.badBatch(h, pos, max(first.BaseOffset, offset), bad)
+	}
+	return buf[at : at+used], next, nil
+}
+
+// wholeBatches checks the batches in b, checksums included: what left the disk
+// wrong must not reach a reader. It returns the bytes of good whole batches,
+// the offset after them, and what is wrong with the next one unless it is cut
+// short.
+func wholeBatches(b []byte) (used int, next int64, bad error) {
+	for used < len(b) {
+		h, batch, err := segment.ParseBatch(b[used:])
+		if errors.Is(err, segment.ErrShort) {
+			return used, next, nil
+		}
+		if err != nil {
+			return used, next, err
+		}
+		used += len(batch)
+		next = h.NextOffset()
+	}
+	return used, next, nil
+}
+
+// badBatch turns a batch that does not read back into damage.
+func (p *Partition) badBatch(h *handle, pos, offset int64, err error) error {
+	if !errors.Is(err, segment.ErrBadBatch) {
+		return storageError("read", err)
+	}
+	d := &DamageError{Path: h.Path(), From: pos, To: h.Size(), Offset: offset, Reason: err.Error()}
+	if to, ferr := segment.FindNext(h, pos+1, h.Size(), offset); ferr == nil {
+		d.To = to
+	}
+	p.setDamage(d)
+	return fmt.Errorf("read %s: %w", p, d)
 }
 
 // Available is about how many bytes Read could give from offset on, at most
-// limit, without touching the disk: for the min_bytes of a long poll.
-func (p *Partition) Available(offset int64, limit int64) int64 { return 0 }
+// limit, without touching the log file: for the min_bytes of a long poll.
+func (p *Partition) Available(offset int64, limit int64) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if offset < p.start || offset >= p.hw || len(p.segs) == 0 {
+		return 0
+	}
+	if p.damage != nil && offset >= p.damage.Offset {
+		return 1 // wake the reader: Read tells it
+	}
+	i := p.segmentFor(offset)
+	sum := p.readable(p.segs[i]) - p.placeOf(p.segs[i], offset)
+	for i++; i < len(p.segs) && sum < limit; i++ {
+		sum += p.readable(p.segs[i])
+	}
+	return max(1, min(sum, limit))
+}
+
+// placeOf is a position at or before offset: exact for a reader that goes on
+// where it stopped. Call with mu.
+func (p *Partition) placeOf(h *handle, offset int64) int64 {
+	for i := range p.places {
+		if c := &p.places[i]; c.h == h && c.offset == offset {
+			return c.pos
+		}
+	}
+	if h.Sealed() {
+		return 0 // its index is a file; a reader so far behind has enough to read
+	}
+	pos, _ := h.Locate(offset) // in memory, cannot fail
+	return pos
+}
 
 // Waiter is woken when one of the partitions it watches has news: a higher
 // high watermark, a higher log start, damage, deletion, or the end of the Log.
@@ -60,7 +256,15 @@ func NewWaiter() *Waiter { return &Waiter{c: make(chan struct{}, 1)} }
 func (w *Waiter) C() <-chan struct{} { return w.c }
 
 // Watch registers w until Unwatch.
-func (p *Partition) Watch(w *Waiter) {}
+func (p *Partition) Watch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiters[w] = struct{}{}
+}
 
 // Unwatch ends Watch.
-func (p *Partition) Unwatch(w *Waiter) {}
+func (p *Partition) Unwatch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiters, w)
+}

@@ -1,6 +1,9 @@
 package log
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // SyncBuckets are the upper bounds of Stats.SyncCounts; one more count follows
 // for everything above.
@@ -50,5 +53,70 @@ type PartitionStats struct {
 	Err             error
 }
 
+// counters are the Log's share of Stats.
+type counters struct {
+	appends, duplicates, appendedBatches     atomic.Int64
+	cutBytes, retentionDeleted, compacted    atomic.Int64
+	goneRecords, goneAppended, goneReadBytes atomic.Int64 // of deleted partitions
+	syncs, syncNanos                         atomic.Int64
+	syncBuckets                              []time.Duration
+	syncCounts                               []atomic.Int64
+}
+
+func newCounters() counters {
+	b := SyncBuckets()
+	return counters{syncBuckets: b, syncCounts: make([]atomic.Int64, len(b)+1)}
+}
+
+func (c *counters) noteSync(d time.Duration) {
+	c.syncs.Add(1)
+	c.syncNanos.Add(int64(d))
+	i := 0
+	for i < len(c.syncBuckets) && d > c.syncBuckets[i] {
+		i++
+	}
+	c.syncCounts[i].Add(1)
+}
+
+// Stats sums up all partitions.
+func (l *Log) Stats() Stats {
+	s := Stats{
+		Appends: l.appends.Load(), Duplicates: l.duplicates.Load(), AppendedBatches: l.appendedBatches.Load(),
+		Syncs: l.syncs.Load(), SyncTime: time.Duration(l.syncNanos.Load()), CutBytes: l.cutBytes.Load(),
+		RetentionDeletedBytes: l.retentionDeleted.Load(), CompactedBytes: l.compacted.Load(),
+		AppendedRecords: l.goneRecords.Load(), AppendedBytes: l.goneAppended.Load(), ReadBytes: l.goneReadBytes.Load(),
+	}
+	for i := range l.syncCounts {
+		s.SyncCounts = append(s.SyncCounts, l.syncCounts[i].Load())
+	}
+	for _, t := range l.Topics() {
+		s.Topics++
+		for _, p := range t.Partitions() {
+			ps := p.Stats()
+			s.Partitions++
+			s.Segments += ps.Segments
+			s.Bytes += ps.Bytes
+			s.AppendedRecords += ps.AppendedRecords
+			s.AppendedBytes += ps.AppendedBytes
+			s.ReadBytes += ps.ReadBytes
+			if ps.Err != nil {
+				s.FailedPartitions++
+			}
+		}
+	}
+	return s
+}
+
 // Stats of the partition.
-func (p *Partition) Stats() PartitionStats { return PartitionStats{} }
+func (p *Partition) Stats() PartitionStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := PartitionStats{
+		LogStart: p.start, HighWatermark: p.hw, LogEnd: p.end, Segments: len(p.segs), Err: p.err,
+		AppendedRecords: p.appendedRecords.Load(), AppendedBytes: p.appendedBytes.Load(), ReadBytes: p.readBytes.Load(),
+	}
+	for _, h := range p.segs {
+		s.Bytes += h.Size()
+	}
+	return s
+}

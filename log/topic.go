@@ -2,7 +2,19 @@ package log
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sluicehub/sluice/log/segment"
 )
 
 // TopicID is the UUID of a topic. A topic made again under the same name has
@@ -24,22 +36,460 @@ func ParseTopicID(s string) (TopicID, error) {
 
 // Topic is one topic. It stays usable as a value after it was deleted, but its
 // partitions then fail with ErrUnknownTopic.
-type Topic struct{}
+type Topic struct {
+	log       *Log
+	name      string
+	id        TopicID
+	config    atomic.Pointer[TopicConfig]
+	compacted atomic.Bool // compaction has or may have removed records
+
+	mu    sync.RWMutex
+	parts []*Partition
+}
 
 // Name of the topic.
-func (t *Topic) Name() string { return "" }
+func (t *Topic) Name() string { return t.name }
 
 // ID of the topic.
-func (t *Topic) ID() TopicID { return TopicID{} }
+func (t *Topic) ID() TopicID { return t.id }
 
 // Config is the present configuration.
-func (t *Topic) Config() *TopicConfig { return nil }
+func (t *Topic) Config() *TopicConfig { return t.config.Load() }
 
 // ConfigEntries lists every known config with value and source, sorted by name.
-func (t *Topic) ConfigEntries() []ConfigEntry { return nil }
+func (t *Topic) ConfigEntries() []ConfigEntry {
+	return t.log.configs.entries(t.Config().Values)
+}
 
 // Partitions in order of their number.
-func (t *Topic) Partitions() []*Partition { return nil }
+func (t *Topic) Partitions() []*Partition {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Clone(t.parts)
+}
 
 // Partition by number, or ErrUnknownTopic.
-func (t *Topic) Partition(n int32) (*Partition, error) { return nil, errStub }
+func (t *Topic) Partition(n int32) (*Partition, error) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if n < 0 || int(n) >= len(t.parts) {
+		return nil, fmt.Errorf("%w: partition %d of %q", ErrUnknownTopic, n, t.name)
+	}
+	return t.parts[n], nil
+}
+
+func (t *Topic) record() topicRecord {
+	return topicRecord{
+		Name: t.name, ID: t.id.String(), Partitions: int32(len(t.Partitions())),
+		Configs: t.Config().Values, Compacted: t.compacted.Load(),
+	}
+}
+
+func (l *Log) newTopic(rec topicRecord) (*Topic, error) {
+	id, err := ParseTopicID(rec.ID)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := l.configs.parse(rec.Configs)
+	if err != nil {
+		return nil, err
+	}
+	t := &Topic{log: l, name: rec.Name, id: id}
+	t.config.Store(cfg)
+	t.compacted.Store(rec.Compacted)
+	return t, nil
+}
+
+// CheckTopic fails as CreateTopic would, and changes nothing (validate_only).
+func (l *Log) CheckTopic(name string, partitions int32, configs map[string]string) error {
+	if err := checkTopicName(name); err != nil {
+		return err
+	}
+	if partitions < 1 {
+		return fmt.Errorf("%w: %d for topic %q", ErrInvalidPartitions, partitions, name)
+	}
+	if _, err := l.configs.parse(configs); err != nil {
+		return err
+	}
+	if _, err := l.Topic(name); err == nil {
+		return fmt.Errorf("%w: %q", ErrTopicExists, name)
+	}
+	return nil
+}
+
+// checkTopicName follows Kafka's Topic.validate.
+func checkTopicName(name string) error {
+	reason := ""
+	switch {
+	case name == "":
+		reason = "it is empty"
+	case name == "." || name == "..":
+		reason = "it is a directory's"
+	case len(name) > 249:
+		reason = "it is longer than 249 characters"
+	case strings.ContainsFunc(name, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-')
+	}):
+		reason = "it has characters other than letters, digits, dot, underscore and dash"
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %q: %s", ErrInvalidTopic, name, reason)
+}
+
+// CreateTopic makes a topic and returns when it is durable. A zero id is
+// replaced by a random one. Fails with ErrTopicExists, ErrInvalidTopic,
+// ErrInvalidPartitions, ErrInvalidConfig.
+func (l *Log) CreateTopic(name string, id TopicID, partitions int32, configs map[string]string) (*Topic, error) {
+	l.ddl.Lock()
+	defer l.ddl.Unlock()
+	if err := l.openForDDL(); err != nil {
+		return nil, err
+	}
+	if err := l.CheckTopic(name, partitions, configs); err != nil {
+		return nil, err
+	}
+	if id == (TopicID{}) {
+		id = TopicID(randomID())
+	}
+	t, err := l.newTopic(topicRecord{Name: name, ID: id.String(), Partitions: partitions, Configs: configs})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.grow(partitions); err != nil {
+		return nil, fmt.Errorf("create topic %q: %w", name, err)
+	}
+	if err := l.saveTopics(append(l.topicRecords(), t.record())); err != nil {
+		return nil, fmt.Errorf("create topic %q: %w", name, errors.Join(err, t.undoGrow(0)))
+	}
+	l.mu.Lock()
+	l.byName[name], l.byID[id] = t, t
+	l.mu.Unlock()
+	return t, nil
+}
+
+func (l *Log) openForDDL() error {
+	select {
+	case <-l.closing:
+		return ErrClosed
+	default:
+		return nil
+	}
+}
+
+// grow makes the folders of partitions up to total. They count only once the
+// topics file says so; a crash before that leaves empty folders, which Open
+// removes.
+func (t *Topic) grow(total int32) error {
+	had := int32(len(t.Partitions()))
+	var made []*Partition
+	for n := had; n < total; n++ {
+		p := newPartition(t, n)
+		err := t.log.clearFolder(p.dir)
+		if err == nil {
+			made = append(made, p)
+			err = p.createFiles()
+		}
+		if err != nil {
+			t.setParts(append(t.Partitions(), made...))
+			return errors.Join(storageError("create partition "+p.String(), err), t.undoGrow(had))
+		}
+	}
+	if err := t.log.fs.SyncDir(t.log.dir); err != nil {
+		t.setParts(append(t.Partitions(), made...))
+		return errors.Join(storageError("create partitions", err), t.undoGrow(had))
+	}
+	t.setParts(append(t.Partitions(), made...))
+	return nil
+}
+
+func (t *Topic) setParts(parts []*Partition) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.parts = parts
+}
+
+// undoGrow removes partitions from number keep on.
+func (t *Topic) undoGrow(keep int32) error {
+	parts := t.Partitions()
+	t.setParts(parts[:keep])
+	var errs []error
+	for _, p := range parts[keep:] {
+		errs = append(errs, p.destroy())
+	}
+	return errors.Join(errs...)
+}
+
+// clearFolder removes an empty leftover of a partition that was never in the
+// topics file, and refuses to touch anything else.
+func (l *Log) clearFolder(dir string) error {
+	entries, err := l.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch {
+		case !e.Dir && strings.HasSuffix(e.Name, segment.LogSuffix):
+			if b, err := readFile(l.fs, dir, e.Name); err != nil || len(b) > 0 {
+				return fmt.Errorf("folder %s holds records of a topic that is not in the topics file; move it away", dir)
+			}
+		case e.Name == partitionFile, e.Name == durableFile, strings.HasSuffix(e.Name, tempSuffix):
+		default:
+			return fmt.Errorf("folder %s holds %s, which is none of ours; move it away", dir, e.Name)
+		}
+	}
+	return l.removeFolder(dir)
+}
+
+// isPartitionFolder tells whether a name is a topic's and a number's.
+func isPartitionFolder(name string) bool {
+	i := strings.LastIndexByte(name, '-')
+	if i < 1 || checkTopicName(name[:i]) != nil {
+		return false
+	}
+	_, err := strconv.ParseUint(name[i+1:], 10, 31)
+	return err == nil
+}
+
+func (l *Log) removeFolder(dir string) error {
+	entries, err := l.fs.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := l.fs.Remove(filepath.Join(dir, e.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return l.fs.Remove(dir)
+}
+
+// destroy ends the partition and deletes its folder.
+func (p *Partition) destroy() error {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	err := p.shut(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
+	return errors.Join(err, p.log.removeFolder(p.dir))
+}
+
+// DeleteTopic deletes a topic and its files. Once it returned nil, the topic
+// does not come back. Waiters on its partitions are woken; their reads and
+// appends fail with ErrUnknownTopic.
+func (l *Log) DeleteTopic(name string) error {
+	l.ddl.Lock()
+	defer l.ddl.Unlock()
+	if err := l.openForDDL(); err != nil {
+		return err
+	}
+	t, err := l.Topic(name)
+	if err != nil {
+		return err
+	}
+	records := l.topicRecords()
+	i := slices.IndexFunc(records, func(r topicRecord) bool { return r.Name == name })
+	records[i].Deleting = true
+	if err := l.saveTopics(records); err != nil {
+		return fmt.Errorf("delete topic %q: %w", name, err)
+	}
+	l.mu.Lock()
+	delete(l.byName, name)
+	delete(l.byID, t.id)
+	l.mu.Unlock()
+	var errs []error
+	for _, p := range t.Partitions() {
+		s := p.Stats()
+		l.goneRecords.Add(s.AppendedRecords)
+		l.goneAppended.Add(s.AppendedBytes)
+		l.goneReadBytes.Add(s.ReadBytes)
+		errs = append(errs, p.destroy())
+	}
+	errs = append(errs, l.fs.SyncDir(l.dir), l.saveLogStarts(), l.saveTopics(l.topicRecords()))
+	if err := errors.Join(errs...); err != nil {
+		// The decision is durable; Open removes what is left.
+		l.logger.Error("files of a deleted topic are left until the next start", slog.String("topic", name), slog.Any("error", err))
+	}
+	return nil
+}
+
+// CreatePartitions raises the number of partitions to total.
+func (l *Log) CreatePartitions(name string, total int32) error {
+	l.ddl.Lock()
+	defer l.ddl.Unlock()
+	if err := l.openForDDL(); err != nil {
+		return err
+	}
+	t, err := l.Topic(name)
+	if err != nil {
+		return err
+	}
+	had := int32(len(t.Partitions()))
+	if total <= had {
+		return fmt.Errorf("%w: topic %q has %d, asked for %d", ErrInvalidPartitions, name, had, total)
+	}
+	if err := t.grow(total); err != nil {
+		return fmt.Errorf("create partitions of %q: %w", name, err)
+	}
+	if err := l.saveTopics(l.topicRecords()); err != nil {
+		return fmt.Errorf("create partitions of %q: %w", name, errors.Join(err, t.undoGrow(had)))
+	}
+	return nil
+}
+
+// AlterTopicConfig applies changes in order, all or none, durably. With
+// validateOnly it only checks.
+func (l *Log) AlterTopicConfig(name string, changes []ConfigChange, validateOnly bool) error {
+	return l.alter(name, validateOnly, func(now map[string]string) (map[string]string, error) {
+		return l.configs.apply(now, changes)
+	})
+}
+
+// ReplaceTopicConfig replaces everything the topic sets itself (Kafka's old
+// AlterConfigs).
+func (l *Log) ReplaceTopicConfig(name string, configs map[string]string, validateOnly bool) error {
+	return l.alter(name, validateOnly, func(map[string]string) (map[string]string, error) {
+		return maps.Clone(configs), nil
+	})
+}
+
+func (l *Log) alter(name string, validateOnly bool, change func(map[string]string) (map[string]string, error)) error {
+	l.ddl.Lock()
+	defer l.ddl.Unlock()
+	if err := l.openForDDL(); err != nil {
+		return err
+	}
+	t, err := l.Topic(name)
+	if err != nil {
+		return err
+	}
+	before := t.Config()
+	values, err := change(before.Values)
+	if err != nil {
+		return err
+	}
+	cfg, err := l.configs.parse(values)
+	if err != nil || validateOnly {
+		return err
+	}
+	t.config.Store(cfg)
+	if err := l.saveTopics(l.topicRecords()); err != nil {
+		t.config.Store(before)
+		return fmt.Errorf("alter configs of %q: %w", name, err)
+	}
+	return nil
+}
+
+func (l *Log) topicRecords() []topicRecord {
+	topics := l.Topics()
+	out := make([]topicRecord, len(topics))
+	for i, t := range topics {
+		out[i] = t.record()
+	}
+	return out
+}
+
+func (l *Log) saveTopics(records []topicRecord) error {
+	b, err := encodeTopics(records)
+	if err != nil {
+		return err
+	}
+	if err := writeAtomic(l.fs, l.dir, topicsFile, b); err != nil {
+		return storageError("save topics", err)
+	}
+	return nil
+}
+
+// loadTopics reads the topics file. A new directory gets an empty one, so that
+// a missing one always means a loss.
+func (l *Log) loadTopics() ([]topicRecord, error) {
+	b, err := readFile(l.fs, l.dir, topicsFile)
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		if l.hasPartitions() {
+			return nil, fmt.Errorf("the file %q is missing in a directory that has partitions: restore it, or point to an empty directory", topicsFile)
+		}
+		return nil, l.saveTopics(nil)
+	}
+	records, err := decodeTopics(b)
+	if err != nil {
+		return nil, fmt.Errorf("the file %q is damaged, restore it from a copy: %w", topicsFile, err)
+	}
+	return records, nil
+}
+
+// finishDeletions removes what is left of topics whose deletion was decided,
+// and empty folders of topics whose creation never was.
+func (l *Log) finishDeletions(records []topicRecord) ([]topicRecord, error) {
+	keep, known := []topicRecord{}, map[string]bool{}
+	for _, r := range records {
+		for n := range r.Partitions {
+			dir := r.Name + "-" + strconv.Itoa(int(n))
+			if !r.Deleting {
+				known[dir] = true
+			} else if err := l.removeFolder(filepath.Join(l.dir, dir)); err != nil {
+				return nil, err
+			}
+		}
+		if !r.Deleting {
+			keep = append(keep, r)
+		}
+	}
+	entries, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !e.Dir || known[e.Name] || !isPartitionFolder(e.Name) {
+			continue
+		}
+		if err := l.clearFolder(filepath.Join(l.dir, e.Name)); err != nil {
+			l.logger.Warn("a folder belongs to no topic and is left alone", slog.String("folder", e.Name), slog.Any("error", err))
+		}
+	}
+	if len(keep) == len(records) {
+		return keep, nil
+	}
+	return keep, errors.Join(l.fs.SyncDir(l.dir), l.saveTopics(keep))
+}
+
+// saveLogStarts writes the log starts of all partitions that do not begin at
+// the base of their first segment by nature.
+func (l *Log) saveLogStarts() error {
+	l.startsMu.Lock()
+	defer l.startsMu.Unlock()
+	var lines []string
+	for _, p := range l.allPartitions() {
+		if s := p.LogStart(); s > 0 {
+			lines = append(lines, fmt.Sprintf("%s %d %d", p.topic.name, p.number, s))
+		}
+	}
+	return writeAtomic(l.fs, l.dir, logStartFile, encodeCheckpoint(lines))
+}
+
+// loadLogStarts reads log starts by "topic-partition".
+func (l *Log) loadLogStarts() (map[string]int64, error) {
+	starts := map[string]int64{}
+	b, err := readFile(l.fs, l.dir, logStartFile)
+	if err != nil || b == nil {
+		return starts, err
+	}
+	lines, err := decodeCheckpoint(b, 3)
+	if err != nil {
+		return nil, fmt.Errorf("the file %s is damaged, restore it from a copy, or remove it to see records again that were deleted: %w", logStartFile, err)
+	}
+	for _, f := range lines {
+		s, err := strconv.ParseInt(f[2], 10, 64)
+		if err != nil || s < 0 {
+			return nil, fmt.Errorf("%s: offset %q", logStartFile, f[2])
+		}
+		starts[f[0]+"-"+f[1]] = s
+	}
+	return starts, nil
+}

@@ -204,6 +204,12 @@ func SetAppendTime(batch []byte, ms int64) {
 	setCRC(batch)
 }
 
+// SetMaxTimestamp corrects a maximum timestamp that the records contradict.
+func SetMaxTimestamp(batch []byte, ms int64) {
+	binary.BigEndian.PutUint64(batch[atMaxTimestamp:], uint64(ms))
+	setCRC(batch)
+}
+
 func setCRC(batch []byte) {
 	binary.BigEndian.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
 }

@@ -1,0 +1,112 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluicehub/sluice/log/segment"
+)
+
+// checker decides whether batches may be appended, as far as that does not
+// depend on what the log holds. The rules are those of Kafka's LogValidator.
+type checker struct {
+	cfg     *TopicConfig
+	now     time.Time
+	records bool
+}
+
+// check returns the headers of the batches. It sets the append time and
+// corrects maximum timestamps.
+func (c *checker) check(batches []byte) ([]segment.Header, error) {
+	if len(batches) == 0 {
+		return nil, fmt.Errorf("%w: no batch", ErrInvalidRecord)
+	}
+	hs := make([]segment.Header, 0, 1)
+	for len(batches) > 0 {
+		h, b, err := segment.ParseBatch(batches)
+		if errors.Is(err, segment.ErrOldFormat) {
+			return nil, fmt.Errorf("%w: %w", ErrUnsupportedFormat, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrCorruptBatch, err)
+		}
+		if err := c.header(&h); err != nil {
+			return nil, err
+		}
+		if c.records {
+			if err := c.each(&h, b); err != nil {
+				return nil, err
+			}
+		}
+		if c.cfg.LogAppendTime {
+			h.MaxTimestamp = c.now.UnixMilli()
+			h.Attributes |= segment.AttrLogAppendTime
+			segment.SetAppendTime(b, h.MaxTimestamp)
+		} else if err := c.timestamp(&h); err != nil {
+			return nil, err
+		}
+		hs = append(hs, h)
+		batches = batches[len(b):]
+	}
+	return hs, nil
+}
+
+func (c *checker) header(h *segment.Header) error {
+	switch {
+	case h.Size() > c.cfg.MaxMessageBytes:
+		return fmt.Errorf("%w: %d bytes, max.message.bytes is %d", ErrMessageTooLarge, h.Size(), c.cfg.MaxMessageBytes)
+	case h.Count == 0 || h.Count != h.LastOffsetDelta+1:
+		return fmt.Errorf("%w: %d records with last offset delta %d", ErrInvalidRecord, h.Count, h.LastOffsetDelta)
+	case h.Control():
+		return fmt.Errorf("%w: control batch from a client", ErrInvalidRecord)
+	case h.Transactional():
+		return ErrTransactional
+	case h.Attributes&segment.AttrDeleteHorizon != 0:
+		return fmt.Errorf("%w: delete horizon set by a client", ErrInvalidRecord)
+	case h.LogAppendTime() && !c.cfg.LogAppendTime:
+		return fmt.Errorf("%w: LogAppendTime set by a client", ErrInvalidTimestamp)
+	case h.Codec() > 4:
+		return fmt.Errorf("%w: unknown compression codec %d", ErrInvalidRecord, h.Codec())
+	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
+		return fmt.Errorf("%w: producer %d with epoch %d and sequence %d", ErrInvalidRecord, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+	}
+	return nil
+}
+
+func (c *checker) timestamp(h *segment.Header) error {
+	ahead := h.MaxTimestamp - c.now.UnixMilli()
+	if ahead > c.cfg.TimestampAfter.Milliseconds() {
+		return fmt.Errorf("%w: %d is %d ms ahead of the clock, message.timestamp.after.max.ms allows %d",
+			ErrInvalidTimestamp, h.MaxTimestamp, ahead, c.cfg.TimestampAfter.Milliseconds())
+	}
+	if c.cfg.TimestampBefore < forever && h.MaxTimestamp >= 0 && -ahead > c.cfg.TimestampBefore.Milliseconds() {
+		return fmt.Errorf("%w: %d is %d ms behind the clock, message.timestamp.before.max.ms allows %d",
+			ErrInvalidTimestamp, h.MaxTimestamp, -ahead, c.cfg.TimestampBefore.Milliseconds())
+	}
+	return nil
+}
+
+// each checks the records: offsets one after the other, keys where needed, and
+// the maximum timestamp, which it corrects as Kafka does.
+func (c *checker) each(h *segment.Header, batch []byte) error {
+	i, maxTS := 0, int64(segment.NoTimestamp)
+	for rec, err := range segment.Records(h, batch) {
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalidRecord, err)
+		}
+		if rec.Offset != h.BaseOffset+int64(i) {
+			return &RecordError{Index: i, Reason: fmt.Sprintf("offset delta %d", rec.Offset-h.BaseOffset)}
+		}
+		if c.cfg.Compact && rec.Key == nil {
+			return &RecordError{Index: i, Reason: "a record of a compacted topic needs a key"}
+		}
+		maxTS = max(maxTS, rec.Timestamp)
+		i++
+	}
+	if maxTS != h.MaxTimestamp && !h.LogAppendTime() {
+		h.MaxTimestamp = maxTS
+		segment.SetMaxTimestamp(batch, maxTS)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package log
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/sluicehub/sluice/log/segment"
+)
+
+// remembered is how many batches of a producer a partition remembers, so that
+// one sent again is recognised. Kafka's ProducerStateEntry keeps as many, and
+// clients have at most as many in flight.
+const remembered = 5
+
+// sentBatch is one remembered batch.
+type sentBatch struct {
+	lastSeq     int32
+	lastOffset  int64
+	offsetDelta int32
+	timestamp   int64
+}
+
+func (b sentBatch) firstSeq() int32    { return subSequence(b.lastSeq, b.offsetDelta) }
+func (b sentBatch) firstOffset() int64 { return b.lastOffset - int64(b.offsetDelta) }
+
+func subSequence(seq, n int32) int32 {
+	if seq >= n {
+		return seq - n
+	}
+	return math.MaxInt32 - (n - seq) + 1
+}
+
+// producer is the sequence state of one producer id: its last batches, oldest
+// first.
+type producer struct {
+	epoch int16
+	n     int8
+	sent  [remembered]sentBatch
+}
+
+func (p *producer) last() sentBatch { return p.sent[p.n-1] }
+
+// add remembers a batch that follows the others, or begins a new epoch.
+func (p *producer) add(h *segment.Header) {
+	if h.ProducerEpoch != p.epoch {
+		p.epoch, p.n = h.ProducerEpoch, 0
+	}
+	if p.n == remembered {
+		copy(p.sent[:], p.sent[1:])
+		p.n--
+	}
+	p.sent[p.n] = sentBatch{h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, h.MaxTimestamp}
+	p.n++
+}
+
+// find returns the remembered batch that h repeats.
+func (p *producer) find(h *segment.Header) (sentBatch, bool) {
+	if h.ProducerEpoch != p.epoch {
+		return sentBatch{}, false
+	}
+	for i := range p.n {
+		if b := p.sent[i]; b.firstSeq() == h.BaseSequence && b.lastSeq == h.LastSequence() {
+			return b, true
+		}
+	}
+	return sentBatch{}, false
+}
+
+// follows tells whether a batch may come next (Kafka's ProducerAppendInfo).
+func (p *producer) follows(h *segment.Header) error {
+	switch {
+	case h.ProducerEpoch < p.epoch:
+		return fmt.Errorf("%w: producer %d sends epoch %d after %d", ErrInvalidProducerEpoch, h.ProducerID, h.ProducerEpoch, p.epoch)
+	case h.ProducerEpoch > p.epoch:
+		if h.BaseSequence != 0 {
+			return fmt.Errorf("%w: producer %d begins epoch %d with sequence %d, not 0", ErrOutOfOrderSequence, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+		}
+	case h.BaseSequence != segment.AddSequence(p.last().lastSeq, 1):
+		return fmt.Errorf("%w: producer %d epoch %d sends sequence %d after %d", ErrOutOfOrderSequence, h.ProducerID, h.ProducerEpoch, h.BaseSequence, p.last().lastSeq)
+	}
+	return nil
+}
+
+// producers are all producers of a partition. A producer without state is
+// accepted with any first sequence.
+type producers map[int64]producer
+
+// replay takes a batch from the log as it is.
+func (ps producers) replay(h *segment.Header) {
+	if h.ProducerID < 0 || h.Control() {
+		return
+	}
+	p := ps[h.ProducerID]
+	p.epochFrom(h)
+	p.add(h)
+	ps[h.ProducerID] = p
+}
+
+func (p *producer) epochFrom(h *segment.Header) {
+	if p.n == 0 {
+		p.epoch = h.ProducerEpoch
+	}
+}
+
+// admit checks batches that are to be appended together. When all were sent
+// before, first is the remembered one of the first batch and last of the last,
+// and dup is true. Otherwise next holds the producers as they will be once the
+// batches, whose offsets are set, are written.
+func (ps producers) admit(hs []segment.Header) (first, last sentBatch, dup bool, next producers, err error) {
+	dups := 0
+	for i := range hs {
+		h := &hs[i]
+		if h.ProducerID < 0 {
+			continue
+		}
+		p, known := next[h.ProducerID]
+		if !known {
+			p, known = ps[h.ProducerID]
+		}
+		if known {
+			if b, ok := p.find(h); ok {
+				if dups == 0 {
+					first = b
+				}
+				last = b
+				dups++
+				continue
+			}
+			if err := p.follows(h); err != nil {
+				return first, last, false, nil, err
+			}
+		}
+		p.epochFrom(h)
+		p.add(h)
+		if next == nil {
+			next = make(producers, 1)
+		}
+		next[h.ProducerID] = p
+	}
+	if dups > 0 && dups < len(hs) {
+		return first, last, false, nil, fmt.Errorf("%w: some of the %d batches are in the log already", ErrInvalidRecord, len(hs))
+	}
+	return first, last, dups > 0, next, nil
+}
+
+// expire forgets producers whose last batch is older than the time given.
+func (ps producers) expire(before int64) {
+	for id, p := range ps {
+		if p.last().timestamp < before {
+			delete(ps, id)
+		}
+	}
+}

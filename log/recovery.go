@@ -1,0 +1,384 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/sluicehub/sluice/log/segment"
+)
+
+// createFiles makes the folder of a new partition. The caller syncs the data
+// directory.
+func (p *Partition) createFiles() error {
+	if err := p.log.fs.MkdirAll(p.dir); err != nil {
+		return err
+	}
+	if err := writeAtomic(p.log.fs, p.dir, partitionFile, encodePartitionMeta(p.topic.id)); err != nil {
+		return err
+	}
+	return p.firstSegment(0)
+}
+
+// firstSegment begins an empty log at an offset.
+func (p *Partition) firstSegment(offset int64) error {
+	s, err := segment.Create(p.log.fs, p.dir, offset, p.topic.Config().IndexInterval)
+	if err != nil {
+		return err
+	}
+	p.segs = []*handle{{Segment: s}}
+	p.end, p.hw, p.start = offset, offset, offset
+	if err := p.openDurable(); err != nil {
+		return err
+	}
+	return p.log.fs.SyncDir(p.dir)
+}
+
+// openDurable opens the durable-end file and returns what it says, 0 if nothing.
+func (p *Partition) openDurableHint() (int64, error) {
+	b, err := readFile(p.log.fs, p.dir, durableFile)
+	if err != nil {
+		return 0, err
+	}
+	hint, _ := decodeDurable(b)
+	return hint, p.openDurable()
+}
+
+func (p *Partition) openDurable() error {
+	path := filepath.Join(p.dir, durableFile)
+	f, err := p.log.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = p.log.fs.Create(path)
+	}
+	p.durable = f
+	return err
+}
+
+// recovery brings one partition's files into order at Open.
+type recovery struct {
+	p        *Partition
+	logger   *slog.Logger
+	bases    []int64
+	hint     int64 // below this everything was durable
+	epochsOK bool  // the epoch checkpoint was good
+	stateAt  int64 // offset up to which producers is complete
+}
+
+// recover opens the partition. An error is one of the file system; damage
+// makes the partition refuse writes and is no error.
+func (p *Partition) recover(logStart int64) error {
+	r := &recovery{p: p, logger: p.log.logger.With(slog.String("partition", p.String()))}
+	var err error
+	if r.hint, err = p.openDurableHint(); err != nil {
+		return err
+	}
+	if err := r.list(logStart); err != nil {
+		return err
+	}
+	if err := r.loadEpochs(); err != nil {
+		return err
+	}
+	if len(r.bases) == 0 {
+		return r.empty(logStart)
+	}
+	if err := r.loadProducers(); err != nil {
+		return err
+	}
+	for i := range r.bases {
+		if err := r.segment(i); err != nil {
+			return err
+		}
+	}
+	return r.finish(logStart)
+}
+
+// list finds the segments, removes what a crash left half done, and what lies
+// wholly below the log start.
+func (r *recovery) list(logStart int64) error {
+	p := r.p
+	entries, err := p.log.fs.ReadDir(p.dir)
+	if err != nil {
+		return err
+	}
+	logs := map[int64]bool{}
+	for _, e := range entries {
+		if base, ok := segment.ParseFileName(e.Name, segment.LogSuffix); ok {
+			r.bases = append(r.bases, base)
+			logs[base] = true
+		}
+	}
+	slices.Sort(r.bases)
+	for _, e := range entries {
+		if !r.leftover(e.Name, logs) {
+			continue
+		}
+		if err := p.log.fs.Remove(filepath.Join(p.dir, e.Name)); err != nil {
+			return err
+		}
+	}
+	for len(r.bases) > 1 && r.bases[1] <= logStart {
+		if err := p.removeFiles(r.bases[0]); err != nil {
+			return err
+		}
+		r.bases = r.bases[1:]
+	}
+	return p.log.fs.SyncDir(p.dir)
+}
+
+// leftover tells a temporary file, and an index whose log is gone.
+func (r *recovery) leftover(name string, logs map[int64]bool) bool {
+	if strings.HasSuffix(name, tempSuffix) || strings.HasSuffix(name, segment.CleanedSuffix) {
+		return true
+	}
+	for _, suffix := range []string{segment.IndexSuffix, segment.TimeIndexSuffix} {
+		if base, ok := segment.ParseFileName(name, suffix); ok && !logs[base] {
+			return true
+		}
+	}
+	return false
+}
+
+// empty begins a log whose folder has no segment: one just created, unless
+// records are known to have been there.
+func (r *recovery) empty(logStart int64) error {
+	at := max(logStart, r.hint)
+	if at > logStart {
+		r.logger.Error("all segment files are missing; acknowledged records are lost",
+			slog.Int64("from", logStart), slog.Int64("to", at))
+	}
+	return r.p.firstSegment(at)
+}
+
+// loadEpochs reads the leader epochs. Without a good file they are made anew
+// from the batches, which asks for a scan of everything.
+func (r *recovery) loadEpochs() error {
+	b, err := readFile(r.p.log.fs, r.p.dir, epochFile)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		// Written before the first record, so an empty log needs none.
+		r.epochsOK = false
+		return nil
+	}
+	epochs, err := decodeEpochs(b)
+	if err != nil {
+		r.logger.Warn("leader epoch checkpoint is unreadable and is made anew from the log", slog.Any("error", err))
+		return nil
+	}
+	r.p.epochs, r.epochsOK = epochs, true
+	return nil
+}
+
+// loadProducers loads the newest usable snapshot at or below the active
+// segment's base. Segments from there on are replayed.
+func (r *recovery) loadProducers() error {
+	p := r.p
+	r.stateAt = r.bases[0]
+	for i, base := range slices.Backward(r.bases) {
+		if i == 0 {
+			break // nothing is before the first segment
+		}
+		name := segment.FileName(base, segment.SnapshotSuffix)
+		b, err := readFile(p.log.fs, p.dir, name)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			r.logger.Warn("producer snapshot is missing and is made anew from the log", slog.String("file", name))
+			continue
+		}
+		ps, err := decodeSnapshot(b)
+		if err != nil {
+			r.logger.Warn("producer snapshot is unreadable and is made anew from the log", slog.String("file", name), slog.Any("error", err))
+			continue
+		}
+		p.producers, r.stateAt = ps, base
+		return nil
+	}
+	return r.firstProducers()
+}
+
+// firstProducers loads the snapshot at the first segment's base: what the
+// deleted segments before it held.
+func (r *recovery) firstProducers() error {
+	p := r.p
+	b, err := readFile(p.log.fs, p.dir, segment.FileName(r.bases[0], segment.SnapshotSuffix))
+	if err != nil || b == nil {
+		return err
+	}
+	if ps, err := decodeSnapshot(b); err == nil {
+		p.producers = ps
+	} else {
+		r.logger.Warn("producer snapshot is unreadable; producers that only wrote to deleted segments are forgotten", slog.Any("error", err))
+	}
+	return nil
+}
+
+// segment opens segment i and appends it to the partition's.
+func (r *recovery) segment(i int) error {
+	p, base := r.p, r.bases[i]
+	active := i == len(r.bases)-1
+	interval := p.topic.Config().IndexInterval
+	if err := r.saveProducers(base); err != nil {
+		return err
+	}
+	if !active && r.epochsOK && base < r.stateAt {
+		s, err := segment.OpenSealed(p.log.fs, p.dir, base, interval)
+		if err == nil {
+			p.segs = append(p.segs, &handle{Segment: s})
+			return r.gap(i)
+		}
+		if !errors.Is(err, segment.ErrStale) {
+			return err
+		}
+		r.logger.Warn("index is made anew", slog.String("segment", segment.FileName(base, segment.LogSuffix)), slog.Any("reason", err))
+	}
+	s, err := segment.Open(p.log.fs, p.dir, base, interval)
+	if err != nil {
+		return err
+	}
+	p.segs = append(p.segs, &handle{Segment: s})
+	size, bad, err := s.Recover(r.replay)
+	if err != nil {
+		return err
+	}
+	if bad != nil {
+		if err := r.bad(s, active, size, bad); err != nil {
+			return err
+		}
+	}
+	if active || p.damage != nil {
+		return nil
+	}
+	if _, err := s.Seal(); err != nil {
+		return err
+	}
+	return r.gap(i)
+}
+
+// saveProducers writes the producer state at a segment's base again when its
+// snapshot was not usable.
+func (r *recovery) saveProducers(base int64) error {
+	p := r.p
+	if base <= r.stateAt || p.damage != nil {
+		return nil
+	}
+	return writeAtomic(p.log.fs, p.dir, segment.FileName(base, segment.SnapshotSuffix), encodeSnapshot(p.producers))
+}
+
+// replay takes a scanned batch into the state that is not in files.
+func (r *recovery) replay(h *segment.Header, _ []byte) error {
+	if h.BaseOffset >= r.stateAt {
+		r.p.producers.replay(h)
+	}
+	if r.epochsOK {
+		return nil
+	}
+	es := r.p.epochs
+	if n := len(es); n == 0 || h.LeaderEpoch > es[n-1].Epoch {
+		r.p.epochs = append(es, EpochStart{max(h.LeaderEpoch, 0), h.BaseOffset})
+	}
+	return nil
+}
+
+// gap finds out whether a file, or the end of one, is missing before the next
+// segment: a segment ends where the next begins, unless compaction removed
+// records.
+func (r *recovery) gap(i int) error {
+	p := r.p
+	s := p.segs[i]
+	if i+1 >= len(r.bases) || s.Next() == r.bases[i+1] || p.damage != nil {
+		return nil
+	}
+	if s.Next() < r.bases[i+1] && p.topic.compacted.Load() {
+		return nil
+	}
+	p.setDamage(&DamageError{
+		Path: s.Path(), From: s.Size(), To: s.Size(), Offset: min(s.Next(), r.bases[i+1]),
+		Reason: fmt.Sprintf("the segment ends at offset %d and the next one begins at %d", s.Next(), r.bases[i+1]),
+	})
+	return nil
+}
+
+// bad decides what bytes that are no batch are. In the active segment, with no
+// good batch behind them, they are a torn tail and are cut; so they are with a
+// good batch behind when they show a hole that was never written and nothing
+// there was known durable. Everything else is damage: the bytes stay.
+func (r *recovery) bad(s *segment.Segment, active bool, size int64, bad *segment.Bad) error {
+	p := r.p
+	next, err := segment.FindNext(s, bad.Pos+1, size, s.Next())
+	if err != nil {
+		return err
+	}
+	torn := active && next == size
+	if active && !torn && s.Next() >= r.hint {
+		if torn, err = segment.HasHole(s, bad.Pos, next); err != nil {
+			return err
+		}
+	}
+	if torn {
+		return r.cut(s, size, bad)
+	}
+	p.setDamage(&DamageError{Path: s.Path(), From: bad.Pos, To: next, Offset: s.Next(), Reason: bad.Err.Error()})
+	for next < size {
+		if bad, err = s.Resume(next, size, r.replay); err != nil || bad == nil {
+			return err
+		}
+		if next, err = segment.FindNext(s, bad.Pos+1, size, s.Next()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recovery) cut(s *segment.Segment, size int64, bad *segment.Bad) error {
+	p := r.p
+	lost := size - s.Size()
+	if err := s.Truncate(); err != nil {
+		return err
+	}
+	p.log.cutBytes.Add(lost)
+	r.logger.Warn("cut a torn tail", slog.String("segment", filepath.Base(s.Path())), slog.Int64("bytes", lost),
+		slog.Int64("position", s.Size()), slog.Int64("offset", s.Next()), slog.String("reason", bad.Err.Error()))
+	return nil
+}
+
+// finish sets the offsets and syncs what was read: what recovery saw must not
+// vanish later.
+func (r *recovery) finish(logStart int64) error {
+	p := r.p
+	last := p.active()
+	if p.damage == nil {
+		if err := last.Sync(); err != nil {
+			return err
+		}
+	}
+	p.end = last.Next()
+	if p.end < r.hint {
+		// The offsets were given to acknowledged records and are not used again.
+		r.logger.Error("acknowledged records are missing at the end of the log",
+			slog.Int64("from", p.end), slog.Int64("to", r.hint), slog.String("segment", last.Path()))
+		p.end = r.hint
+	}
+	p.start = max(p.segs[0].Base(), logStart)
+	p.end = max(p.end, p.start)
+	p.hw, p.hwPos = p.end, last.Size()
+	if n := len(p.epochs); !r.epochsOK && n > 0 {
+		if err := writeAtomic(p.log.fs, p.dir, epochFile, encodeEpochs(p.epochs)); err != nil {
+			return err
+		}
+	}
+	// An epoch that began where nothing was kept begins at the end.
+	for i := range p.epochs {
+		p.epochs[i].Offset = min(p.epochs[i].Offset, p.end)
+	}
+	if p.damage == nil {
+		p.noteDurable(p.end)
+	}
+	return nil
+}

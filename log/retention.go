@@ -1,0 +1,173 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/sluicehub/sluice/log/segment"
+)
+
+// DeleteRecords raises the log start to offset, durably, and deletes segments
+// that fell out; -1 means the high watermark. It returns the new log start.
+// Above the high watermark it fails with ErrOffsetOutOfRange; an offset below
+// the log start changes nothing.
+func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.mu.Lock()
+	start, hw, refused := p.start, p.hw, p.err
+	p.mu.Unlock()
+	if offset == -1 {
+		offset = hw
+	}
+	switch {
+	case errors.Is(refused, ErrClosed), errors.Is(refused, ErrUnknownTopic):
+		return start, fmt.Errorf("delete records of %s: %w", p, refused)
+	case offset < 0 || offset > hw:
+		return start, fmt.Errorf("delete records of %s: %w", p, &OffsetError{offset, start, hw})
+	case offset <= start:
+		return start, nil
+	}
+	if err := p.raiseStart(offset); err != nil {
+		return start, fmt.Errorf("delete records of %s: %w", p, err)
+	}
+	return offset, nil
+}
+
+// raiseStart makes a new log start durable and then deletes the segments below
+// it. In this order a crash leaves whole segments below the start, which
+// recovery removes, and never a gap. Call with wmu.
+func (p *Partition) raiseStart(offset int64) error {
+	p.mu.Lock()
+	before := p.start
+	p.start = offset
+	p.mu.Unlock()
+	if err := p.log.saveLogStarts(); err != nil {
+		p.mu.Lock()
+		p.start = before
+		p.mu.Unlock()
+		return storageError("save log start", err)
+	}
+	p.mu.Lock()
+	var out []*handle
+	for len(p.segs) > 1 && p.segs[1].Base() <= offset {
+		out = append(out, p.segs[0])
+		p.segs = slices.Delete(p.segs, 0, 1)
+	}
+	p.wake()
+	p.mu.Unlock()
+	return p.discard(out)
+}
+
+// discard deletes segments that are out of segs already.
+func (p *Partition) discard(out []*handle) error {
+	var errs []error
+	for _, h := range out {
+		errs = append(errs, p.removeFiles(h.Base()))
+		p.log.retentionDeleted.Add(h.Size())
+		p.mu.Lock()
+		now := p.drop(h)
+		p.mu.Unlock()
+		if now {
+			p.closeSegment(h)
+		}
+	}
+	if len(out) > 0 {
+		errs = append(errs, p.log.fs.SyncDir(p.dir))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return storageError("delete segments", err)
+	}
+	return nil
+}
+
+// removeFiles deletes the files of a segment, its producer snapshot included.
+func (p *Partition) removeFiles(base int64) error {
+	err := segment.Remove(p.log.fs, p.dir, base)
+	serr := p.log.fs.Remove(filepath.Join(p.dir, segment.FileName(base, segment.SnapshotSuffix)))
+	if errors.Is(serr, fs.ErrNotExist) {
+		serr = nil
+	}
+	return errors.Join(err, serr)
+}
+
+// ApplyRetention applies retention to all partitions now.
+func (l *Log) ApplyRetention(ctx context.Context) error {
+	var errs []error
+	for _, t := range l.Topics() {
+		for _, p := range t.Partitions() {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := p.retain(); err != nil {
+				errs = append(errs, fmt.Errorf("retention of %s: %w", p, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// retain deletes the segments that are too old or too many, and forgets idle
+// producers.
+func (p *Partition) retain() error {
+	cfg, now := p.topic.Config(), p.log.clock.Now()
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.producers.expire(now.Add(-p.log.opts.ProducerExpiry).UnixMilli())
+	if p.Err() != nil || !cfg.Delete {
+		return nil // damaged bytes are kept
+	}
+	if err := p.rollExpired(cfg, now); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	start := p.retainFrom(cfg, now)
+	before, hw := p.start, p.hw
+	p.mu.Unlock()
+	if start = min(start, hw); start <= before {
+		return nil
+	}
+	p.log.logger.Info("retention deletes records", slog.String("partition", p.String()),
+		slog.Int64("from", before), slog.Int64("to", start))
+	return p.raiseStart(start)
+}
+
+// retainFrom is the base of the first segment to keep. Call with mu.
+func (p *Partition) retainFrom(cfg *TopicConfig, now time.Time) int64 {
+	total := int64(0)
+	for _, h := range p.segs {
+		total += h.Size()
+	}
+	i := 0
+	for ; i < len(p.segs)-1; i++ {
+		// Size: a segment goes only while what remains is still the limit.
+		tooMany := cfg.RetentionBytes >= 0 && total-p.segs[i].Size() >= cfg.RetentionBytes
+		if !tooMany && !tooOld(p.segs[i], cfg, now) {
+			break
+		}
+		total -= p.segs[i].Size()
+	}
+	return p.segs[i].Base()
+}
+
+func tooOld(h *handle, cfg *TopicConfig, now time.Time) bool {
+	ms, _ := h.MaxTimestamp()
+	return cfg.RetentionTime >= 0 && cfg.RetentionTime < forever && ms != segment.NoTimestamp &&
+		now.UnixMilli()-ms > cfg.RetentionTime.Milliseconds()
+}
+
+// rollExpired rolls the active segment when all of it is too old, so that it
+// can be deleted too.
+func (p *Partition) rollExpired(cfg *TopicConfig, now time.Time) error {
+	h := p.active()
+	if h.Size() == 0 || h.Next() != p.LogEnd() || !tooOld(h, cfg, now) {
+		return nil
+	}
+	return p.roll(cfg)
+}
