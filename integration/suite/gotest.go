@@ -54,6 +54,7 @@ func (s *suite) goTest(ctx context.Context, args ...string) error {
 func report(events io.Reader, out io.Writer) (counts, error) {
 	var seen counts
 	printed := map[string]*strings.Builder{} // of each test that has not ended
+	failedIn := map[string]bool{}            // packages with a failed test
 	in := bufio.NewReader(events)
 	for {
 		line, err := in.ReadBytes('\n')
@@ -74,6 +75,9 @@ func report(events io.Reader, out io.Writer) (counts, error) {
 		}
 		if e.Test == "" {
 			reportPackage(e, printed, out)
+			if e.Action == "fail" && !failedIn[e.Package] {
+				seen.failed++ // it did not compile, or ended in a panic
+			}
 			continue
 		}
 		key := e.Package + " " + e.Test
@@ -81,7 +85,7 @@ func report(events io.Reader, out io.Writer) (counts, error) {
 		case "run":
 			printed[key] = &strings.Builder{}
 		case "output":
-			if b := printed[key]; b != nil {
+			if b := printed[key]; b != nil && !strings.HasPrefix(e.Output, "=== ") {
 				b.WriteString(e.Output)
 			}
 		case "pass":
@@ -93,6 +97,7 @@ func report(events io.Reader, out io.Writer) (counts, error) {
 			delete(printed, key)
 		case "fail":
 			seen.failed++
+			failedIn[e.Package] = true
 			fmt.Fprintf(out, "%s", printed[key])
 			delete(printed, key)
 		}

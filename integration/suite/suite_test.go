@@ -60,11 +60,12 @@ func TestReport(t *testing.T) {
 				`{"Action":"output","Package":"p","Test":"TestA","Output":"panic: index out of range\n"}`,
 				`{"Action":"fail","Package":"p"}`,
 			},
-			holds: []string{"did not end: p TestA", "panic: index out of range"},
+			want: counts{failed: 1}, holds: []string{"did not end: p TestA", "panic: index out of range"},
 		},
 		{
 			name:   "what does not compile",
-			events: []string{`{"ImportPath":"p","Action":"build-output","Output":"x.go:1: undefined: y\n"}`, `go: updates needed`},
+			events: []string{`{"ImportPath":"p","Action":"build-output","Output":"x.go:1: undefined: y\n"}`, `{"Action":"fail","Package":"p"}`, `go: updates needed`},
+			want:   counts{failed: 1},
 			holds:  []string{"x.go:1: undefined: y", "go: updates needed"},
 		},
 	}
