@@ -305,18 +305,23 @@ func (r *recovery) gap(i int) error {
 	return nil
 }
 
-// bad decides what bytes that are no batch are. In the active segment, with no
-// good batch behind them, they are a torn tail and are cut; so they are with a
-// good batch behind when they show a hole that was never written and nothing
-// there was known durable. Everything else is damage: the bytes stay.
+// bad decides what bytes that are no batch are. Past the durable end, in the
+// active segment, they are a torn tail and are cut, unless a good batch follows
+// and no hole in front of it shows that it got to the disk before its elders.
+// Below the durable end only a file that ends too early is cut, there being
+// nothing to keep. Everything else is damage: the bytes stay.
 func (r *recovery) bad(s *segment.Segment, active bool, size int64, bad *segment.Bad) error {
 	p := r.p
 	next, err := segment.FindNext(s, bad.Pos+1, size, s.Next())
 	if err != nil {
 		return err
 	}
-	torn := active && next == size
-	if active && !torn && s.Next() >= r.hint {
+	torn := false
+	switch {
+	case !active:
+	case next == size && (s.Next() >= r.hint || errors.Is(bad.Err, segment.ErrShort)):
+		torn = true
+	case s.Next() >= r.hint:
 		if torn, err = segment.HasHole(s, bad.Pos, next); err != nil {
 			return err
 		}
