@@ -43,9 +43,12 @@ func Serve(c connectors.Connector) {
 			"connector in a configuration: connector.class=%s\n", os.Args[0], c.Info().Name, cookieKey, c.Info().Name)
 		os.Exit(1)
 	}
-	log := slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	stderr := os.Stderr
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ended, end := context.WithCancel(context.Background())
 	s := &server{connector: c, log: log, ended: ended}
+	// go-plugin has by then put pipes in their place, in which the last words of a dying process are lost.
+	s.begin = func() { os.Stdout, os.Stderr = stderr, stderr }
 	go func() {
 		// The hub never writes here. The end of it is the one sign of the hub's end that works in all ways it can go.
 		_, err := io.Copy(io.Discard, os.Stdin)

@@ -44,10 +44,18 @@ type server struct {
 	log       *slog.Logger
 	ended     context.Context // done when the process is to end
 	tasks     sync.WaitGroup
+
+	begin     func() // called once, before anything is asked of the connector; may be nil
+	beginning sync.Once
 }
 
-// Describe implements pluginpb.ConnectorServer.
+// Describe implements pluginpb.ConnectorServer. It is what the hub asks first.
 func (s *server) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.Description, error) {
+	s.beginning.Do(func() {
+		if s.begin != nil {
+			s.begin()
+		}
+	})
 	return describe(s.connector)
 }
 
