@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -201,11 +202,13 @@ func (s *configStore) append(ctx context.Context, records ...*kgo.Record) error 
 }
 
 func jsonRecord(key string, value any) *kgo.Record {
-	text, err := json.Marshal(value)
-	if err != nil {
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
 		panic("hub: record " + key + ": " + err.Error()) // only types of this package come here
 	}
-	return &kgo.Record{Key: []byte(key), Value: text}
+	return &kgo.Record{Key: []byte(key), Value: bytes.TrimSuffix(text.Bytes(), []byte{'\n'})}
 }
 
 func tombstone(key string) *kgo.Record { return &kgo.Record{Key: []byte(key)} }

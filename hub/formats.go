@@ -19,6 +19,10 @@ type Formats struct {
 	// Definition declares the keys of the converters, transforms and predicates that a configuration names, under
 	// the names they have in it. It may be nil.
 	Definition func(config map[string]string) (*configs.Definition, []configs.Problem)
+	// Of returns the keys of a converter, transform or predicate by its class; false if there is no such class.
+	Of func(class string) (*configs.Definition, bool)
+	// List lists all converters, transforms and predicates. It may be nil.
+	List func() []PluginInfo
 }
 
 // pipeline makes what a task's records pass, from its resolved configuration and the worker's.

@@ -164,3 +164,17 @@ func (h *Hub) mask(infos *configs.Infos, p prepared) {
 		infos.Warnings[i].Value = redactor.Redact(infos.Warnings[i].Value)
 	}
 }
+
+// PluginKeys returns the keys that a plugin of that class understands: its own, then those common to all connectors.
+func (h *Hub) PluginKeys(ctx context.Context, class, version string) ([]configs.KeyInfo, error) {
+	info, err := h.launcher.Find(ctx, class, version)
+	if err == nil {
+		return configs.Concat(info.Config, ConnectorDefinition(info.Kind)).KeyInfos(), nil
+	}
+	if h.formats.Of != nil {
+		if definition, ok := h.formats.Of(class); ok {
+			return definition.KeyInfos(), nil
+		}
+	}
+	return nil, refuse(NotFound, "Unknown plugin %s.", class)
+}
