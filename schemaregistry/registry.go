@@ -1,0 +1,197 @@
+package schemaregistry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/schemaregistry/avro"
+)
+
+// Options are what a Registry is opened with.
+type Options struct {
+	// Kafka says how the log is reached: seed brokers, a dialer, TLS, SASL, a client id.
+	Kafka []kgo.Opt
+	// Topic is where everything is kept; "" is "_schemas". It is created if it is not there.
+	Topic string
+	// Replication is the replication factor of a new topic; 0 leaves it to the broker.
+	Replication int16
+	// Level is the compatibility level where none is configured; "" is BACKWARD.
+	Level avro.Level
+	// IncompatibleCode is the error_code of an incompatible schema: 409 (if 0), which all releases of Confluent's
+	// registry before 8.0.4 and all its clones answer and clients test for, or 40901, which later ones answer. The
+	// HTTP status is 409 with both.
+	IncompatibleCode int
+	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
+	Timeout time.Duration
+	// Logger gets what nobody is told otherwise; nil discards it.
+	Logger *slog.Logger
+}
+
+// Registry is a schema registry on a topic. Its methods may be called by several goroutines at once.
+//
+// Several registries may use one topic: each follows what the others write, and reads everything before it decides on
+// a write. When two write at the same moment and contradict each other, the record that comes first in the topic
+// counts everywhere, and the other writer notices, mends the topic and decides anew.
+type Registry struct {
+	store *store
+	opts  Options
+	write sync.Mutex // held from reading a state to having written what follows from it
+}
+
+// New opens the registry that is kept in the topic. It returns when all of the topic has been read.
+func New(ctx context.Context, opts Options) (*Registry, error) {
+	if opts.Topic == "" {
+		opts.Topic = "_schemas"
+	}
+	if opts.Replication == 0 {
+		opts.Replication = -1
+	}
+	if opts.Level == "" {
+		opts.Level = avro.Backward
+	}
+	if opts.IncompatibleCode == 0 {
+		opts.IncompatibleCode = http.StatusConflict
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = 30 * time.Second
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	store, err := openStore(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Registry{store: store, opts: opts}, nil
+}
+
+// Close ends the registry's reading. Requests that wait are answered with an error.
+func (r *Registry) Close() { r.store.close() }
+
+// Register registers an Avro schema under the subject, unless it is there, and returns its id. Errors are of type
+// *Error: code 42201 for a text that is no schema, IncompatibleCode for one that may not follow what is there.
+func (r *Registry) Register(ctx context.Context, subject, text string) (id int, err error) {
+	v, err := r.register(ctx, subject, request{Schema: text}, false)
+	if err != nil {
+		return 0, err
+	}
+	return v.schema.id, nil
+}
+
+// Lookup returns the id of a schema that is registered under the subject; errors are of type *Error, code 40401 or
+// 40403 if it is not.
+func (r *Registry) Lookup(ctx context.Context, subject, text string) (id int, err error) {
+	v, err := r.lookup(subject, request{Schema: text}, false, false)
+	if err != nil {
+		return 0, err
+	}
+	return v.schema.id, nil
+}
+
+// Latest returns the newest schema of the subject and its id.
+func (r *Registry) Latest(ctx context.Context, subject string) (id int, text string, err error) {
+	v, err := r.find(subject, latest, false)
+	if err != nil {
+		return 0, "", err
+	}
+	return v.schema.id, v.schema.text, nil
+}
+
+// ByID returns the text of the schema with that id, also if all versions that have it are soft-deleted.
+func (r *Registry) ByID(ctx context.Context, id int) (text string, err error) {
+	s, err := r.schema(id)
+	if err != nil {
+		return "", err
+	}
+	return s.text, nil
+}
+
+// Figures are what the registry is measured by.
+type Figures struct {
+	Subjects, Versions, DeletedVersions, Schemas int
+}
+
+// Figures counts what is registered.
+func (r *Registry) Figures() Figures {
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st := r.store.state
+	f := Figures{Schemas: len(st.byID)}
+	for _, s := range st.subjects {
+		live := len(s.live(false))
+		f.Versions += live
+		f.DeletedVersions += len(s.versions) - live
+		if live > 0 {
+			f.Subjects++
+		}
+	}
+	return f
+}
+
+// change runs decide on a state that holds everything written so far, and writes the records that it returns. A
+// decision that turns out to have come too late is made again: settled looks at the state after the writing, and
+// returns the records that mend the topic if another node's record won.
+func (r *Registry) change(ctx context.Context, doing string, decide func(*state) ([]*kgo.Record, error),
+	settled func(*state) (mend []*kgo.Record, ok bool)) error {
+	r.write.Lock()
+	defer r.write.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
+	defer cancel()
+	for range 10 {
+		if err := r.store.catchUp(ctx); err != nil {
+			return r.failed(ctx, doing, err)
+		}
+		r.store.mu.RLock()
+		records, err := decide(r.store.state)
+		r.store.mu.RUnlock()
+		if err != nil || len(records) == 0 {
+			return err
+		}
+		if err := r.store.write(ctx, records...); err != nil {
+			return r.failed(ctx, doing, err)
+		}
+		if settled == nil {
+			return nil
+		}
+		r.store.mu.RLock()
+		mend, ok := settled(r.store.state)
+		r.store.mu.RUnlock()
+		if ok {
+			return nil
+		}
+		if err := r.store.write(ctx, mend...); err != nil {
+			return r.failed(ctx, doing, err)
+		}
+	}
+	return storeError(doing, errors.New("other nodes kept writing at the same moment"))
+}
+
+func (r *Registry) failed(ctx context.Context, doing string, err error) error {
+	if tooLarge(err) {
+		return &Error{Status: 422, Code: 42209, Message: "Register operation failed because schema is too large", Err: err}
+	}
+	if ctx.Err() != nil {
+		return timedOut(doing, err)
+	}
+	return storeError(doing, err)
+}
+
+// checkSubject refuses names that Confluent's registry refuses.
+func checkSubject(subject string) error {
+	if subject == "__GLOBAL" || subject == "__EMPTY" {
+		return invalidSubject(subject)
+	}
+	for _, c := range subject {
+		if c < ' ' || c == 0x7f {
+			return invalidSubject(fmt.Sprintf("%q", subject))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,216 @@
+package schemaregistry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// store is the topic: it reads all of it into the state for as long as it is open, and writes to it. A write returns
+// when the reader has taken it in, so what was written can be read (from this node).
+type store struct {
+	client  *kgo.Client
+	topic   string
+	log     *slog.Logger
+	timeout time.Duration
+
+	mu    sync.RWMutex
+	state *state
+	next  int64         // the offset that the reader is at
+	moved chan struct{} // closed and replaced when next moves
+
+	stop context.CancelFunc
+	done chan struct{} // closed when the reader has ended
+}
+
+// openStore creates the topic if it is not there, and returns when everything in it has been read.
+func openStore(ctx context.Context, opts Options) (*store, error) {
+	client, err := kgo.NewClient(append(opts.Kafka[:len(opts.Kafka):len(opts.Kafka)],
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{opts.Topic: {0: kgo.NewOffset().AtStart()}}),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.KeepControlRecords(), // they move the offset, too
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.ProducerLinger(0),
+		kgo.MetadataMinAge(100*time.Millisecond),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("schema registry: Kafka client: %w", err)
+	}
+	s := &store{client: client, topic: opts.Topic, log: opts.Logger, timeout: opts.Timeout,
+		state: newState(), moved: make(chan struct{}), done: make(chan struct{})}
+	if err := s.prepare(ctx, opts.Replication); err != nil {
+		client.Close()
+		return nil, fmt.Errorf("schema registry: topic %s: %w", s.topic, err)
+	}
+	readerCtx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	go s.read(readerCtx)
+	if err := s.catchUp(ctx); err != nil {
+		s.close()
+		return nil, fmt.Errorf("schema registry: reading topic %s: %w", s.topic, err)
+	}
+	return s, nil
+}
+
+func (s *store) close() {
+	s.stop()
+	<-s.done
+	s.client.Close()
+}
+
+// prepare creates the topic, or checks that the one there keeps its records.
+func (s *store) prepare(ctx context.Context, replication int16) error {
+	admin := kadm.NewClient(s.client)
+	compact := "compact"
+	_, err := admin.CreateTopic(ctx, 1, replication, map[string]*string{"cleanup.policy": &compact}, s.topic)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, kerr.TopicAlreadyExists) {
+		return fmt.Errorf("creating it: %w", err)
+	}
+	topics, err := admin.ListTopics(ctx, s.topic)
+	if err == nil {
+		err = topics[s.topic].Err
+	}
+	if err != nil {
+		return err
+	}
+	if n := len(topics[s.topic].Partitions); n != 1 {
+		return fmt.Errorf("it has %d partitions, but the order of all records matters: it must have one", n)
+	}
+	configs, err := admin.DescribeTopicConfigs(ctx, s.topic)
+	if err != nil {
+		return fmt.Errorf("asking for its configuration: %w", err)
+	}
+	for _, c := range configs {
+		for _, e := range c.Configs {
+			if e.Key == "cleanup.policy" && e.Value != nil && *e.Value != compact {
+				return fmt.Errorf("its cleanup.policy is %s, which loses schemas: set it to compact", *e.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// read takes in records until ctx ends.
+func (s *store) read(ctx context.Context) {
+	defer close(s.done)
+	for {
+		fetches := s.client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return
+		}
+		fetches.EachError(func(topic string, _ int32, err error) {
+			s.log.Warn("schema registry cannot read its topic, and tries again", "topic", topic, "err", err)
+		})
+		s.mu.Lock()
+		before := s.next
+		fetches.EachRecord(s.take)
+		if s.next != before {
+			close(s.moved)
+			s.moved = make(chan struct{})
+		}
+		s.mu.Unlock()
+	}
+}
+
+// take applies one record; a bad one is named in the log and passed over, because nothing else could be done with it.
+func (s *store) take(r *kgo.Record) {
+	s.next = r.Offset + 1
+	if r.Attrs.IsControl() {
+		return
+	}
+	for _, h := range r.Headers {
+		if id, err := strconv.Atoi(string(h.Value)); h.Key == maxIDHeader && err == nil {
+			s.state.maxID = max(s.state.maxID, id)
+		}
+	}
+	if err := s.state.apply(r.Key, r.Value, r.Timestamp.UnixMilli()); err != nil {
+		s.log.Error("schema registry passes over a record", "topic", r.Topic, "offset", r.Offset, "err", err)
+	}
+}
+
+// reached waits until the reader has taken in everything below offset.
+func (s *store) reached(ctx context.Context, offset int64) error {
+	for {
+		s.mu.RLock()
+		next, moved := s.next, s.moved
+		s.mu.RUnlock()
+		if next >= offset {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-s.done:
+			return errors.New("the registry is closed")
+		case <-ctx.Done():
+			return fmt.Errorf("offset %d of %d has been read: %w", next, offset, context.Cause(ctx))
+		}
+	}
+}
+
+// catchUp waits until the reader has taken in everything that is in the topic now.
+func (s *store) catchUp(ctx context.Context) error {
+	end, err := s.end(ctx)
+	for err != nil && (errors.Is(err, errNoAnswer) || kerr.IsRetriable(err)) {
+		// A topic that has just been created, or a partition whose leader has just moved.
+		s.client.ForceMetadataRefresh()
+		select {
+		case <-time.After(retryDelay):
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+		end, err = s.end(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return s.reached(ctx, end)
+}
+
+const retryDelay = 50 * time.Millisecond
+
+var errNoAnswer = errors.New("no answer for partition 0")
+
+// end returns the offset behind the last record.
+func (s *store) end(ctx context.Context) (int64, error) {
+	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, s.topic)
+	if err == nil {
+		if o, ok := ends.Lookup(s.topic, 0); !ok {
+			err = errNoAnswer
+		} else if err = o.Err; err == nil {
+			return o.Offset, nil
+		}
+	}
+	return 0, fmt.Errorf("asking for the end of the topic: %w", err)
+}
+
+// write appends records, in order, and waits until the reader has taken them in.
+func (s *store) write(ctx context.Context, records ...*kgo.Record) error {
+	for _, r := range records {
+		r.Topic, r.Partition = s.topic, 0
+	}
+	results := s.client.ProduceSync(ctx, records...)
+	if err := results.FirstErr(); err != nil {
+		return err
+	}
+	last := int64(0)
+	for _, r := range results {
+		last = max(last, r.Record.Offset)
+	}
+	return s.reached(ctx, last+1)
+}
+
+// noop returns a record that keeps the highest id.
+func noop(maxID int) *kgo.Record {
+	return &kgo.Record{Key: keyOfNoop(), Headers: []kgo.RecordHeader{{Key: maxIDHeader, Value: strconv.AppendInt(nil, int64(maxID), 10)}}}
+}
