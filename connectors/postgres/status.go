@@ -1,0 +1,107 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+)
+
+// acknowledger tells the server how far the source has come, also while nobody reads from the task: else the server
+// would end the connection after wal_sender_timeout. What it reports, as written, flushed and applied, is only ever
+// what Commit said is durable (I1).
+type acknowledger struct {
+	conn    net.Conn
+	durable atomic.Uint64
+	sent    atomic.Uint64
+	kick    chan struct{}
+	stop    chan struct{}
+	ended   chan struct{}
+}
+
+// leastPause keeps a fast committer from flooding the server.
+const leastPause = 100 * time.Millisecond
+
+// newAcknowledger starts to report to the server, at least as often as every says.
+func newAcknowledger(conn net.Conn, durable pglogrepl.LSN, every time.Duration) *acknowledger {
+	a := &acknowledger{conn: conn, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	a.durable.Store(uint64(durable))
+	go a.run(every)
+	return a
+}
+
+// advance says that everything before the LSN is durable.
+func (a *acknowledger) advance(lsn pglogrepl.LSN) {
+	for {
+		old := a.durable.Load()
+		if uint64(lsn) <= old {
+			return
+		}
+		if a.durable.CompareAndSwap(old, uint64(lsn)) {
+			a.report()
+			return
+		}
+	}
+}
+
+// report makes the next report come soon.
+func (a *acknowledger) report() {
+	select {
+	case a.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (a *acknowledger) run(every time.Duration) {
+	defer close(a.ended)
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	for {
+		if a.send() != nil {
+			return // the reader meets the broken connection too
+		}
+		select {
+		case <-a.stop:
+			return
+		case <-time.After(min(leastPause, every)):
+		}
+		timer.Reset(every)
+		select {
+		case <-a.stop:
+			a.send()
+			return
+		case <-a.kick:
+		case <-timer.C:
+		}
+	}
+}
+
+// send writes a standby status update.
+//
+//	'd' | length: int32 | 'r' | written: int64 | flushed: int64 | applied: int64 | time: µs since 2000 | reply: byte
+func (a *acknowledger) send() error {
+	lsn := a.durable.Load()
+	msg := make([]byte, 0, 39)
+	msg = append(msg, 'd', 0, 0, 0, 38, pglogrepl.StandbyStatusUpdateByteID)
+	for range 3 {
+		msg = binary.BigEndian.AppendUint64(msg, lsn)
+	}
+	msg = binary.BigEndian.AppendUint64(msg, uint64(time.Now().UnixMicro()-postgresEpoch))
+	_, err := a.conn.Write(append(msg, 0))
+	if err == nil {
+		a.sent.Store(lsn)
+	}
+	return err
+}
+
+// close sends a last report and waits for the goroutine. It does not close the connection.
+func (a *acknowledger) close() {
+	a.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	close(a.stop)
+	<-a.ended
+	if a.sent.Load() != a.durable.Load() {
+		a.send()
+	}
+}

@@ -1,0 +1,344 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pglogrepl"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// task reads one database: first a snapshot, if one is due, then the stream of changes.
+type task struct {
+	s      *settings
+	name   string
+	log    *slog.Logger
+	report func(context.Context, connectors.Record, error) error
+
+	control     *pgx.Conn      // ordinary session, used by the goroutine that starts and reads
+	replication *pgconn.PgConn // session for the slot, until the stream takes it over
+	exporter    *pgconn.PgConn // session that holds an exported snapshot, until it is imported
+
+	version        int // server_version_num
+	viaRoot        bool
+	reportInterval time.Duration
+	acknowledged   pglogrepl.LSN // where the slot stands already
+
+	catalog  *catalog
+	compiler *compiler
+	emit     *emitter
+	versions map[string]*table
+
+	snapshot *snapshot
+	stream   *stream
+	acks     atomic.Pointer[acknowledger] // of the stream; Commit runs beside Read
+	monitor  *monitor
+	from     position // where the stream is to begin, after the snapshot
+	only     bool     // the snapshot is all there is to do
+}
+
+// Start connects, makes publication and slot if they are missing, and opens the snapshot or the stream.
+func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
+	s, err := parse(start.Config)
+	if err != nil {
+		return err
+	}
+	t.s, t.name, t.report, t.log = s, start.Connector, start.Report, start.Log
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	pos, stored, err := s.stored(start.Offsets)
+	if err != nil {
+		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
+	}
+	if err := t.connect(ctx, start); err != nil {
+		return err
+	}
+	if err := wait(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
+		return err
+	}
+	return t.begin(ctx, pos, stored && pos.usable())
+}
+
+// connect opens the sessions and makes what both snapshot and stream need.
+func (t *task) connect(ctx context.Context, start connectors.SourceStart) (err error) {
+	if t.control, err = t.s.connect(ctx); err != nil {
+		return trouble("connect to "+t.s.v.String("database.hostname"), err)
+	}
+	if err := t.checkServer(ctx); err != nil {
+		return err
+	}
+	t.catalog, t.versions = newCatalog(t.control), map[string]*table{}
+	source, block := sourceSchema(), cdc.Block()
+	t.compiler = &compiler{s: t.s, source: source, block: block, codecs: codecs{modes: t.s.values, unchecked: t.control.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII"},
+		lookup: func(oid uint32) (typ, bool) { return t.catalog.lookup(context.Background(), oid) }}
+	t.emit = &emitter{s: t.s, database: t.s.v.String("database.dbname"), now: time.Now, origin: noOrigin()}
+	if t.s.v.Bool("extended.headers.enabled") {
+		t.emit.context = cdc.ContextHeaders(t.s.prefix, start.Task, connectorName, cdc.NewRunID(time.Now()))
+	}
+	if t.s.v.Bool("provide.transaction.metadata") {
+		t.emit.txmeta = cdc.NewTransactions(t.s.prefix+t.s.naming.Delimiter+t.s.v.String("topic.transaction"), block)
+	}
+	t.monitor = newMonitor(t.s, t.log)
+	return nil
+}
+
+// checkServer reads what the server is like and refuses one that cannot stream.
+func (t *task) checkServer(ctx context.Context) error {
+	var level, timeout string
+	err := t.control.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('wal_level'), coalesce(current_setting('wal_sender_timeout', true), '60000')`).
+		Scan(&t.version, &level, &timeout)
+	if err != nil {
+		return trouble("read the server's settings", err)
+	}
+	if level != "logical" && t.s.snapshotMode != "initial_only" {
+		return wrong("check the server", "ALTER SYSTEM SET wal_level = logical, and restart the server", "wal_level is %s; changes can be read with logical only", level)
+	}
+	t.reportInterval = t.s.status
+	if err := t.control.QueryRow(ctx, "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'").Scan(&timeout); err == nil {
+		if ms, err := strconv.Atoi(timeout); err == nil && ms > 0 {
+			t.reportInterval = min(t.reportInterval, time.Duration(ms)*time.Millisecond/3)
+		}
+	}
+	return nil
+}
+
+// begin decides, by snapshot.mode, the stored offset and the slot, what is to be read, and opens it.
+func (t *task) begin(ctx context.Context, pos position, stored bool) error {
+	mode := t.s.snapshotMode
+	if mode == "initial_only" {
+		t.only = true
+		if stored {
+			return nil
+		}
+		return t.beginSnapshotOnly(ctx)
+	}
+	if err := t.ensurePublication(ctx); err != nil {
+		return err
+	}
+	sl, err := findSlot(ctx, t.control, t.s.slot)
+	if err != nil {
+		return trouble("read slot "+t.s.slot, err)
+	}
+	if sl != nil {
+		if err := t.checkSlot(sl); err != nil {
+			return err
+		}
+	}
+	stored = stored && mode != "always"
+	if stored {
+		err := t.checkOffset(ctx, sl, &pos)
+		switch {
+		case err == nil:
+		case mode == "when_needed" && connectors.ClassOf(err) == connectors.ClassGone:
+			t.log.Warn("the stored offset cannot be used; the tables are read anew", "cause", err)
+			stored = false
+		default:
+			return err
+		}
+	}
+	if sl != nil && sl.status == "lost" { // when_needed, or no offset: nothing can be read from it
+		if err := dropSlot(ctx, t.control, t.s.slot); err != nil {
+			return trouble("drop the lost slot "+t.s.slot, err)
+		}
+		sl = nil
+	}
+	if t.replication, err = t.s.connectReplication(ctx); err != nil {
+		return trouble("connect for replication", err)
+	}
+	if stored {
+		t.acknowledged = sl.confirmed
+		_, err := t.startStream(ctx, pos)
+		return err
+	}
+	return t.beginAnew(ctx, sl, mode != "no_data")
+}
+
+// beginAnew makes the slot if there is none, and starts with a snapshot, or with the changes from now on.
+//
+// Where the slot exists, its own snapshot is gone. A temporary slot then gives another one: what was committed
+// before its point is in the snapshot, and the stream from the lasting slot begins at that point.
+func (t *task) beginAnew(ctx context.Context, sl *slot, data bool) error {
+	op := "create slot " + t.s.slot
+	var made madeSlot
+	var err error
+	if sl == nil {
+		t.log.Info("creating the replication slot; this waits for the transactions that are running now", "slot", t.s.slot)
+		made, err = createSlot(ctx, t.replication, t.s.slot, false, data, t.s.v.Bool("slot.failover"), t.version)
+		if err != nil {
+			return trouble(op, err)
+		}
+		t.acknowledged = made.point
+	} else {
+		t.acknowledged, made.point = sl.confirmed, sl.confirmed
+		if data {
+			if made, err = t.temporarySlot(ctx); err != nil {
+				return trouble("create a temporary slot for the snapshot", err)
+			}
+		}
+	}
+	t.from = position{Event: made.point, Micros: time.Now().UnixMicro(), Snapshot: true, Completed: true}
+	if !data {
+		t.from.Snapshot = false
+		_, err := t.startStream(ctx, t.from)
+		return err
+	}
+	entries, err := t.snapshotEntries(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = t.newSnapshot(ctx, made, entries)
+	t.endExport(ctx)
+	return err
+}
+
+// temporarySlot makes a slot that ends with its session, for the sake of its snapshot.
+func (t *task) temporarySlot(ctx context.Context) (madeSlot, error) {
+	var err error
+	if t.exporter, err = t.s.connectReplication(ctx); err != nil {
+		return madeSlot{}, err
+	}
+	name := fmt.Sprintf("%.40s_tmp_%d", t.s.slot, t.exporter.PID())
+	return createSlot(ctx, t.exporter, name, true, true, false, t.version)
+}
+
+func (t *task) endExport(ctx context.Context) {
+	if t.exporter != nil {
+		t.exporter.Close(ctx)
+		t.exporter = nil
+	}
+}
+
+// beginSnapshotOnly opens a snapshot that no changes follow, and that needs no slot.
+func (t *task) beginSnapshotOnly(ctx context.Context) error {
+	c, err := t.s.config()
+	if err == nil {
+		t.exporter, err = pgconn.ConnectConfig(ctx, &c.Config)
+	}
+	if err != nil {
+		return trouble("connect for the snapshot", err)
+	}
+	made, err := exported(ctx, t.exporter)
+	if err != nil {
+		return trouble("export a snapshot", err)
+	}
+	entries, err := t.snapshotEntries(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = t.newSnapshot(ctx, made, entries)
+	t.endExport(ctx)
+	return err
+}
+
+// snapshotEntries lists the tables to read.
+func (t *task) snapshotEntries(ctx context.Context) ([]*entry, error) {
+	entries, err := t.catalog.tables(ctx, func(name cdc.Table) bool {
+		return t.s.captures(name) && (len(t.s.snapshotTables) == 0 || t.s.snapshotTables.Match(name.String()))
+	}, partitionCondition(t.viaRoot))
+	if err != nil {
+		return nil, trouble("list tables", err)
+	}
+	for _, e := range entries {
+		if !e.readable {
+			return nil, trouble("read table "+e.Table.String(), &connectors.Error{Op: "read table " + e.Table.String(), Class: connectors.ClassEnvironment, Retriable: true,
+				Err: errors.New("permission denied"), Remedy: fmt.Sprintf("GRANT SELECT ON %s.%s TO %s", quote(e.Table.Schema), quote(e.Table.Name), quote(t.control.Config().User))})
+		}
+	}
+	return entries, nil
+}
+
+// Read returns rows of the snapshot, then changes.
+func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
+	if t.snapshot != nil {
+		done, err := t.snapshot.read(ctx, b)
+		if done {
+			t.from.TxID, t.from.Micros = t.snapshot.pos.TxID, t.snapshot.pos.Micros
+			t.snapshot = nil
+		}
+		return err
+	}
+	if t.only {
+		return io.EOF
+	}
+	if t.stream == nil {
+		if err := wait(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
+			return err
+		}
+		if _, err := t.startStream(ctx, t.from); err != nil {
+			return err
+		}
+	}
+	return t.explain(t.stream.read(ctx, b))
+}
+
+// Commit lets the slot forget what came before the offsets (I1).
+func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
+	acks := t.acks.Load()
+	if acks == nil || t.s.manualFlush {
+		return nil
+	}
+	p, ok, err := t.s.stored(offsets)
+	if err != nil || !ok || p.Commit == 0 {
+		return err
+	}
+	acks.advance(p.Commit)
+	return nil
+}
+
+// Stop ends all sessions, and drops the slot if it is to be.
+func (t *task) Stop(ctx context.Context) error {
+	if t.monitor != nil {
+		t.monitor.close()
+	}
+	if acks := t.acks.Load(); acks != nil {
+		acks.close()
+	}
+	if t.stream != nil {
+		t.stream.w.close()
+	}
+	if t.snapshot != nil {
+		t.snapshot.close()
+	}
+	for _, c := range []*pgconn.PgConn{t.replication, t.exporter} {
+		if c != nil {
+			c.Close(ctx)
+		}
+	}
+	var err error
+	if t.control != nil {
+		if t.s.v.Bool("slot.drop.on.stop") {
+			if err = t.waitUnused(ctx); err == nil {
+				err = dropSlot(ctx, t.control, t.s.slot)
+			}
+			err = trouble("drop slot "+t.s.slot, err)
+		}
+		t.control.Close(ctx)
+	}
+	return err
+}
+
+// wait waits for that long.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
