@@ -38,7 +38,9 @@ type Log struct {
 	byName map[string]*Topic
 	byID   map[TopicID]*Topic
 
-	startsMu sync.Mutex // the log start checkpoint
+	startsMu  sync.Mutex // the log start checkpoint
+	compactMu sync.Mutex // one compaction at a time, for its memory
+
 	pidMu    sync.Mutex // producer ids
 	nextPID  int64
 	pidLimit int64 // below this ids are reserved in the file

@@ -30,24 +30,24 @@ type Partition struct {
 	epochSaved bool // the checkpoint holds the present leader epoch
 	durable    vfs.File
 
-	mu         sync.Mutex
-	segs       []*handle // by base offset; the last one is appended to
-	end        int64     // log end offset
-	hw         int64
-	hwPos      int64 // bytes of the last segment below hw
-	start      int64 // log start offset
-	err        error // why writes are refused
-	damage     *DamageError
-	epochs     []EpochStart
-	round      *round
-	flushing   bool
-	unsynced   int64         // records since the last sync began
-	kick       chan struct{} // ends the flusher's pause
-	waiters    map[*Waiter]struct{}
-	places     [8]place // where readers will go on
-	nextPlace  int
-	cleanedTo  int64 // compaction has seen everything below
-	cleanedAll int64
+	mu        sync.Mutex
+	segs      []*handle // by base offset; the last one is appended to
+	end       int64     // log end offset
+	hw        int64
+	hwPos     int64 // bytes of the last segment below hw
+	start     int64 // log start offset
+	err       error // why writes are refused
+	damage    *DamageError
+	epochs    []EpochStart
+	round     *round
+	flushing  bool
+	unsynced  int64         // records since the last sync began
+	kick      chan struct{} // ends the flusher's pause
+	waiters   map[*Waiter]struct{}
+	places    [8]place // where readers will go on
+	nextPlace int
+	cleanedTo int64 // compaction has seen everything below
+	horizon   int64 // ms since 1970: when compaction has a tombstone to drop; 0 never
 
 	appendedRecords, appendedBytes, readBytes atomic.Int64
 }

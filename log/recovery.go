@@ -121,7 +121,7 @@ func (r *recovery) list(logStart int64) error {
 		}
 	}
 	for len(r.bases) > 1 && r.bases[1] <= logStart {
-		if err := p.removeFiles(r.bases[0]); err != nil {
+		if err := segment.Remove(p.log.fs, p.dir, r.bases[0]); err != nil {
 			return err
 		}
 		r.bases = r.bases[1:]

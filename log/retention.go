@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -62,6 +60,9 @@ func (p *Partition) raiseStart(offset int64) error {
 	}
 	p.wake()
 	p.mu.Unlock()
+	for _, h := range out {
+		p.log.retentionDeleted.Add(h.Size())
+	}
 	return p.discard(out)
 }
 
@@ -69,8 +70,7 @@ func (p *Partition) raiseStart(offset int64) error {
 func (p *Partition) discard(out []*handle) error {
 	var errs []error
 	for _, h := range out {
-		errs = append(errs, p.removeFiles(h.Base()))
-		p.log.retentionDeleted.Add(h.Size())
+		errs = append(errs, segment.Remove(p.log.fs, p.dir, h.Base()))
 		p.mu.Lock()
 		now := p.drop(h)
 		p.mu.Unlock()
@@ -85,16 +85,6 @@ func (p *Partition) discard(out []*handle) error {
 		return storageError("delete segments", err)
 	}
 	return nil
-}
-
-// removeFiles deletes the files of a segment, its producer snapshot included.
-func (p *Partition) removeFiles(base int64) error {
-	err := segment.Remove(p.log.fs, p.dir, base)
-	serr := p.log.fs.Remove(filepath.Join(p.dir, segment.FileName(base, segment.SnapshotSuffix)))
-	if errors.Is(serr, fs.ErrNotExist) {
-		serr = nil
-	}
-	return errors.Join(err, serr)
 }
 
 // ApplyRetention applies retention to all partitions now.

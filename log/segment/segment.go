@@ -226,11 +226,15 @@ func (s *Segment) Close() error {
 // an index without a log means nothing.
 func Remove(fsys vfs.FS, dir string, base int64) error {
 	var errs []error
-	for _, suffix := range []string{LogSuffix, IndexSuffix, TimeIndexSuffix} {
-		err := fsys.Remove(filepath.Join(dir, FileName(base, suffix)))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
+	for _, suffix := range []string{LogSuffix, IndexSuffix, TimeIndexSuffix, SnapshotSuffix} {
+		errs = append(errs, removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))))
 	}
 	return errors.Join(errs...)
+}
+
+func removeIfThere(fsys vfs.FS, path string) error {
+	if err := fsys.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
