@@ -1,11 +1,12 @@
 package hub
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
-	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/hub/converters"
+	"github.com/sluicehub/sluice/hub/transforms"
 )
 
 // DefaultFormats returns the converters and transforms that the hub has. registry is the hub's own schema registry,
@@ -16,15 +17,16 @@ func DefaultFormats(registry converters.Registry, urls []string) Formats {
 		Converter: func(role, class string, config map[string]string) (Converter, error) {
 			return converters.New(class, config, converters.Role(role), deps)
 		},
-		Transforms: func(_ connectors.Kind, config map[string]string) (Transforms, error) { return noTransforms{}, nil },
+		Transforms: func(config map[string]string) (Transforms, error) { return transforms.New(config) },
 		Definition: defineFormats,
+		Of:         formatKeys,
+		List:       listFormats,
 	}
 }
 
 // defineFormats declares the keys of converters and transforms under the names they have in a configuration.
 func defineFormats(config map[string]string) (*configs.Definition, []configs.Problem) {
-	var problems []configs.Problem
-	out := &configs.Definition{}
+	out, problems := transforms.Define(config)
 	for _, role := range []string{"key", "value", "header"} {
 		key := role + ".converter"
 		class := strings.TrimSpace(config[key])
@@ -46,8 +48,43 @@ func defineFormats(config map[string]string) (*configs.Definition, []configs.Pro
 	return out, problems
 }
 
-// noTransforms is the empty chain.
-type noTransforms struct{}
+// formatKeys returns the keys of a converter, transform or predicate.
+func formatKeys(class string) (*configs.Definition, bool) {
+	if c, err := converters.Find(class); err == nil {
+		return c.Config, true
+	}
+	for _, c := range append(transforms.Classes(), transforms.Predicates()...) {
+		if slices.Contains(c.Names(), class) || slices.Contains(c.Names(), class+"$Value") {
+			return c.Config, true
+		}
+	}
+	return nil, false
+}
 
-func (noTransforms) Apply(*connectors.Record) (bool, error) { return true, nil }
-func (noTransforms) Empty() bool                            { return true }
+// listFormats lists converters, header converters, transforms and predicates, in Connect's order of kinds.
+func listFormats() []PluginInfo {
+	var out []PluginInfo
+	for _, kind := range []string{"converter", "header_converter"} {
+		for _, c := range converters.Classes() {
+			for _, name := range c.Aliases {
+				// SimpleHeaderConverter is for headers only; the converters of Confluent are not for headers.
+				simple, avro := strings.HasSuffix(name, ".SimpleHeaderConverter"), strings.HasPrefix(name, "io.confluent.")
+				if simple && kind == "converter" || avro && kind == "header_converter" {
+					continue
+				}
+				out = append(out, PluginInfo{Class: name, Type: kind})
+			}
+		}
+	}
+	for _, c := range transforms.Classes() {
+		for _, name := range c.Names() {
+			out = append(out, PluginInfo{Class: name, Type: "transformation"})
+		}
+	}
+	for _, c := range transforms.Predicates() {
+		for _, name := range c.Names() {
+			out = append(out, PluginInfo{Class: name, Type: "predicate"})
+		}
+	}
+	return out
+}

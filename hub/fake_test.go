@@ -127,9 +127,9 @@ func (c *fakeChild) Err() error {
 		return nil
 	}
 }
-func (c *fakeChild) Stop(context.Context) error { c.die(nil); return nil }
-func (c *fakeChild) Usage() Usage               { return Usage{CPU: time.Second, RSS: 1 << 20} }
-func (c *fakeChild) die(err error)              { c.once.Do(func() { c.err = err; close(c.ended) }) }
+func (c *fakeChild) Stop(context.Context)          { c.die(nil) }
+func (c *fakeChild) Usage() (time.Duration, int64) { return time.Second, 1 << 20 }
+func (c *fakeChild) die(err error)                 { c.once.Do(func() { c.err = err; close(c.ended) }) }
 
 func (c *fakeChild) Plan(_ context.Context, config map[string]string, max int) ([]map[string]string, error) {
 	if plan := look(c.world, func() func(int) []map[string]string { return c.world.plan }); plan != nil {

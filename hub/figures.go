@@ -101,7 +101,8 @@ type TaskFigures struct {
 // ChildFigures is what a connector's process costs.
 type ChildFigures struct {
 	Connector string
-	Usage     Usage
+	CPU       time.Duration
+	RSS       int64 // bytes
 }
 
 func (f *taskFigures) snapshot(now time.Time) TaskFigures {

@@ -15,7 +15,7 @@ type Formats struct {
 	// its keys without prefix.
 	Converter func(role, class string, config map[string]string) (Converter, error)
 	// Transforms makes the chain of a connector from its whole configuration.
-	Transforms func(kind connectors.Kind, config map[string]string) (Transforms, error)
+	Transforms func(config map[string]string) (Transforms, error)
 	// Definition declares the keys of the converters, transforms and predicates that a configuration names, under
 	// the names they have in it. It may be nil.
 	Definition func(config map[string]string) (*configs.Definition, []configs.Problem)
@@ -26,7 +26,7 @@ type Formats struct {
 }
 
 // pipeline makes what a task's records pass, from its resolved configuration and the worker's.
-func (f Formats) pipeline(worker, config map[string]string, kind connectors.Kind) (*pipeline, error) {
+func (f Formats) pipeline(worker, config map[string]string) (*pipeline, error) {
 	var p pipeline
 	var err error
 	if p.keyClass, p.key, err = f.converter("key", worker, config); err != nil {
@@ -41,7 +41,7 @@ func (f Formats) pipeline(worker, config map[string]string, kind connectors.Kind
 	if p.plain, err = f.Converter("value", "org.apache.kafka.connect.json.JsonConverter", map[string]string{"schemas.enable": "true"}); err != nil {
 		return nil, err
 	}
-	if p.transforms, err = f.Transforms(kind, config); err != nil {
+	if p.transforms, err = f.Transforms(config); err != nil {
 		return nil, configError("make the transforms", err)
 	}
 	return &p, nil

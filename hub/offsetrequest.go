@@ -162,9 +162,7 @@ func (h *Hub) askAlterer(ctx context.Context, name string, sp spec, offsets []co
 	defer func() {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
-		if err := child.Stop(limit); err != nil {
-			h.log.Warn("a connector that was asked about offsets did not stop cleanly", "connector", name, "error", err)
-		}
+		child.Stop(limit)
 	}()
 	alterer, ok := child.(connectors.OffsetAlterer)
 	if !ok {

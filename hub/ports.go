@@ -41,19 +41,13 @@ type Child interface {
 	Done() <-chan struct{}
 	// Err says why it ended, with its last words; nil while it lives and after Stop.
 	Err() error
-	// Stop ends it: orderly until ctx ends, then by force. It returns when it has ended.
-	Stop(ctx context.Context) error
+	// Stop ends it: orderly until ctx ends, then by force. It returns when nothing of it is left.
+	Stop(ctx context.Context)
 }
 
-// Meter is the ability of a child to tell what it costs.
+// Meter is the ability of a child to tell what its process has used: CPU time, and bytes of resident memory.
 type Meter interface {
-	Usage() Usage
-}
-
-// Usage is what a child process has used.
-type Usage struct {
-	CPU time.Duration
-	RSS int64 // bytes
+	Usage() (cpu time.Duration, resident int64)
 }
 
 // Converter turns keys, values or header values of records to bytes and back. It belongs to one task. Its errors are

@@ -249,9 +249,7 @@ func (r *runner) end(child Child) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
-	if err := child.Stop(ctx); err != nil {
-		r.log.Warn("the connector did not stop cleanly", "error", r.hub.redactor.Redact(err.Error()))
-	}
+	child.Stop(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.child, r.tasks = nil, nil
@@ -320,6 +318,7 @@ func (r *runner) startTasks(ctx context.Context, child Child, p prepared, list [
 	tasks := make([]*task, len(list))
 	for i, config := range list {
 		run := r.hub.newTaskRun(r, i, config, p)
+		run.child = child
 		tasks[i] = &task{run: run, child: child, restart: make(chan struct{}, 1), done: make(chan struct{})}
 	}
 	r.mu.Lock()
@@ -414,7 +413,8 @@ func (r *runner) figures() ([]TaskFigures, *ChildFigures) {
 		out = append(out, f)
 	}
 	if m, ok := child.(Meter); ok {
-		return out, &ChildFigures{Connector: r.name, Usage: m.Usage()}
+		cpu, resident := m.Usage()
+		return out, &ChildFigures{Connector: r.name, CPU: cpu, RSS: resident}
 	}
 	return out, nil
 }

@@ -78,7 +78,7 @@ func (t *task) start(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if t.run.pipeline, err = t.run.hub.formats.pipeline(t.run.hub.worker, t.run.config, t.run.settings.kind); err != nil {
+	if t.run.pipeline, err = t.run.hub.formats.pipeline(t.run.hub.worker, t.run.config); err != nil {
 		return err
 	}
 	if c, ok := t.child.(connectors.SourceConnector); ok && t.run.settings.kind == connectors.Source {

@@ -21,6 +21,7 @@ type taskRun struct {
 	figures   *taskFigures
 	gate      *gate
 	log       *slog.Logger
+	child     Child
 	report    func(State, string) // changes the task's status
 
 	mu       sync.Mutex
@@ -60,6 +61,16 @@ func (r *taskRun) running() {
 	r.report(Running, "")
 }
 
+// childDead reports whether an error may only say that the child has ended.
+func (r *taskRun) childDead() bool {
+	select {
+	case <-r.child.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 func (r *taskRun) trackTopic(topic string) {
 	if r.hub.trackTopics {
 		r.hub.status.trackTopic(r.connector, r.index, topic)
@@ -95,7 +106,7 @@ type inPlace struct {
 
 // again waits and returns nil if the call is to be made once more, or the error the run ends with.
 func (p *inPlace) again(ctx context.Context, err error) error {
-	if !retriable(err) || connectors.ClassOf(err) == connectors.ClassGone {
+	if !retriable(err) || connectors.ClassOf(err) == connectors.ClassGone || p.run.childDead() {
 		return err
 	}
 	if p.attempt == 0 {

@@ -112,7 +112,7 @@ func (h *Hub) tryFormats(p prepared) []configs.Problem {
 			problems = append(problems, configs.KeyError(role+".converter", err.Error()))
 		}
 	}
-	if _, err := h.formats.Transforms(p.info.Kind, p.resolved.Config); err != nil {
+	if _, err := h.formats.Transforms(p.resolved.Config); err != nil {
 		problems = append(problems, configs.KeyError("transforms", err.Error()))
 	}
 	return problems
@@ -130,9 +130,7 @@ func (h *Hub) askWorld(ctx context.Context, p prepared) []configs.Problem {
 	defer func() {
 		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopGrace)
 		defer cancel()
-		if err := child.Stop(limit); err != nil {
-			h.log.Warn("a connector that was asked to validate did not stop cleanly", "error", err)
-		}
+		child.Stop(limit)
 	}()
 	validator, ok := child.(connectors.Validator)
 	if !ok {

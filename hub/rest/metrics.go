@@ -58,8 +58,8 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		collectTask(out, t)
 	}
 	for _, ch := range children {
-		out <- counter(childCPU, ch.Usage.CPU.Seconds(), ch.Connector)
-		out <- gauge(childRSS, float64(ch.Usage.RSS), ch.Connector)
+		out <- counter(childCPU, ch.CPU.Seconds(), ch.Connector)
+		out <- gauge(childRSS, float64(ch.RSS), ch.Connector)
 	}
 	collectOwn(out, tasks)
 }

@@ -66,11 +66,11 @@ type child struct {
 	ended chan struct{}
 }
 
-func (c child) Info() connectors.Info      { return c.info }
-func (c child) Done() <-chan struct{}      { return c.ended }
-func (c child) Err() error                 { return nil }
-func (c child) Stop(context.Context) error { close(c.ended); return nil }
-func (c child) Usage() hub.Usage           { return hub.Usage{CPU: 1500 * time.Millisecond, RSS: 4096} }
+func (c child) Info() connectors.Info         { return c.info }
+func (c child) Done() <-chan struct{}         { return c.ended }
+func (c child) Err() error                    { return nil }
+func (c child) Stop(context.Context)          { close(c.ended) }
+func (c child) Usage() (time.Duration, int64) { return 1500 * time.Millisecond, 4096 }
 
 func (c child) Validate(_ context.Context, config map[string]string) []configs.Problem {
 	if config["host"] == "down" {
