@@ -1,0 +1,316 @@
+package segment
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sluicehub/sluice/log/vfs"
+)
+
+func build(n int, key string) []byte {
+	b := Builder{Idempotent: true, ProducerID: 7, ProducerEpoch: 1, BaseSequence: 3}
+	for i := range n {
+		b.Add(1000+int64(i), []byte(key), fmt.Appendf(nil, "value %d", i), RecordHeader{Key: "a", Value: []byte("b")}, RecordHeader{Key: "null"})
+	}
+	return b.Batch()
+}
+
+// compressed is build with the records compressed.
+func compressed(t testing.TB, n, codec int) []byte {
+	t.Helper()
+	plain := build(n, "k")
+	h, batch, err := ParseBatch(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := compress(batch[HeaderSize:], codec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := append(bytes.Clone(batch[:HeaderSize]), body...)
+	h.Attributes |= int16(codec)
+	putHeader(out, &h)
+	return out
+}
+
+func TestHeader(t *testing.T) {
+	b := build(5, "k")
+	SetPlace(b, 1<<40, 9)
+	h, batch, err := ParseBatch(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Header{
+		BaseOffset: 1 << 40, Length: int32(len(b) - 12), LeaderEpoch: 9, CRC: h.CRC, LastOffsetDelta: 4,
+		BaseTimestamp: 1000, MaxTimestamp: 1004, ProducerID: 7, ProducerEpoch: 1, BaseSequence: 3, Count: 5,
+	}
+	if d := cmp.Diff(want, h); d != "" {
+		t.Error(d)
+	}
+	if h.Size() != len(batch) || h.NextOffset() != 1<<40+5 || h.LastSequence() != 7 {
+		t.Errorf("size %d, next %d, last sequence %d", h.Size(), h.NextOffset(), h.LastSequence())
+	}
+	SetAppendTime(b, 5000)
+	if h, _, err = ParseBatch(b); err != nil || !h.LogAppendTime() || h.MaxTimestamp != 5000 || h.BaseTimestamp != 1000 {
+		t.Errorf("append time: %+v, %v", h, err)
+	}
+	for i := 21; i < len(b); i++ {
+		b[i] ^= 0x10
+		if _, _, err := ParseBatch(b); !errors.Is(err, ErrBadBatch) {
+			t.Fatalf("a flipped bit in byte %d was not found", i)
+		}
+		b[i] ^= 0x10
+	}
+	for i := range len(b) {
+		if _, _, err := ParseBatch(b[:i]); !errors.Is(err, ErrShort) {
+			t.Fatalf("%d bytes: %v", i, err)
+		}
+	}
+}
+
+func TestRecordsOfEveryCodec(t *testing.T) {
+	for codec := range 5 {
+		b := compressed(t, 4, codec)
+		h, batch, err := ParseBatch(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for r, err := range Records(&h, batch) {
+			if err != nil {
+				t.Fatalf("codec %d: %v", codec, err)
+			}
+			if r.Offset != int64(n) || r.Timestamp != 1000+int64(n) || string(r.Key) != "k" || string(r.Value) != fmt.Sprintf("value %d", n) {
+				t.Errorf("codec %d: %+v", codec, r)
+			}
+			n++
+		}
+		if n != 4 {
+			t.Errorf("codec %d: %d records", codec, n)
+		}
+		out, changed, err := Filter(nil, &h, batch, 0, func(r *Record) Verdict {
+			if r.Offset == 2 {
+				return Drop
+			}
+			return Keep
+		})
+		if err != nil || !changed {
+			t.Fatalf("codec %d: filter: %v, %v", codec, changed, err)
+		}
+		h2, batch2, err := ParseBatch(out)
+		if err != nil || h2.Codec() != codec || h2.Count != 3 || h2.LastOffsetDelta != 3 || h2.MaxTimestamp != 1003 {
+			t.Fatalf("codec %d: filtered header %+v, %v", codec, h2, err)
+		}
+		var offsets []int64
+		for r, err := range Records(&h2, batch2) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			offsets = append(offsets, r.Offset)
+		}
+		if d := cmp.Diff([]int64{0, 1, 3}, offsets); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+func TestIndexes(t *testing.T) {
+	fs := vfs.NewMem()
+	if err := fs.MkdirAll("d"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Create(fs, "d", 1000, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	positions := map[int64]int64{}
+	next := int64(1000)
+	for i := range 50 {
+		b := build(1+i%3, "k")
+		SetPlace(b, next, 0)
+		SetAppendTime(b, int64(1000+i*10))
+		h, _, _ := ParseBatch(b)
+		for o := next; o < h.NextOffset(); o++ {
+			positions[o] = s.Size()
+		}
+		if err := s.Write(b); err != nil {
+			t.Fatal(err)
+		}
+		s.Commit(&h)
+		next = h.NextOffset()
+	}
+	check := func(s *Segment) {
+		t.Helper()
+		for o, want := range positions {
+			from, err := s.Locate(o)
+			if err != nil || from > want || want-from > 800 {
+				t.Fatalf("Locate(%d) = %d, %v; the batch is at %d", o, from, err, want)
+			}
+			if _, pos, ok, err := s.Find(o, from, s.Size()); err != nil || !ok || pos != want {
+				t.Fatalf("Find(%d) = %d, %v, %v; want %d", o, pos, ok, err, want)
+			}
+		}
+		for ms := int64(990); ms < 1500; ms += 7 {
+			from, err := s.LocateTime(ms)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = Scan(s, 0, from, 0, func(h *Header, _ []byte, pos int64) error {
+				if h.MaxTimestamp >= ms {
+					return fmt.Errorf("batch at %d has %d", pos, h.MaxTimestamp)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatalf("LocateTime(%d) = %d: %v", ms, from, err)
+			}
+		}
+		if ms, o := s.MaxTimestamp(); ms != 1490 || o != next-1 || s.Next() != next || s.FirstTimestamp() != 1000 {
+			t.Errorf("max %d at %d, next %d, first %d", ms, o, s.Next(), s.FirstTimestamp())
+		}
+	}
+	check(s)
+	if _, err := s.Seal(); err != nil {
+		t.Fatal(err)
+	}
+	check(s)
+	o, err := OpenSealed(fs, "d", 1000, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(o)
+	r, err := Open(fs, "d", 1000, 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, bad, err := r.Recover(nil); err != nil || bad != nil {
+		t.Fatal(bad, err)
+	}
+	check(r)
+}
+
+func seeds(f *testing.F) {
+	f.Helper()
+	plain := build(3, "k")
+	f.Add(plain)
+	for codec := 1; codec < 5; codec++ {
+		f.Add(compressed(f, 3, codec))
+	}
+	two := append(bytes.Clone(plain), plain...)
+	SetPlace(two[len(plain):], 3, 0)
+	f.Add(two)
+	f.Add(two[:len(two)-5])
+	f.Add(bytes.Repeat([]byte{0}, 200))
+	broken := bytes.Clone(two)
+	broken[70] ^= 1
+	f.Add(broken)
+}
+
+// FuzzBatch: parsing and decoding any bytes ends without a panic, and a batch
+// that keeps all its records is copied as it is.
+func FuzzBatch(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) >= HeaderSize {
+			// Get past the checksum, which fuzzing cannot guess.
+			b = bytes.Clone(b)
+			binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-lengthOverhead))
+			b[atMagic] = magicV2
+			setCRC(b)
+		}
+		h, batch, err := ParseBatch(b)
+		if err != nil {
+			return
+		}
+		if h.Codec() != 0 && len(batch) > 1<<10 {
+			return // decompression bombs are the reader's to bound
+		}
+		for _, err := range Records(&h, batch) {
+			if err != nil {
+				return
+			}
+		}
+		out, changed, err := Filter(nil, &h, batch, 0, func(*Record) Verdict { return Keep })
+		if err != nil || changed || !bytes.Equal(out, batch) {
+			t.Errorf("Filter changed what it keeps: %v, %v", changed, err)
+		}
+	})
+}
+
+// FuzzScan: the good part of any file scans again to the same end, and what is
+// found behind damage is a batch.
+func FuzzScan(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := bytes.NewReader(b)
+		end, bad, err := Scan(r, 0, int64(len(b)), 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (bad == nil) != (end == int64(len(b))) {
+			t.Fatalf("end %d of %d, bad %v", end, len(b), bad)
+		}
+		if again, bad, err := Scan(r, 0, end, 0, nil); err != nil || bad != nil || again != end {
+			t.Fatalf("the good part of %d bytes scans to %d, %v, %v", end, again, bad, err)
+		}
+		if bad == nil {
+			return
+		}
+		pos, err := FindNext(r, bad.Pos+1, int64(len(b)), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pos < int64(len(b)) {
+			if _, _, err := ParseBatch(b[pos:]); err != nil {
+				t.Fatalf("FindNext found no batch at %d: %v", pos, err)
+			}
+		}
+		if _, err := HasHole(r, bad.Pos, pos); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzIndex: any bytes as index files either open, and then lookups stay inside
+// the log, or ask for a new index.
+func FuzzIndex(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 2, 0, 0, 0, 100}, []byte{0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 0, 2})
+	f.Add([]byte{}, []byte{})
+	f.Add([]byte{1}, []byte{1, 2, 3})
+	f.Fuzz(func(t *testing.T, index, timeIndex []byte) {
+		fs := vfs.NewMem()
+		if err := fs.MkdirAll("d"); err != nil {
+			t.Fatal(err)
+		}
+		log := build(3, "k")
+		for suffix, b := range map[string][]byte{LogSuffix: log, IndexSuffix: index, TimeIndexSuffix: timeIndex} {
+			file, err := fs.Create("d/" + FileName(0, suffix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := file.WriteAt(b, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := OpenSealed(fs, "d", 0, 100)
+		if err != nil {
+			if !errors.Is(err, ErrStale) {
+				t.Fatal(err)
+			}
+			return
+		}
+		for o := range int64(5) {
+			if pos, err := s.Locate(o); err != nil || pos < 0 || pos >= int64(len(log)) {
+				t.Fatalf("Locate(%d) = %d, %v", o, pos, err)
+			}
+			if _, err := s.LocateTime(o * 500); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
