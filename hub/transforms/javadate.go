@@ -180,6 +180,9 @@ func (f *javaDateFormat) parse(text string) (time.Time, error) {
 	rest := text
 	for i, p := range f.parts {
 		var ok bool
+		if p.letter == 'Y' {
+			return time.Time{}, fmt.Errorf("date format %q cannot be read: Y is the year of the week, write y", f.pattern)
+		}
 		if p.letter == 0 {
 			rest, ok = strings.CutPrefix(rest, p.text)
 		} else {
@@ -249,7 +252,7 @@ func nearCentury(n, now int) int {
 
 func (f *dateFields) set(letter byte, n int) {
 	switch letter {
-	case 'y', 'Y':
+	case 'y':
 		f.year = n
 	case 'M', 'L':
 		f.month = n
