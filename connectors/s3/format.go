@@ -1,0 +1,63 @@
+package s3
+
+import (
+	"fmt"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// format is how records become the contents of an object, in two steps. The first is taken for each record, when it is
+// put: its encoder appends the record's bytes to those of the file. The second, packing, is taken once for the whole
+// file when it is finished: gzip, the blocks of Avro, the columns of Parquet. So an open file costs no more memory than
+// its bytes, whatever the format, and those can wait on disk.
+type format interface {
+	extension() string
+	// encoder compiles the first step for values of a schema, nil for data without one. It fails with an error of
+	// class data if the format cannot hold them.
+	encoder(schema *connectors.Schema) (encoder, error)
+	// packs reports whether there is a second step.
+	packs() bool
+	// pack writes the contents of the object to out. It may be called by several goroutines, for different files.
+	pack(key string, schema *connectors.Schema, in *blobReader, out *output) error
+}
+
+// encoder is for one goroutine at a time.
+type encoder interface {
+	append(dst []byte, d connectors.Data) ([]byte, error)
+}
+
+// output is what packing writes to: a blob that goes to disk whenever memory is short.
+type output struct{ *blob }
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	n, _ := o.blob.Write(p)
+	if o.memory.short() && o.inMem >= chunkSize {
+		return n, o.spill()
+	}
+	return n, nil
+}
+
+// newFormat makes the format of one of the keys format.class, keys.format.class and headers.format.class. The kind is
+// what stands before the extension: "" for values, ".keys" and ".headers".
+func newFormat(v configs.Values, key, kind string) (format, error) {
+	gz := v.String("s3.compression.type") == "gzip"
+	switch pick(formats(), v.String(key)) {
+	case "json":
+		return newJSONFormat(kind, v.String("json.decimal.format"), gz, v.Int("s3.compression.level")), nil
+	}
+	return nil, fmt.Errorf("%s=%s is not a format", key, v.String(key))
+}
+
+// isNull reports whether a value is null, be it without a schema or under one that allows it.
+func isNull(d connectors.Data) bool {
+	if d.Schema == nil {
+		return d.Bytes == nil || string(d.Bytes) == "null"
+	}
+	if !d.Schema.Optional {
+		return false
+	}
+	present, _, err := connectors.ReadPresent(d.Schema, d.Bytes)
+	return err == nil && !present
+}
