@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -82,12 +83,10 @@ func TestCompactionCrashes(t *testing.T) {
 			clock := &fixedClock{testNow}
 			for life := range 5 {
 				// Compaction is cut off at a random operation by a full disk.
-				countdown := -1
+				var countdown atomic.Int64
 				f := vfs.Faulty(fs, func(op vfs.Op, name string, _ int) vfs.Fault {
-					if countdown > 0 && op != vfs.OpRead && op != vfs.OpSync && op != vfs.OpSyncDir {
-						if countdown--; countdown == 0 {
-							return vfs.Fault{Err: syscall.ENOSPC}
-						}
+					if op != vfs.OpRead && op != vfs.OpSync && op != vfs.OpSyncDir && countdown.Add(-1) == 0 {
+						return vfs.Fault{Err: syscall.ENOSPC}
 					}
 					return vfs.Fault{}
 				})
@@ -116,9 +115,9 @@ func TestCompactionCrashes(t *testing.T) {
 						delete(want, k)
 					}
 				}
-				countdown = rng.IntN(40)
+				countdown.Store(int64(rng.IntN(40)))
 				_ = l.Compact(context.Background()) // a full disk is part of the test
-				countdown = -1
+				countdown.Store(0)
 				clock.ms += int64(rng.IntN(90_000))
 				crashed := fs.CrashClone(rng)
 				if got, _ := latest(t, p); p.Err() == nil && fmt.Sprint(got) != fmt.Sprint(want) {
