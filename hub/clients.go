@@ -20,7 +20,7 @@ const unlimited = 1 << 40
 // durableOptions are of every producer: idempotent and acknowledged by all replicas, so that an answer means durable
 // and the order of a partition is the order of the calls (I3, I4). They stand last and cannot be overridden.
 func durableOptions() []kgo.Opt {
-	return []kgo.Opt{kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(unlimited), kgo.RecordPartitioner(newPartitioner())}
+	return []kgo.Opt{kgo.RequiredAcks(kgo.AllISRAcks()), kgo.MaxBufferedRecords(unlimited)}
 }
 
 // storeOptions are of the client that writes the internal topics and dead letters.
@@ -41,7 +41,7 @@ func (h *Hub) producerOptions(s settings) []kgo.Opt {
 		kgo.UnknownTopicRetries(unknownTopicTries))
 	opts = append(opts, h.producer.options...)
 	opts = append(opts, s.producer.options...)
-	return append(opts, durableOptions()...)
+	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner()))
 }
 
 // Bounds of what a sink's consumer holds that the sink has not taken yet.

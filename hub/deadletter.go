@@ -56,7 +56,7 @@ func openDeadLetters(ctx context.Context, client *kgo.Client, s errorSettings, e
 
 // put appends a record and returns when it is durable (I5).
 func (d *deadLetters) put(ctx context.Context, bad badRecord) error {
-	r := &kgo.Record{Topic: d.topic, Partition: -1, Key: bad.original.Key, Value: bad.original.Value, Timestamp: bad.original.Timestamp,
+	r := &kgo.Record{Topic: d.topic, Key: bad.original.Key, Value: bad.original.Value, Timestamp: bad.original.Timestamp,
 		Headers: append([]kgo.RecordHeader(nil), bad.original.Headers...)}
 	if d.headers {
 		r.Headers = d.context(r.Headers, bad)

@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -31,7 +30,6 @@ type sourceRun struct {
 	*taskRun
 	task   connectors.SourceTask
 	client *kgo.Client
-	admin  *kadm.Client
 	writer *durable.Writer
 
 	lastTopic string // the topic of the record before, known to exist
@@ -50,7 +48,6 @@ func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (er
 		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
 	}
 	defer s.client.Close()
-	s.admin = kadm.NewClient(s.client)
 	s.writer = durable.NewWriter(s.client, sourceInFlight)
 	defer r.figures.inFlight.Store(0)
 	defer r.stopTask(ctx, task.Stop, &err)
@@ -249,7 +246,7 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 		return nil
 	}
 	if s.settings.creation != nil && s.hub.createTopics {
-		if err := s.settings.creation.create(ctx, s.admin, topic); err != nil {
+		if err := s.settings.creation.create(ctx, s.hub.admin, topic); err != nil {
 			return err
 		}
 	}
