@@ -82,6 +82,9 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
+		if err := st.unreferenced(name, sub.versions, permanent); err != nil {
+			return nil, err
+		}
 		numbers = nil
 		if permanent {
 			for _, v := range sub.versions {
@@ -118,6 +121,9 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
+		if err := st.unreferenced(name, []*version{v}, permanent); err != nil {
+			return nil, err
+		}
 		number = v.number
 		if permanent {
 			return st.removal(name, []*version{v}), nil
@@ -125,6 +131,24 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		return []*kgo.Record{recordOf(name, v, true)}, nil
 	}, nil)
 	return number, err
+}
+
+// unreferenced refuses the deletion of versions that others refer to; soft-deleted ones count only against deletion for
+// good, and those of the same subject not at all.
+func (s *state) unreferenced(name string, versions []*version, permanent bool) error {
+	for other, sub := range s.subjects {
+		if other == name && len(versions) > 1 {
+			continue
+		}
+		for _, v := range sub.live(permanent) {
+			for _, r := range v.schema.referenceList() {
+				if r.Subject == name && slices.ContainsFunc(versions, func(v *version) bool { return v.number == r.Version }) {
+					return answer(42206, `One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.`, name, r.Version)
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // removal returns the records that remove versions for good, newest first, and with the last version everything else

@@ -27,7 +27,10 @@ type versionAnswer struct {
 }
 
 func (c *call) describeSchema(s *schema) versionAnswer {
-	a := versionAnswer{Type: s.kind, References: s.referenceList(), Metadata: s.metadata, RuleSet: s.ruleSet, Schema: s.text}
+	a := versionAnswer{Type: s.kind, Metadata: s.metadata, RuleSet: s.ruleSet, Schema: s.text}
+	if len(s.referenceList()) > 0 {
+		a.References = s.references
+	}
 	if c.full {
 		a.GUID = s.hash.String()
 	} else if s.kind == "AVRO" {
@@ -241,9 +244,7 @@ func (c *call) referencedBy() (any, error) {
 	ids := []int{}
 	c.view(func(st *state) {
 		for id, s := range st.byID {
-			var refs []reference
-			if len(s.references) > 0 && json.Unmarshal(s.references, &refs) == nil &&
-				slices.ContainsFunc(refs, func(r reference) bool { return r.Subject == c.subject() && r.Version == v.number }) {
+			if slices.ContainsFunc(s.referenceList(), func(r reference) bool { return r.Subject == c.subject() && r.Version == v.number }) {
 				ids = append(ids, id)
 			}
 		}

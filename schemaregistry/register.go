@@ -1,9 +1,7 @@
 package schemaregistry
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -294,12 +292,4 @@ func withLevel(messages []string, level avro.Level) []string {
 
 func tooLarge(err error) bool {
 	return errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge)
-}
-
-// references returns the references as they are stored, nil for none.
-func (s *schema) referenceList() json.RawMessage {
-	if bytes.Equal(s.references, []byte("[]")) {
-		return nil
-	}
-	return s.references
 }

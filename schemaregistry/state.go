@@ -43,16 +43,13 @@ type reference struct {
 	Version int    `json:"version"`
 }
 
-func hashOf(text string, refs json.RawMessage) hash {
+func hashOf(text string, refs []reference) hash {
 	h := md5.New()
 	h.Write([]byte(text))
-	var list []reference
-	if json.Unmarshal(refs, &list) == nil {
-		for _, r := range list {
-			h.Write([]byte(r.Name))
-			h.Write([]byte(r.Subject))
-			h.Write(binary.BigEndian.AppendUint32(nil, uint32(r.Version)))
-		}
+	for _, r := range refs {
+		h.Write([]byte(r.Name))
+		h.Write([]byte(r.Subject))
+		h.Write(binary.BigEndian.AppendUint32(nil, uint32(r.Version)))
 	}
 	return hash(h.Sum(nil))
 }
@@ -73,11 +70,20 @@ type schema struct {
 	err    error
 }
 
+// referenceList returns the references; they were checked when the record was read.
+func (s *schema) referenceList() []reference {
+	var list []reference
+	if len(s.references) > 0 {
+		_ = json.Unmarshal(s.references, &list)
+	}
+	return list
+}
+
 // avro returns the parsed schema. Texts are parsed when they are needed first: a start over a long history is not the
 // time for it.
 func (s *schema) avro() (*avro.Schema, error) {
 	s.once.Do(func() {
-		if s.kind != "AVRO" || len(s.references) > 0 {
+		if s.kind != "AVRO" || len(s.referenceList()) > 0 {
 			s.err = fmt.Errorf("a schema of type %s with references %s cannot be compared", s.kind, s.references)
 			return
 		}
@@ -203,7 +209,13 @@ func (s *state) applySchema(k recordKey, key, value []byte, time int64) error {
 	if v.Type == "" {
 		v.Type = "AVRO"
 	}
-	h := hashOf(v.Schema, v.References)
+	var refs []reference
+	if len(v.References) > 0 {
+		if err := json.Unmarshal(v.References, &refs); err != nil {
+			return fmt.Errorf("references of %s: %w", key, err)
+		}
+	}
+	h := hashOf(v.Schema, refs)
 	if known := s.byID[v.ID]; known != nil && known.hash != h {
 		return fmt.Errorf("%s: the id %d belongs to another schema; the record does not count", key, v.ID)
 	}

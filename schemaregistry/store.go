@@ -33,6 +33,9 @@ type store struct {
 
 // openStore creates the topic if it is not there, and returns when everything in it has been read.
 func openStore(ctx context.Context, opts Options) (*store, error) {
+	if err := prepare(ctx, opts); err != nil {
+		return nil, fmt.Errorf("schema registry: topic %s: %w", opts.Topic, err)
+	}
 	client, err := kgo.NewClient(append(opts.Kafka[:len(opts.Kafka):len(opts.Kafka)],
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{opts.Topic: {0: kgo.NewOffset().AtStart()}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -46,10 +49,6 @@ func openStore(ctx context.Context, opts Options) (*store, error) {
 	}
 	s := &store{client: client, topic: opts.Topic, log: opts.Logger, timeout: opts.Timeout,
 		state: newState(), moved: make(chan struct{}), done: make(chan struct{})}
-	if err := s.prepare(ctx, opts.Replication); err != nil {
-		client.Close()
-		return nil, fmt.Errorf("schema registry: topic %s: %w", s.topic, err)
-	}
 	readerCtx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go s.read(readerCtx)
@@ -66,28 +65,34 @@ func (s *store) close() {
 	s.client.Close()
 }
 
-// prepare creates the topic, or checks that the one there keeps its records.
-func (s *store) prepare(ctx context.Context, replication int16) error {
-	admin := kadm.NewClient(s.client)
+// prepare creates the topic, or checks that the one there keeps its records. It has a client of its own: one that
+// consumes a topic before it exists takes a second to find out that it does.
+func prepare(ctx context.Context, opts Options) error {
+	client, err := kgo.NewClient(opts.Kafka...)
+	if err != nil {
+		return fmt.Errorf("Kafka client: %w", err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
 	compact := "compact"
-	_, err := admin.CreateTopic(ctx, 1, replication, map[string]*string{"cleanup.policy": &compact}, s.topic)
+	_, err = admin.CreateTopic(ctx, 1, opts.Replication, map[string]*string{"cleanup.policy": &compact}, opts.Topic)
 	if err == nil {
 		return nil
 	}
 	if !errors.Is(err, kerr.TopicAlreadyExists) {
 		return fmt.Errorf("creating it: %w", err)
 	}
-	topics, err := admin.ListTopics(ctx, s.topic)
+	topics, err := admin.ListTopics(ctx, opts.Topic)
 	if err == nil {
-		err = topics[s.topic].Err
+		err = topics[opts.Topic].Err
 	}
 	if err != nil {
 		return err
 	}
-	if n := len(topics[s.topic].Partitions); n != 1 {
+	if n := len(topics[opts.Topic].Partitions); n != 1 {
 		return fmt.Errorf("it has %d partitions, but the order of all records matters: it must have one", n)
 	}
-	configs, err := admin.DescribeTopicConfigs(ctx, s.topic)
+	configs, err := admin.DescribeTopicConfigs(ctx, opts.Topic)
 	if err != nil {
 		return fmt.Errorf("asking for its configuration: %w", err)
 	}
