@@ -158,17 +158,14 @@ func startError(what Description, err error, proc *process, words *output) error
 		e.Remedy = "use a build of the connector that was made for this version of sluice"
 		return e
 	}
+	if err != nil && strings.HasPrefix(err.Error(), "Unrecognized remote plugin message") {
+		e.Err = fmt.Errorf("it does not begin as a connector does, so it probably is none (%w)", err)
+	}
 	if proc == nil {
 		return e
 	}
-	select {
-	case <-proc.exited:
-		if proc.reason != nil {
-			e.Err = proc.reason
-		} else if proc.status != nil && (proc.pid == 0 || !proc.killed()) {
-			e.Err = fmt.Errorf("its process ended before it answered: %w", proc.status)
-		}
-	default:
+	if why := proc.failing(); why != nil {
+		e.Err = why
 	}
 	if lines := words.tail(); lines != "" {
 		e.Err = fmt.Errorf("%w; its last lines:\n%s", e.Err, lines)

@@ -1,6 +1,7 @@
 package plugins_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors/filestream"
@@ -9,5 +10,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "hub" {
+		actAsHub()
+		return
+	}
 	plugintest.Main(m, filestream.Source{}, filestream.Sink{}, mock.Source{}, troubleSource{}, troubleSink{})
 }

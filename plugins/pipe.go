@@ -16,33 +16,39 @@ import (
 // Pipe puts a connector behind the wall without a process: all that Launch's child does, over a pipe in memory. It is
 // for tests of connectors and of the wall. The caller ends it with Stop or Kill. window is as in Options.
 func Pipe(c connectors.Connector, window int64, log *slog.Logger) (*Child, error) {
+	ended, end := context.WithCancel(context.Background())
+	s := &server{connector: c, log: log, ended: ended}
+	return pipe(s, window, func() { end(); s.tasks.Wait() })
+}
+
+// pipe connects to whatever serves the wall. stop is called when the child is to end, and returns when its tasks have.
+func pipe(served pluginpb.ConnectorServer, window int64, stop func()) (*Child, error) {
 	if window <= 0 {
 		window = DefaultWindow
 	}
-	life, end := context.WithCancel(context.Background())
 	listener := bufconn.Listen(1 << 20)
 	g := newGRPCServer(nil)
-	s := &server{connector: c, log: log, ended: life}
-	pluginpb.RegisterConnectorServer(g, s)
+	pluginpb.RegisterConnectorServer(g, served)
 	conn, err := grpc.NewClient("passthrough:///pipe", append(dialOptions(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
 	if err != nil {
-		end()
+		stop()
 		return nil, err
 	}
-	child := &Child{window: window, conn: conn, client: pluginpb.NewConnectorClient(conn), life: life, end: end, done: make(chan struct{})}
+	child := &Child{window: window, conn: conn, client: pluginpb.NewConnectorClient(conn), done: make(chan struct{})}
+	child.life, child.end = context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() { g.Serve(listener) }) // returns when the server is stopped
 	go func() {
-		<-life.Done()
-		s.tasks.Wait()
+		<-child.life.Done()
+		stop()
 		conn.Close()
 		g.Stop()
 		serving.Wait()
 		close(child.done)
 	}()
-	if err := child.describe(life); err != nil {
+	if err := child.describe(child.life); err != nil {
 		child.Kill()
 		return nil, err
 	}

@@ -18,6 +18,9 @@ import (
 // lastWords is how long the output of an ended process is waited for: a grandchild may hold the pipe open for ever.
 const lastWords = 2 * time.Second
 
+// patience is how long a process whose start failed may take to end by itself.
+const patience = 300 * time.Millisecond
+
 // process is the operating system's process of a child: a runner.Runner for go-plugin.
 //
 // Three things end a child with its hub (I7). The hub holds the write end of its standard input and never writes: when
@@ -84,7 +87,12 @@ func (p *process) Start(context.Context) error {
 			started <- err
 			return
 		}
+		p.mu.Lock()
 		p.pid = p.cmd.Process.Pid
+		if p.asked {
+			killGroup(p.pid) // it was given up before there was something to kill
+		}
+		p.mu.Unlock()
 		started <- nil
 		p.status = p.cmd.Wait()
 		end := time.Now().Add(lastWords)
@@ -103,11 +111,22 @@ func (p *process) closeAll() {
 	}
 }
 
-// killed reports whether the hub has killed the process.
-func (p *process) killed() bool {
+// failing returns why the process of a failed start ended, nil if it did not by itself.
+func (p *process) failing() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked
+	select {
+	case <-p.exited:
+	default:
+		return nil
+	}
+	if p.reason != nil {
+		return p.reason
+	}
+	if p.status != nil && !p.asked {
+		return fmt.Errorf("its process ended before it answered: %w", p.status)
+	}
+	return nil
 }
 
 // closeInput asks the child to end.
@@ -118,19 +137,22 @@ func (p *process) closeInput() {
 	p.stdin.Close()
 }
 
-// kill ends the process and what it has started. reason is what to say about it, the first one counts.
+// kill ends the process and what it has started, if it has not ended. reason is what to say about it; the first one
+// counts.
 func (p *process) kill(reason error) {
+	select {
+	case <-p.exited:
+		return
+	default:
+	}
 	p.mu.Lock()
 	if !p.asked {
 		p.asked, p.reason = true, reason
 	}
+	pid := p.pid
 	p.mu.Unlock()
-	select {
-	case <-p.exited:
-	default:
-		if p.pid > 0 {
-			killGroup(p.pid)
-		}
+	if pid > 0 {
+		killGroup(pid)
 	}
 }
 
@@ -161,9 +183,14 @@ func (p *process) Wait(context.Context) error {
 	return p.status
 }
 
-// Kill implements runner.Runner.
+// Kill implements runner.Runner. go-plugin calls it when the start fails, which often is because the process is just
+// ending: a moment's patience then tells how.
 func (p *process) Kill(context.Context) error {
-	p.kill(nil)
+	select {
+	case <-p.exited:
+	case <-time.After(patience):
+		p.kill(nil)
+	}
 	return nil
 }
 
