@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/hub"
+	"github.com/sluicehub/sluice/log"
+)
+
+// workerDefinition is what a worker's configuration may say: Kafka Connect's keys, and ours.
+func workerDefinition() *configs.Definition {
+	const group = "Sluice"
+	return configs.Concat(hub.WorkerDefinition(), &configs.Definition{Keys: []configs.Key{
+		{Name: "sluice.data.dir", Type: configs.String, Default: "./sluice-data", Importance: configs.High, Group: group,
+			Doc: "Folder of the embedded log. One process at a time may have it."},
+		{Name: "sluice.kafka.listener", Type: configs.String, Default: "127.0.0.1:9092", Importance: configs.High, Group: group,
+			Check: checkAddress, Doc: "Where Kafka clients reach the embedded log, host:port."},
+		{Name: "sluice.kafka.advertised.listener", Type: configs.String, Importance: configs.Medium, Group: group, Check: checkAddress,
+			Doc: "The address that Kafka clients are told to connect to, if it is not the listener's own."},
+		{Name: "sluice.kafka.broker.auto.create.topics.enable", Type: configs.Boolean, Default: "true", Group: group,
+			Doc: "Whether a topic is made when a Kafka client names one that does not exist."},
+		{Name: "sluice.kafka.broker.num.partitions", Type: configs.Int, Default: "1", Min: "1", Group: group,
+			Doc: "Partitions of topics that are made without a number."},
+		{Name: "sluice.registry.listener", Type: configs.String, Default: "127.0.0.1:8081", Importance: configs.High, Group: group,
+			Check: checkAddress, Doc: "Where clients reach the schema registry, host:port."},
+		{Name: "sluice.log.durability", Type: configs.String, Default: log.DurabilitySync.String(),
+			Enum: []string{log.DurabilitySync.String(), log.DurabilityInterval.String(), log.DurabilityOS.String()}, Importance: configs.Medium, Group: group,
+			Doc: "When the embedded log answers a producer: sync after an fsync, interval after the write with an fsync ten times a second, os without."},
+		{Name: "sluice.log.level", Type: configs.String, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Group: group,
+			Doc: "The least important lines that are logged."},
+	}})
+}
+
+// checkAddress accepts host:port.
+func checkAddress(value string) error {
+	if _, _, err := net.SplitHostPort(value); err != nil {
+		return fmt.Errorf("must be host:port, such as 127.0.0.1:9092: %w", err)
+	}
+	return nil
+}
+
+// loadWorker reads the worker's configuration: the file, over it --data and --set. The placeholders in it are
+// resolved. Warnings are returned beside the values.
+func loadWorker(path, data string, set []string) (raw map[string]string, v configs.Values, warnings []configs.Problem, err error) {
+	file := configs.File{Config: map[string]string{}}
+	var problems []configs.Problem
+	if path != "" {
+		file, problems = configs.Load(path)
+	}
+	raw = maps.Clone(file.Config)
+	if file.Name != "" {
+		raw["name"] = file.Name
+	}
+	if data != "" {
+		raw["sluice.data.dir"] = data
+	}
+	for _, s := range set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			problems = append(problems, configs.Problem{Message: fmt.Sprintf("--set %s: want key=value", s)})
+			continue
+		}
+		raw[strings.TrimSpace(key)] = value
+	}
+	resolver, more := configs.NewResolver(raw, nil)
+	problems = append(problems, more...)
+	resolved, more := resolver.Resolve(raw)
+	problems = append(problems, more...)
+	v, more = workerDefinition().Parse(resolved.Config)
+	problems = file.Locate(append(problems, resolved.Redact(more)...))
+	warnings = slices.DeleteFunc(slices.Clone(problems), configs.Problem.IsError)
+	if err := configs.Err(problems); err != nil {
+		return nil, v, warnings, err
+	}
+	return resolved.Config, v, warnings, nil
+}
+
+// restAddress is where the first of Connect's listeners is: http://host:port, the host left out for all interfaces.
+func restAddress(listeners []string) (string, error) {
+	if len(listeners) != 1 {
+		return "", fmt.Errorf("listeners: want one, such as http://127.0.0.1:8083, got %d", len(listeners))
+	}
+	u, err := url.Parse(listeners[0])
+	if err != nil || u.Scheme != "http" || u.Port() == "" {
+		return "", fmt.Errorf("listeners: want http://host:port, got %s", listeners[0])
+	}
+	return u.Host, nil
+}

@@ -1,0 +1,90 @@
+package integration
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/integration/services"
+	"github.com/sluicehub/sluice/integration/worker"
+)
+
+// output runs a command of a foreign client and returns what it printed.
+func output(t *testing.T, stdin, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(deadline(t), name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", cmd, err, out)
+	}
+	return string(out)
+}
+
+// lines returns n lines, each once.
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "line %d\n", i)
+	}
+	return b.String()
+}
+
+func TestKcatProducesAndConsumesWithAGroup(t *testing.T) {
+	w := startWorker(t, worker.Options{})
+	kcat, err := services.Kcat()
+	must(t, err)
+	for _, codec := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
+		topic := "kcat-" + codec
+		output(t, lines(5000), kcat, "-b", w.Kafka, "-P", "-t", topic, "-z", codec)
+		if got := output(t, "", kcat, "-b", w.Kafka, "-C", "-t", topic, "-o", "beginning", "-e", "-q"); got != lines(5000) {
+			t.Errorf("%s: got %d bytes, want %d", codec, len(got), len(lines(5000)))
+		}
+	}
+	if got := output(t, "", kcat, "-b", w.Kafka, "-G", "g", "-c", "5000", "-q", "-X", "auto.offset.reset=earliest", "kcat-none"); got != lines(5000) {
+		t.Errorf("the group got %d bytes, want %d", len(got), len(lines(5000)))
+	}
+	output(t, "one more\n", kcat, "-b", w.Kafka, "-P", "-t", "kcat-none")
+	if got := output(t, "", kcat, "-b", w.Kafka, "-G", "g", "-c", "1", "-q", "kcat-none"); got != "one more\n" {
+		t.Errorf("the group went on with %q", got)
+	}
+	if got := output(t, "", kcat, "-b", w.Kafka, "-L"); !strings.Contains(got, `topic "kcat-none" with 1 partitions`) {
+		t.Errorf("metadata: %s", got)
+	}
+}
+
+func TestKafkaPythonProducesAndConsumesWithAGroup(t *testing.T) {
+	w := startWorker(t, worker.Options{})
+	python, err := services.FetchKafkaPython(deadline(t))
+	must(t, err)
+	script := fmt.Sprintf(`
+from kafka import KafkaProducer, KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+boot = %q
+admin = KafkaAdminClient(bootstrap_servers=boot)
+admin.create_topics([NewTopic(name='python', num_partitions=3, replication_factor=1)])
+producer = KafkaProducer(bootstrap_servers=boot, acks='all', compression_type='gzip')
+for i in range(1000):
+    producer.send('python', key=str(i).encode(), value=b'value %%d' %% i, headers=[('h', b'1')])
+producer.flush()
+def read(n):
+    c = KafkaConsumer('python', bootstrap_servers=boot, group_id='py', auto_offset_reset='earliest', enable_auto_commit=False)
+    got = []
+    while len(got) < n:
+        for records in c.poll(timeout_ms=1000).values():
+            got += [r.value for r in records]
+    c.commit()
+    c.close()
+    return got
+assert sorted(read(1000)) == sorted(b'value %%d' %% i for i in range(1000))
+producer.send('python', value=b'later').get(60)
+assert read(1) == [b'later']
+offsets = KafkaConsumer(bootstrap_servers=boot).end_offsets([TopicPartition('python', p) for p in range(3)])
+assert sum(offsets.values()) == 1001, offsets
+print('ok')
+`, w.Kafka)
+	if got := output(t, "", python, "-c", script); strings.TrimSpace(got) != "ok" {
+		t.Errorf("got %s", got)
+	}
+}
