@@ -26,6 +26,7 @@ type sinkServer struct {
 	schemas schemaReader
 	reports reports
 	ended   <-chan struct{} // when the task is to stop
+	spare   []connectors.Record
 }
 
 // run serves the task until the hub stops it or is gone. ended is done when the process is to end.
@@ -143,6 +144,7 @@ func (s *sinkServer) work(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case err == nil:
+			s.spare = item.records.List[:0] // the task may not look at it any more
 			s.grant(s.line.done(item))
 		default:
 			if s.line.fail(item) {
@@ -185,7 +187,8 @@ func (s *sinkServer) call(ctx context.Context, item *sinkItem) *pluginpb.SinkAns
 // because the hub has long gone on: it does not keep what it has sent.
 func (s *sinkServer) put(ctx context.Context, item *sinkItem) error {
 	if item.records == nil {
-		list, err := decodeRecords(item.put.GetRecords(), item.schemas, nil)
+		list, err := decodeRecords(item.put.GetRecords(), item.schemas, s.spare)
+		s.spare = nil
 		if err != nil {
 			return &connectors.Error{Op: "read a batch from the hub", Class: connectors.ClassBug, Err: err}
 		}
