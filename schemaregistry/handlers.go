@@ -340,7 +340,7 @@ func (c *call) check(as func(avro.Level) avro.Level, number int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := q.parse(c.flag("normalize"))
+	parsed, err := q.parse(c.flag("normalize"), true)
 	answer := compatible{Is: true}
 	messages := []string{}
 	if err != nil {

@@ -30,8 +30,8 @@ type candidate struct {
 	hash   hash
 }
 
-// parse reads the schema of a request.
-func (q request) parse(normalize bool) (*candidate, error) {
+// parse reads the schema of a request: strictly if it is to be registered, else as if it were registered already.
+func (q request) parse(normalize, strict bool) (*candidate, error) {
 	switch {
 	case q.Schema == "":
 		return nil, invalidSchema(errors.New("empty schema"))
@@ -40,7 +40,11 @@ func (q request) parse(normalize bool) (*candidate, error) {
 	case len(q.References) > 0:
 		return nil, invalidSchema(errors.New("references are not supported: send the schema with the types that it uses inside"))
 	}
-	s, err := avro.Parse(q.Schema)
+	read := avro.ParseStored
+	if strict {
+		read = avro.Parse
+	}
+	s, err := read(q.Schema)
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
@@ -78,7 +82,7 @@ func (r *Registry) lookup(name string, q request, normalize, deleted bool) (*ver
 	if len(versions) == 0 {
 		return nil, subjectNotFound(name)
 	}
-	c, err := q.parse(normalize)
+	c, err := q.parse(normalize, false)
 	if err != nil {
 		return nil, err
 	}
@@ -96,25 +100,35 @@ func (r *Registry) register(ctx context.Context, name string, q request, normali
 	r.store.mu.RLock()
 	normalize = normalize || r.store.state.normalize(name)
 	r.store.mu.RUnlock()
-	c, err := q.parse(normalize)
+	c, err := q.parse(normalize, false)
 	if err != nil {
 		return nil, err
 	}
 	// Most registrations are of what is there already, and need no lock, no log and no waiting.
-	var done *version
-	r.store.mu.RLock()
-	if r.store.state.mode(name) == modeReadWrite && q.ID == nil && q.Version == nil {
-		done = exact(r.store.state.subjects[name].live(false), c.hash)
+	if v := r.registered(name, q, c); v != nil {
+		return v, nil
 	}
-	r.store.mu.RUnlock()
-	if done != nil {
-		return done, nil
+	if q.ID == nil { // what is imported was checked where it comes from
+		if c, err = q.parse(normalize, true); err != nil {
+			return nil, err
+		}
 	}
 	p := &registration{r: r, subject: name, request: q, candidate: c}
 	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
 		return nil, err
 	}
 	return p.result, nil
+}
+
+// registered returns the live version that has the very text, if the mode allows to answer with it.
+func (r *Registry) registered(name string, q request, c *candidate) *version {
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st := r.store.state
+	if st.mode(name) != modeReadWrite || q.ID != nil || q.Version != nil {
+		return nil
+	}
+	return exact(st.subjects[name].live(false), c.hash)
 }
 
 func exact(versions []*version, h hash) *version {

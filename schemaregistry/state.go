@@ -87,7 +87,7 @@ func (s *schema) avro() (*avro.Schema, error) {
 			s.err = fmt.Errorf("a schema of type %s with references %s cannot be compared", s.kind, s.references)
 			return
 		}
-		s.parsed, s.err = avro.Parse(s.text)
+		s.parsed, s.err = avro.ParseStored(s.text)
 	})
 	return s.parsed, s.err
 }

@@ -126,6 +126,7 @@ func TestTakeOver(t *testing.T) {
 		`{"keytype":"SCHEMA","subject":"gone","version":1,"magic":1}`, `{"subject":"gone","version":1,"id":10,"schema":"\"long\"","deleted":false}`,
 		`{"keytype":"SCHEMA","subject":"gone","version":2,"magic":1}`, `{"subject":"gone","version":2,"id":11,"schema":"\"double\"","deleted":false}`,
 		`{"keytype":"DELETE_SUBJECT","subject":"gone","magic":0}`, `{"subject":"gone","version":1}`,
+		`{"keytype":"SCHEMA","subject":"dash","version":1,"magic":1}`, `{"subject":"dash","version":1,"id":6,"schema":"{\"type\":\"record\",\"name\":\"R\",\"namespace\":\"my-company\",\"fields\":[]}","deleted":false}`,
 		`{"keytype":"CONFIG","magic":0}`, `{"compatibilityLevel":"FULL_TRANSITIVE"}`,
 		`{"keytype":"CONTEXT","tenant":"default","context":"."}`, `{"tenant":"default","context":"."}`,
 		`nonsense`, `x`,
@@ -135,16 +136,20 @@ func TestTakeOver(t *testing.T) {
 		`{"keytype":"CLEAR_SUBJECT","subject":"cleared","magic":0}`, `{"subject":"cleared"}`,
 	)
 	run(t, serve(t, open(t, kafka)), []step{
-		{"GET /subjects?deleted=true", "", 200, `["gone","new","old"]`},
+		{"GET /subjects?deleted=true", "", 200, `["dash","gone","new","old"]`},
 		{"GET /subjects/old/versions/1", "", 200, `{"subject":"old","version":1,"id":7,"schema":"\"int\""}`},
 		{"GET /subjects/new/versions/1", "", 200, `{"subject":"new","version":1,"id":8,"schemaType":"PROTOBUF","schema":"syntax = \"proto3\";"}`},
 		{"GET /schemas/ids/9", "", 200, `~"references":[{"name":"n","subject":"old","version":1}],"metadata":{"properties":{"a":"b"}}`},
 		{"GET /subjects/old/versions/1/referencedby", "", 200, `[9]`},
 		{"GET /subjects/gone/versions", "", 200, `[2]`},
 		{"GET /config", "", 200, `{"compatibilityLevel":"FULL_TRANSITIVE"}`},
+		// Names that are not allowed any more may go on, but not begin.
+		{"POST /subjects/dash/versions", schemaBody(`{"type":"record","name":"R","namespace":"my-company","fields":[ ]}`), 200, `{"id":6}`},
+		{"POST /subjects/dash2/versions", schemaBody(`{"type":"record","name":"R","namespace":"my-company","fields":[ ]}`), 422, `~"error_code":42201`},
+		{"POST /subjects/dash/versions", schemaBody(`{"type":"record","name":"R","fields":[]}`), 200, `{"id":13}`},
 		{"POST /subjects/new/versions", schemaBody(`"int"`), 409, `~different schema type`},
 		{"POST /subjects/n/versions", schemaBody(`"int"`), 200, `{"id":7}`},
-		{"POST /subjects/n2/versions", schemaBody(`"bytes"`), 200, `{"id":13}`},
+		{"POST /subjects/n2/versions", schemaBody(`"bytes"`), 200, `{"id":14}`},
 		{"DELETE /subjects/old/versions/1", "", 422, `~"error_code":42206`},
 		{"DELETE /subjects/old", "", 422, `~"error_code":42206`},
 		{"DELETE /subjects/new/versions/2", "", 200, `2`},
@@ -163,7 +168,7 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, all)
 		}
 	}
-	run(t, serve(t, open(t, kafka)), []step{{"GET /subjects?deleted=true", "", 200, `["gone","n","n2","new"]`}})
+	run(t, serve(t, open(t, kafka)), []step{{"GET /subjects?deleted=true", "", 200, `["dash","gone","n","n2","new"]`}})
 }
 
 func TestNewRefusesATopicThatLosesSchemas(t *testing.T) {
@@ -272,7 +277,7 @@ func TestTooLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kafka := newKafka(t)
 			r := open(t, kafka, func(o *Options) { o.Level = "NONE" })
-			c, err := request{Schema: `"int"`}.parse(false)
+			c, err := request{Schema: `"int"`}.parse(false, true)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,7 +33,8 @@ func appendNamedForm(dst []byte, s *Schema, defined map[string]bool) []byte {
 		return appendQuoted(dst, s.Name)
 	}
 	defined[s.Name] = true
-	dst = append(dst, `{"name":"`+s.Name+`","type":"`+s.Type.String()+`"`...)
+	dst = appendQuoted(append(dst, `{"name":`...), s.Name)
+	dst = append(dst, `,"type":"`+s.Type.String()+`"`...)
 	switch s.Type {
 	case Fixed:
 		dst = strconv.AppendInt(append(dst, `,"size":`...), int64(s.Size), 10)
@@ -52,7 +53,8 @@ func appendNamedForm(dst []byte, s *Schema, defined map[string]bool) []byte {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
-			dst = append(dst, `{"name":"`+s.Fields[i].Name+`","type":`...)
+			dst = appendQuoted(append(dst, `{"name":`...), s.Fields[i].Name)
+			dst = append(dst, `,"type":`...)
 			dst = append(appendParsingForm(dst, s.Fields[i].Schema, defined), '}')
 		}
 		dst = append(dst, ']')

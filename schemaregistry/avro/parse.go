@@ -15,20 +15,27 @@ var ErrSchema = errors.New("not a valid Avro schema")
 // validated) accepts: a type may be used before it is defined and defined again if it is the same, a default may be of
 // any branch of its union, comments are skipped, a malformed logical type is a property like any other. Errors wrap
 // ErrSchema.
-func Parse(text string) (*Schema, error) {
-	s, err := parse(text)
+func Parse(text string) (*Schema, error) { return parse(text, false) }
+
+// ParseStored reads the text of a schema that is in use already: what names consist of and whether defaults fit is not
+// looked at, because older versions of Avro did not either. (A "-" in a namespace is the usual case.) It is for texts
+// that come from a registry; what goes into one must pass Parse.
+func ParseStored(text string) (*Schema, error) { return parse(text, true) }
+
+func parse(text string, stored bool) (*Schema, error) {
+	s, err := parseSchema(text, stored)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	return s, nil
 }
 
-func parse(text string) (*Schema, error) {
+func parseSchema(text string, stored bool) (*Schema, error) {
 	n, err := parseJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{known: make(map[string]*Schema)}
+	p := &parser{known: make(map[string]*Schema), stored: stored}
 	var root *Schema
 	if err := p.schema(n, "", &root); err != nil {
 		return nil, err
@@ -44,6 +51,7 @@ func parse(text string) (*Schema, error) {
 
 // parser holds what can be checked only when every name is known.
 type parser struct {
+	stored   bool               // it was accepted before: names and defaults are not checked
 	known    map[string]*Schema // by full name
 	pending  []pending
 	again    [][2]*Schema // definitions of one name
@@ -151,7 +159,7 @@ func (p *parser) named(s *Schema, n *node, namespace string) error {
 		namespace = space
 	}
 	s.Name = fullName(name, namespace)
-	if !validFullName(s.Name) {
+	if !p.validName(s.Name, validFullName) {
 		return fmt.Errorf("the name %q must consist of letters, digits and _ between its dots, and not be that of a primitive type", s.Name)
 	}
 	space, _ := splitName(s.Name)
@@ -167,7 +175,7 @@ func (p *parser) named(s *Schema, n *node, namespace string) error {
 	case Record:
 		err = p.fields(s, n, space)
 	case Enum:
-		err = symbols(s, n)
+		err = p.symbols(s, n)
 	case Fixed:
 		err = fixedSize(s, n)
 	}
@@ -180,6 +188,14 @@ func (p *parser) named(s *Schema, n *node, namespace string) error {
 	}
 	p.known[s.Name] = s
 	return nil
+}
+
+// validName reports whether the name can be accepted.
+func (p *parser) validName(name string, strict func(string) bool) bool {
+	if p.stored {
+		return name != ""
+	}
+	return strict(name)
 }
 
 func (p *parser) fields(s *Schema, n *node, namespace string) error {
@@ -195,7 +211,7 @@ func (p *parser) fields(s *Schema, n *node, namespace string) error {
 		if !ok {
 			return fmt.Errorf("field %d has no name", i)
 		}
-		if !validName(name) {
+		if !p.validName(name, validName) {
 			return fmt.Errorf("the field name %q must consist of letters, digits and _", name)
 		}
 		if seen[name] {
@@ -266,14 +282,14 @@ func parseJavaDouble(s string) (float64, error) {
 	return f, err
 }
 
-func symbols(s *Schema, n *node) error {
+func (p *parser) symbols(s *Schema, n *node) error {
 	list := n.member("symbols")
 	if list == nil || list.kind != arrayNode {
 		return fmt.Errorf("no symbols")
 	}
 	seen := make(map[string]bool, len(list.items))
 	for _, item := range list.items {
-		if item.kind != stringNode || !validName(item.text) {
+		if item.kind != stringNode || !p.validName(item.text, validName) {
 			return fmt.Errorf("the symbol %s must consist of letters, digits and _", excerpt(item))
 		}
 		if seen[item.text] {
@@ -389,6 +405,9 @@ func (p *parser) check() error {
 		if !same.equal(pair[0], pair[1]) {
 			return fmt.Errorf("%s is defined twice, differently", pair[0].Name)
 		}
+	}
+	if p.stored {
+		return nil
 	}
 	budget := maxDefaultSteps
 	for _, d := range p.defaults {

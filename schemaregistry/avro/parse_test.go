@@ -52,6 +52,31 @@ func TestParseAnswersAsJava(t *testing.T) {
 	})
 }
 
+func TestParseStoredTakesWhatOlderAvrosTook(t *testing.T) {
+	for _, text := range []string{
+		`{"type":"record","name":"Order","namespace":"my-company.shop","fields":[{"name":"a-b","type":"int","default":"x"},{"name":"string","type":"string"}]}`,
+		`{"type":"enum","name":"E","symbols":["A-b"]}`,
+	} {
+		if _, err := Parse(text); err == nil {
+			t.Errorf("Parse accepts %s", text)
+		}
+		s, err := ParseStored(text)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if s.String() != text {
+			t.Errorf("%s became %s", text, s)
+		}
+		if _, err := ToConnect(s); err == nil != (s.Type == Enum) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if _, err := ParseStored(`{"type":"record","name":"R","fields":[{"name":"a","type":"Missing"}]}`); !errors.Is(err, ErrSchema) {
+		t.Error(err)
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	// From Avro's share/test/data/schema-tests.txt.
 	for text, want := range map[string]uint64{
