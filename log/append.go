@@ -120,7 +120,7 @@ func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig,
 		hs[i].BaseOffset = end
 		end = hs[i].NextOffset()
 	}
-	first, last, dup, next, err := p.producers.admit(hs)
+	first, last, dup, next, err := p.producers.admit(hs, now.UnixMilli())
 	if err != nil {
 		return nil, err
 	}

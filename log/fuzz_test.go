@@ -13,7 +13,7 @@ func FuzzSnapshot(f *testing.F) {
 	ps := producers{}
 	f.Add(encodeSnapshot(ps))
 	for i := range 9 {
-		ps.replay(&segment.Header{ProducerID: int64(i % 2), BaseOffset: int64(i), BaseSequence: int32(i / 2)})
+		ps.replay(&segment.Header{ProducerID: int64(i % 2), BaseOffset: int64(i), BaseSequence: int32(i / 2)}, testNow)
 	}
 	f.Add(encodeSnapshot(ps))
 	f.Add(encodeSnapshot(ps)[:40])

@@ -17,7 +17,7 @@ type sentBatch struct {
 	lastSeq     int32
 	lastOffset  int64
 	offsetDelta int32
-	timestamp   int64
+	timestamp   int64 // ms since 1970: of the append, not of the records, which may be old
 }
 
 func (b sentBatch) firstSeq() int32    { return subSequence(b.lastSeq, b.offsetDelta) }
@@ -40,8 +40,12 @@ type producer struct {
 
 func (p *producer) last() sentBatch { return p.sent[p.n-1] }
 
-// add remembers a batch that follows the others, or begins a new epoch.
-func (p *producer) add(h *segment.Header) {
+// add remembers a batch that follows the others, or begins a new epoch. now is
+// in ms since 1970.
+func (p *producer) add(h *segment.Header, now int64) {
+	if h.LogAppendTime() {
+		now = h.MaxTimestamp // a repeated batch is answered with it
+	}
 	if h.ProducerEpoch != p.epoch {
 		p.epoch, p.n = h.ProducerEpoch, 0
 	}
@@ -49,7 +53,7 @@ func (p *producer) add(h *segment.Header) {
 		copy(p.sent[:], p.sent[1:])
 		p.n--
 	}
-	p.sent[p.n] = sentBatch{h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, h.MaxTimestamp}
+	p.sent[p.n] = sentBatch{h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, now}
 	p.n++
 }
 
@@ -85,14 +89,14 @@ func (p *producer) follows(h *segment.Header) error {
 // accepted with any first sequence.
 type producers map[int64]producer
 
-// replay takes a batch from the log as it is.
-func (ps producers) replay(h *segment.Header) {
+// replay takes a batch from the log as it is. A producer lives on from now.
+func (ps producers) replay(h *segment.Header, now int64) {
 	if h.ProducerID < 0 || h.Control() {
 		return
 	}
 	p := ps[h.ProducerID]
 	p.epochFrom(h)
-	p.add(h)
+	p.add(h, now)
 	ps[h.ProducerID] = p
 }
 
@@ -106,7 +110,7 @@ func (p *producer) epochFrom(h *segment.Header) {
 // before, first is the remembered one of the first batch and last of the last,
 // and dup is true. Otherwise next holds the producers as they will be once the
 // batches, whose offsets are set, are written.
-func (ps producers) admit(hs []segment.Header) (first, last sentBatch, dup bool, next producers, err error) {
+func (ps producers) admit(hs []segment.Header, now int64) (first, last sentBatch, dup bool, next producers, err error) {
 	dups := 0
 	for i := range hs {
 		h := &hs[i]
@@ -131,7 +135,7 @@ func (ps producers) admit(hs []segment.Header) (first, last sentBatch, dup bool,
 			}
 		}
 		p.epochFrom(h)
-		p.add(h)
+		p.add(h, now)
 		if next == nil {
 			next = make(producers, 1)
 		}

@@ -274,7 +274,7 @@ func (r *recovery) saveProducers(base int64) error {
 // replay takes a scanned batch into the state that is not in files.
 func (r *recovery) replay(h *segment.Header, _ []byte) error {
 	if h.BaseOffset >= r.stateAt {
-		r.p.producers.replay(h)
+		r.p.producers.replay(h, r.p.log.clock.Now().UnixMilli())
 	}
 	if r.epochsOK {
 		return nil

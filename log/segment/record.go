@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // A record inside a batch. All numbers are zigzag varints except attributes.
@@ -30,14 +28,14 @@ type Record struct {
 	raw   []byte // the record as stored, length included
 }
 
-// Payload returns the records of a batch, decompressed when needed. The result
-// may alias batch.
+// Payload returns the records of a batch, decompressed when needed, at most
+// MaxPayload bytes. The result may alias batch.
 func Payload(h *Header, batch []byte) ([]byte, error) {
 	body := batch[HeaderSize:]
 	if h.Codec() == 0 {
 		return body, nil
 	}
-	out, err := kgo.DefaultDecompressor().Decompress(body, kgo.CompressionCodecType(h.Codec()))
+	out, err := decompress(h.Codec(), body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: decompress: %v", ErrBadBatch, err)
 	}
