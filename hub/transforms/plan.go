@@ -46,11 +46,6 @@ func copyOp(s *connectors.Schema, from int, defaults bool) (op, error) {
 	return o, nil
 }
 
-// bytesOp is a field whose bytes are known.
-func bytesOp(b []byte) op {
-	return op{from: -1, convert: func(dst, _ []byte, _ *connectors.Record) ([]byte, error) { return append(dst, b...), nil }}
-}
-
 // splitter takes structs apart. It keeps its list between calls.
 type splitter struct{ raws [][]byte }
 
