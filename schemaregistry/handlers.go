@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -106,6 +107,38 @@ func (c *call) textByID() (any, error) {
 		return nil, err
 	}
 	return text(s.text), nil
+}
+
+// byGUID returns the schema whose hash the path names, nil if there is none.
+func (c *call) byGUID() (found *schema) {
+	var h hash
+	b, err := hex.DecodeString(strings.ReplaceAll(c.path[2], "-", ""))
+	if err != nil || len(b) != len(h) {
+		return nil
+	}
+	copy(h[:], b)
+	c.view(func(st *state) { found = st.byHash[h] })
+	return found
+}
+
+func (c *call) schemaByGUID() (any, error) {
+	s := c.byGUID()
+	if s == nil {
+		return nil, answer(40403, "Schema %s not found", c.path[2])
+	}
+	return c.describeSchema(s), nil
+}
+
+func (c *call) idsByGUID() (any, error) {
+	type contextID struct {
+		Context string `json:"context"`
+		ID      int    `json:"id"`
+	}
+	list := []contextID{}
+	if s := c.byGUID(); s != nil {
+		list = append(list, contextID{".", s.id})
+	}
+	return list, nil
 }
 
 type subjectVersion struct {

@@ -21,6 +21,8 @@ func endpoints() []endpoint {
 		{[]string{"schemas", "ids", "*", "schema"}, map[string]handler{get: (*call).textByID}},
 		{[]string{"schemas", "ids", "*", "subjects"}, map[string]handler{get: (*call).subjectsByID}},
 		{[]string{"schemas", "ids", "*", "versions"}, map[string]handler{get: (*call).versionsByID}},
+		{[]string{"schemas", "guids", "*"}, map[string]handler{get: (*call).schemaByGUID}},
+		{[]string{"schemas", "guids", "*", "ids"}, map[string]handler{get: (*call).idsByGUID}},
 		{[]string{"subjects"}, map[string]handler{get: (*call).listSubjects}},
 		{[]string{"subjects", "*"}, map[string]handler{post: (*call).lookup, del: (*call).deleteSubject}},
 		{[]string{"subjects", "*", "versions"}, map[string]handler{get: (*call).listVersions, post: (*call).register}},
