@@ -240,6 +240,9 @@ func (c *compaction) swap(h *handle, n *segment.Segment) error {
 	if i < 0 || refused != nil {
 		return n.Discard()
 	}
+	if n.Size() == 0 && i > 0 {
+		return c.remove(h, n)
+	}
 	if err := n.Replace(); err != nil {
 		// The name may belong to either file now; both are whole.
 		err = errors.Join(storageError("replace "+h.Path(), err), n.Close())
@@ -254,6 +257,23 @@ func (c *compaction) swap(h *handle, n *segment.Segment) error {
 	p.log.logger.Debug("compacted a segment", slog.String("file", h.Path()), slog.Int64("before", h.Size()), slog.Int64("after", n.Size()))
 	if _, err := n.Seal(); err != nil {
 		return storageError("index "+n.Path(), err) // works from memory until the next start
+	}
+	return nil
+}
+
+// remove takes away a segment of which nothing is left. The first one stays, as
+// an empty file, because its name is the log start. Call with wmu.
+func (c *compaction) remove(h *handle, n *segment.Segment) error {
+	p := c.p
+	p.mu.Lock()
+	i := slices.Index(p.segs, h)
+	p.segs = slices.Delete(slices.Clone(p.segs), i, i+1)
+	p.drop(h) // closed by releaseAll
+	p.mu.Unlock()
+	p.log.compacted.Add(h.Size())
+	err := errors.Join(n.Discard(), segment.Remove(p.log.fs, p.dir, h.Base()), p.log.fs.SyncDir(p.dir))
+	if err != nil {
+		return storageError("remove emptied segment", err)
 	}
 	return nil
 }

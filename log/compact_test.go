@@ -155,7 +155,11 @@ func TestCompactionRules(t *testing.T) {
 		return n
 	}
 	end, start := p.HighWatermark(), p.LogStart()
+	had := p.Stats().Segments
 	first := compact()
+	if now := p.Stats().Segments; now >= had {
+		t.Errorf("%d segments, %d before: emptied ones are still there", now, had)
+	}
 	if first > 25 {
 		t.Errorf("%d records after compaction of 62", first)
 	}
