@@ -1,6 +1,9 @@
 package hub
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,23 +24,23 @@ type taskFigures struct {
 	commits               atomic.Int64
 	inFlight              atomic.Int64 // bytes
 
-	mu  sync.Mutex
-	lag map[connectors.TopicPartition]int64 // of a sink
+	mu        sync.Mutex
+	positions map[connectors.TopicPartition]int64 // of a sink: the next offset to be given to it
 }
 
-func (f *taskFigures) setLag(tp connectors.TopicPartition, records int64) {
+func (f *taskFigures) setPosition(tp connectors.TopicPartition, next int64) {
 	f.mu.Lock()
-	if f.lag == nil {
-		f.lag = map[connectors.TopicPartition]int64{}
+	if f.positions == nil {
+		f.positions = map[connectors.TopicPartition]int64{}
 	}
-	f.lag[tp] = records
+	f.positions[tp] = next
 	f.mu.Unlock()
 }
 
-func (f *taskFigures) dropLag(parts []connectors.TopicPartition) {
+func (f *taskFigures) dropPositions(parts []connectors.TopicPartition) {
 	f.mu.Lock()
 	for _, tp := range parts {
-		delete(f.lag, tp)
+		delete(f.positions, tp)
 	}
 	f.mu.Unlock()
 }
@@ -123,9 +126,62 @@ func (f *taskFigures) snapshot(now time.Time) TaskFigures {
 		}
 	}
 	f.mu.Lock()
-	for tp, n := range f.lag {
-		out.SinkLag[tp] = n
+	for tp, next := range f.positions {
+		out.SinkLag[tp] = next // Figures takes it from the end
 	}
 	f.mu.Unlock()
 	return out
+}
+
+// endsTimeout bounds the question for the ends of topics; metrics must not hang with the log.
+const endsTimeout = 2 * time.Second
+
+// Figures returns what all tasks have done, and what the children cost. The lag of sinks is against the end that the
+// log has now, also while a sink is stuck; it is missing while the log does not answer.
+func (h *Hub) Figures(ctx context.Context) ([]TaskFigures, []ChildFigures) {
+	var tasks []TaskFigures
+	var children []ChildFigures
+	topics := map[string]bool{}
+	for _, name := range h.configs.names() {
+		sp, _ := h.configs.get(name)
+		for i := range sp.tasks {
+			f := h.taskFigures(name, i).snapshot(time.Now())
+			f.Connector, f.Task, f.Kind = name, i, h.kindOf(name)
+			if st, ok := h.status.get(name, i); ok {
+				f.State = st.State
+			}
+			for tp := range f.SinkLag {
+				topics[tp.Topic] = true
+			}
+			tasks = append(tasks, f)
+		}
+		if r := h.runner(name); r != nil {
+			r.ownFigures(tasks[len(tasks)-len(sp.tasks):])
+			if cpu, resident, ok := r.usage(); ok {
+				children = append(children, ChildFigures{name, cpu, resident})
+			}
+		}
+	}
+	h.lag(ctx, tasks, slices.Collect(maps.Keys(topics)))
+	return tasks, children
+}
+
+// lag turns positions into what lies between them and the end.
+func (h *Hub) lag(ctx context.Context, tasks []TaskFigures, topics []string) {
+	if len(topics) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, endsTimeout)
+	defer cancel()
+	ends, err := h.admin.ListEndOffsets(ctx, topics...)
+	for _, t := range tasks {
+		for tp, next := range t.SinkLag {
+			end, ok := ends.Lookup(tp.Topic, tp.Partition)
+			if err != nil || !ok || end.Err != nil {
+				delete(t.SinkLag, tp)
+				continue
+			}
+			t.SinkLag[tp] = max(0, end.Offset-next)
+		}
+	}
 }

@@ -323,6 +323,12 @@ func (h *Hub) versionOf(name string) string {
 	return h.versions[name].Version
 }
 
+func (h *Hub) kindOf(name string) connectors.Kind {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.versions[name].Kind
+}
+
 // setTask changes the status of a task.
 func (h *Hub) setTask(name string, task int, state State, trace string) {
 	st := Status{State: state, Trace: trace, Worker: h.workerID, Version: h.versionOf(name)}

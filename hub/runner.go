@@ -377,13 +377,14 @@ func (r *runner) restartSome(whole bool, tasks []int) {
 		default:
 		}
 	}
-	// The connector's own part is its child. While that lives there is nothing of it to restart but its tasks; when
-	// it does not, every task needs it first.
+	// The connector's own part is its child. While that lives there is nothing of it to start anew without its tasks;
+	// when it does not, every task needs it first.
+	if !alive && (whole || len(tasks) > 0) || alive && whole && len(tasks) > 0 && len(tasks) == len(r.tasks) {
+		r.restart = true
+		r.poke()
+		return
+	}
 	if !alive {
-		if whole || len(tasks) > 0 {
-			r.restart = true
-			r.poke()
-		}
 		return
 	}
 	for _, i := range tasks {
@@ -397,24 +398,25 @@ func (r *runner) restartSome(whole bool, tasks []int) {
 	}
 }
 
-// figures returns what the connector's tasks have done and what its child costs (nil: unknown).
-func (r *runner) figures() ([]TaskFigures, *ChildFigures) {
+// ownFigures adds what the running tasks themselves tell.
+func (r *runner) ownFigures(into []TaskFigures) {
 	r.mu.Lock()
-	tasks, child := r.tasks, r.child
+	tasks := r.tasks
 	r.mu.Unlock()
-	var out []TaskFigures
-	for _, t := range tasks {
-		f := t.run.figures.snapshot(time.Now())
-		f.Connector, f.Task, f.Kind = r.name, t.run.index, t.run.settings.kind
-		if st, ok := r.hub.status.get(r.name, f.Task); ok {
-			f.State = st.State
+	for i, t := range tasks {
+		if i < len(into) {
+			into[i].Own = t.run.own()
 		}
-		f.Own = t.run.own()
-		out = append(out, f)
 	}
-	if m, ok := child.(Meter); ok {
-		cpu, resident := m.Usage()
-		return out, &ChildFigures{Connector: r.name, CPU: cpu, RSS: resident}
+}
+
+// usage returns what the child costs; false if there is none or nobody knows.
+func (r *runner) usage() (cpu time.Duration, resident int64, ok bool) {
+	r.mu.Lock()
+	m, ok := r.child.(Meter)
+	r.mu.Unlock()
+	if ok {
+		cpu, resident = m.Usage()
 	}
-	return out, nil
+	return cpu, resident, ok
 }

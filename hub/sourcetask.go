@@ -300,8 +300,34 @@ func (s *sourceRun) commit(ctx context.Context, queue <-chan flight) error {
 	}
 }
 
+// silence is how long the log may not answer before the status says so.
+const silence = 4 * time.Second
+
+// listen waits until the log has answered a batch or ctx ends. The client tries for ever, so a log that is down or
+// full is no error; the status says it all the same.
+func (s *sourceRun) listen(ctx context.Context, f flight) {
+	patience := time.NewTimer(silence)
+	defer patience.Stop()
+	select {
+	case <-f.batch.Done():
+		return
+	case <-ctx.Done():
+		return
+	case <-patience.C:
+	}
+	since := time.Now().Add(-silence).UTC().Format(time.RFC3339)
+	s.log.Warn("the log does not acknowledge", "since", since)
+	s.report(Running, trace(connectors.ClassEnvironment, "the log has not acknowledged records since "+since, "it is tried again until it does"))
+	select {
+	case <-f.batch.Done():
+		s.running()
+	case <-ctx.Done():
+	}
+}
+
 // wait waits for a batch and counts it.
 func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error) {
+	s.listen(ctx, f)
 	records, err := f.batch.Wait(ctx, func(failed durable.Failure) error { return s.refused(ctx, failed) })
 	if err != nil {
 		return records, logError("", err)
@@ -360,5 +386,9 @@ func logError(op string, err error) error {
 	if errors.Is(err, kerr.InvalidTopicException) {
 		class = connectors.ClassConfig
 	}
-	return &connectors.Error{Op: op, Class: class, Retriable: kerr.IsRetriable(err), Err: err}
+	e = &connectors.Error{Op: op, Class: class, Retriable: kerr.IsRetriable(err), Err: err}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		e.Remedy = "create the topic, or give the connector topic.creation.default.partitions and topic.creation.default.replication.factor"
+	}
+	return e
 }

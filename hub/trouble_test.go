@@ -33,7 +33,7 @@ func TestAFailedTaskIsRestarted(t *testing.T) {
 		t.Errorf("trace %q", trace)
 	}
 	r.untilState("in", Running, Running)
-	tasks, children := r.hub.Figures()
+	tasks, children := r.hub.Figures(t.Context())
 	if len(tasks) != 1 || tasks[0].Restarts != 2 || len(children) != 1 || children[0].CPU != time.Second {
 		t.Errorf("figures %+v %+v", tasks, children)
 	}
@@ -235,7 +235,7 @@ func TestDeadLettersOfASource(t *testing.T) {
 			t.Errorf("the refused row is %s", rec.Value)
 		}
 	}
-	tasks, _ := r.hub.Figures()
+	tasks, _ := r.hub.Figures(t.Context())
 	if tasks[0].DeadLetters != 2 || tasks[0].Skipped != 2 || tasks[0].RecordsOut != 2 {
 		t.Errorf("figures %+v", tasks[0])
 	}

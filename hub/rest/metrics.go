@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	if err == nil {
 		out <- gauge(connectorCount, float64(len(names)))
 	}
-	tasks, children := c.hub.Figures()
+	tasks, children := c.hub.Figures(context.Background())
 	for _, t := range tasks {
 		collectTask(out, t)
 	}

@@ -1,0 +1,181 @@
+package durable
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// Failure is a record that the log refused.
+type Failure struct {
+	Record kgo.Record // its own copy
+	Err    error
+}
+
+// Batch is one batch of a source on its way into the log.
+type Batch struct {
+	writer  *Writer
+	chunk   *chunk
+	offsets []connectors.SourceOffset
+	// Count is the number of records given to the log; Bytes their keys and values.
+	Count, Bytes int
+
+	open chan struct{} // closed when every record has its answer
+	left atomic.Int32
+
+	mu       sync.Mutex
+	failures []Failure
+}
+
+// Begin returns an empty batch that moves the source to the offsets, which are copied.
+func (w *Writer) Begin(offsets []connectors.SourceOffset) *Batch {
+	b := &Batch{writer: w, open: make(chan struct{}), offsets: make([]connectors.SourceOffset, len(offsets))}
+	for i, o := range offsets {
+		b.offsets[i] = connectors.SourceOffset{Partition: clone(o.Partition), Offset: clone(o.Offset)}
+	}
+	b.left.Store(1)
+	return b
+}
+
+func clone(raw []byte) []byte {
+	if raw == nil {
+		return nil
+	}
+	return append(make([]byte, 0, len(raw)), raw...)
+}
+
+// Next returns an empty record of the batch and the memory for its bytes: append the key and the value (and header
+// values) to Scratch.Buf and let the record share them. It waits while too much is in flight, and returns ctx's
+// cause if ctx ends first.
+func (b *Batch) Next(ctx context.Context) (*kgo.Record, *Scratch, error) {
+	c := b.chunk
+	if c != nil && (len(c.records) == cap(c.records) || len(c.Buf) >= chunkBytes) {
+		if err := b.send(ctx); err != nil {
+			return nil, nil, err
+		}
+		c = nil
+	}
+	if c == nil {
+		c = b.writer.chunks.Get().(*chunk)
+		c.batch = b
+		b.chunk = c
+		b.left.Add(1)
+	}
+	c.records = c.records[:len(c.records)+1]
+	r := &c.records[len(c.records)-1]
+	return r, (*Scratch)(c), nil
+}
+
+// Scratch is the memory that the records of a chunk share.
+type Scratch chunk
+
+// Headers returns n headers for the last record.
+func (s *Scratch) Headers(n int) []kgo.RecordHeader {
+	from := len(s.headers)
+	for range n {
+		s.headers = append(s.headers, kgo.RecordHeader{})
+	}
+	return s.headers[from : from+n : from+n]
+}
+
+// Drop takes the last record that Next returned back, with what was appended for it: bytes is len(Buf) before it.
+func (b *Batch) Drop(bytes int) {
+	c := b.chunk
+	c.records[len(c.records)-1] = kgo.Record{}
+	c.records = c.records[:len(c.records)-1]
+	c.Buf = c.Buf[:bytes]
+}
+
+// send produces the chunk. The context of the records is the client's: what was begun is never cancelled half-way,
+// because an idempotent producer could not tell then what is in the log.
+func (b *Batch) send(ctx context.Context) error {
+	c := b.chunk
+	b.chunk = nil
+	if len(c.records) == 0 {
+		c.left.Store(1)
+		c.acknowledged(nil, nil)
+		return nil
+	}
+	for i := range c.records {
+		c.size += len(c.records[i].Key) + len(c.records[i].Value)
+	}
+	size, n := c.size, len(c.records)
+	if err := b.writer.acquire(ctx, size); err != nil {
+		c.size = 0
+		c.left.Store(1)
+		c.acknowledged(nil, nil)
+		return err
+	}
+	b.Count += n
+	b.Bytes += size
+	c.left.Store(int32(n))
+	records, promise := c.records, c.promise
+	for i := range records {
+		b.writer.producer.Produce(context.Background(), &records[i], promise)
+	}
+	return nil
+}
+
+// Send gives what is left of the batch to the log. After it only Wait may be used.
+func (b *Batch) Send(ctx context.Context) error {
+	var err error
+	if b.chunk != nil {
+		err = b.send(ctx)
+	}
+	if err != nil {
+		b.mu.Lock()
+		b.failures = append(b.failures, Failure{Err: err})
+		b.mu.Unlock()
+	}
+	b.finish()
+	return err
+}
+
+func (b *Batch) finish() {
+	if b.left.Add(-1) == 0 {
+		close(b.open)
+	}
+}
+
+func (b *Batch) fail(r *kgo.Record, err error) {
+	f := Failure{Err: err}
+	if r != nil {
+		f.Record = *r
+		f.Record.Key, f.Record.Value = clone(r.Key), clone(r.Value)
+		f.Record.Headers = append([]kgo.RecordHeader(nil), r.Headers...)
+		for i := range f.Record.Headers {
+			f.Record.Headers[i].Value = clone(f.Record.Headers[i].Value)
+		}
+	}
+	b.mu.Lock()
+	b.failures = append(b.failures, f)
+	b.mu.Unlock()
+}
+
+// Done is closed when every record of the batch has its answer.
+func (b *Batch) Done() <-chan struct{} { return b.open }
+
+// Wait waits until every record of the batch has its answer and returns the proof that they are durable. Records
+// that the log refused are given to tolerate, which returns nil if the record is safe elsewhere (dead-letter topic)
+// or may be left out (I5); any other answer is Wait's error, and there is no proof.
+func (b *Batch) Wait(ctx context.Context, tolerate func(Failure) error) (Records, error) {
+	select {
+	case <-b.open:
+	case <-ctx.Done():
+		return Records{}, context.Cause(ctx)
+	}
+	for i := range b.failures {
+		if b.failures[i].Record.Topic == "" || tolerate == nil {
+			return Records{}, fmt.Errorf("append to the log: %w", b.failures[i].Err)
+		}
+		if err := tolerate(b.failures[i]); err != nil {
+			return Records{}, err
+		}
+	}
+	return Records{offsets: b.offsets, count: 1}, nil
+}
