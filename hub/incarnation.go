@@ -1,0 +1,209 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// prepared is a configuration that is ready to run.
+type prepared struct {
+	info     connectors.Info
+	resolved configs.Resolved
+	settings settings
+}
+
+// prepare resolves and checks a stored configuration. From here on its secrets are masked (I8).
+func (h *Hub) prepare(ctx context.Context, name string, config map[string]string) (prepared, error) {
+	var p prepared
+	var problems []configs.Problem
+	p.resolved, problems = h.resolver.Resolve(config)
+	if err := configs.Err(problems); err != nil {
+		return p, &connectors.Error{Op: "resolve the configuration", Class: connectors.ClassConfig, Err: err}
+	}
+	// Until the plugin's own declarations are known, what looks like a secret counts as one.
+	h.redactor.Set("connector "+name, (&configs.Definition{}).Secrets(p.resolved))
+	class, version := p.resolved.Config["connector.class"], p.resolved.Config["connector.plugin.version"]
+	var err error
+	if p.info, err = h.launcher.Find(ctx, class, version); err != nil {
+		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
+	}
+	h.noteVersion(name, p.info)
+	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
+	h.redactor.Set("connector "+name, definition.Secrets(p.resolved))
+	p.settings, problems = parseSettings(p.info.Kind, p.resolved.Config)
+	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
+	if err := configs.Err(problems); err != nil {
+		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
+	}
+	return p, nil
+}
+
+// incarnate runs the connector until its child dies or fails to start (an error), or until what is stored asks for
+// something else (nil).
+func (r *runner) incarnate(ctx context.Context, sp spec) error {
+	p, err := r.hub.prepare(ctx, r.name, sp.config)
+	if err != nil {
+		return err
+	}
+	child, err := r.hub.launcher.Launch(ctx, Launch{Connector: r.name, Class: p.settings.class, Version: p.settings.version, Log: r.log})
+	if err != nil {
+		return err
+	}
+	ctx, end := context.WithCancel(ctx)
+	r.begin(child, sp)
+	defer r.end(child)
+	defer end() // first the tasks, then the child
+	configs, err := r.plan(ctx, child, p, sp)
+	if err != nil {
+		return r.orDeath(child, err)
+	}
+	r.startTasks(ctx, child, p, configs)
+	if sp.target == Paused {
+		r.show(PausedState, "")
+	} else {
+		r.show(Running, "")
+	}
+	return r.watch(ctx, child, p, sp)
+}
+
+// begin notes that something of the connector runs.
+func (r *runner) begin(child Child, sp spec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.quiet = make(chan struct{})
+	r.child, r.restart = child, false
+	r.gate = &gate{}
+	r.gate.set(sp.target == Paused)
+}
+
+// end stops what is left of the incarnation. The tasks were told before.
+func (r *runner) end(child Child) {
+	r.mu.Lock()
+	tasks := r.tasks
+	r.mu.Unlock()
+	for _, t := range tasks {
+		<-t.done
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	child.Stop(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.child, r.tasks = nil, nil
+	close(r.quiet)
+}
+
+// orDeath returns why the child died, if it did, instead of an error that only followed from it.
+func (r *runner) orDeath(child Child, err error) error {
+	select {
+	case <-child.Done():
+	case <-time.After(50 * time.Millisecond):
+		return err
+	}
+	if death := child.Err(); death != nil {
+		return death
+	}
+	return errors.New("the connector's process ended")
+}
+
+// plan splits the work and stores how, with placeholders put back (I8), if it is not as stored already. It returns
+// the tasks' configurations, resolved.
+func (r *runner) plan(ctx context.Context, child Child, p prepared, sp spec) ([]map[string]string, error) {
+	tasks, err := planTasks(ctx, child, p)
+	if err != nil {
+		return nil, err
+	}
+	if len(tasks) > p.settings.tasksMax && p.settings.tasksEnforced {
+		return nil, &connectors.Error{Op: "plan the tasks", Class: connectors.ClassConfig, Err: fmt.Errorf(
+			"the connector made %d tasks, more than tasks.max, which is %d", len(tasks), p.settings.tasksMax)}
+	}
+	stored := make([]map[string]string, len(tasks))
+	for i := range tasks {
+		stored[i] = p.resolved.Restore(tasks[i])
+	}
+	same := len(stored) == len(sp.tasks) && sp.tasks != nil
+	for i := 0; same && i < len(stored); i++ {
+		same = maps.Equal(stored[i], sp.tasks[i])
+	}
+	if !same {
+		if err := r.hub.configs.putTasks(ctx, r.name, stored); err != nil {
+			return nil, logError("store the tasks", err)
+		}
+	}
+	r.hub.status.keepTasks(r.name, len(tasks))
+	return tasks, nil
+}
+
+// planTasks asks the connector how to split its work.
+func planTasks(ctx context.Context, child Child, p prepared) ([]map[string]string, error) {
+	if planner, ok := child.(connectors.Planner); ok {
+		return planner.Plan(ctx, maps.Clone(p.resolved.Config), p.settings.tasksMax)
+	}
+	n := 1
+	if p.info.Kind == connectors.Sink {
+		n = p.settings.tasksMax
+	}
+	tasks := make([]map[string]string, n)
+	for i := range tasks {
+		tasks[i] = maps.Clone(p.resolved.Config)
+	}
+	return tasks, nil
+}
+
+// startTasks starts a goroutine for each task; they end with ctx.
+func (r *runner) startTasks(ctx context.Context, child Child, p prepared, list []map[string]string) {
+	tasks := make([]*task, len(list))
+	for i, config := range list {
+		run := r.hub.newTaskRun(r, i, config, p)
+		run.child = child
+		tasks[i] = &task{run: run, child: child, restart: make(chan struct{}, 1), done: make(chan struct{})}
+	}
+	r.mu.Lock()
+	r.tasks = tasks
+	r.mu.Unlock()
+	for _, t := range tasks {
+		go t.supervise(ctx)
+	}
+}
+
+// watch waits for the end of the incarnation.
+func (r *runner) watch(ctx context.Context, child Child, p prepared, sp spec) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-child.Done():
+			return r.orDeath(child, nil)
+		case <-r.wake:
+		}
+		now, ok := r.hub.configs.get(r.name)
+		if !ok || now.revision != sp.revision || now.target == Stopped || r.takeRestart() {
+			r.failures.reset()
+			return nil
+		}
+		r.setPaused(now.target == Paused)
+	}
+}
+
+// setPaused pauses or resumes the tasks.
+func (r *runner) setPaused(paused bool) {
+	if !r.gate.set(paused) {
+		return
+	}
+	state := Running
+	if paused {
+		state = PausedState
+	}
+	r.show(state, "")
+	for _, t := range r.tasks {
+		if st, ok := r.hub.status.get(r.name, t.run.index); ok && (st.State == Running || st.State == PausedState) {
+			t.run.report(state, "")
+		}
+	}
+}
