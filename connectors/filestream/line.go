@@ -3,7 +3,9 @@ package filestream
 import (
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"strconv"
+	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -92,18 +94,32 @@ func appendJavaMap(dst []byte, s *connectors.Schema, items []connectors.Value) [
 	return dst
 }
 
-// appendJavaFloat prints 1.0 as "1.0" and not as "1".
+// appendJavaFloat prints as Java's Double.toString: with a point always, and with an exponent ("1.0E10") below 1e-3
+// and from 1e7 on.
 func appendJavaFloat(dst []byte, t connectors.Type, f float64) []byte {
 	bits := 64
 	if t == connectors.Float32 {
 		bits = 32
 	}
-	from := len(dst)
-	dst = strconv.AppendFloat(dst, f, 'g', -1, bits)
-	for _, c := range dst[from:] {
-		if c == '.' || c == 'e' || c > '9' {
-			return dst
-		}
+	switch magnitude := math.Abs(f); {
+	case math.IsNaN(f):
+		return append(dst, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(dst, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(dst, "-Infinity"...)
+	case f == 0 || magnitude >= 1e-3 && magnitude < 1e7:
+		return append(dst, pointed(strconv.FormatFloat(f, 'f', -1, bits))...)
 	}
-	return append(dst, ".0"...)
+	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(f, 'E', -1, bits), "E")
+	n, _ := strconv.Atoi(exponent)
+	return strconv.AppendInt(append(append(dst, pointed(mantissa)...), 'E'), int64(n), 10)
+}
+
+// pointed returns digits with a decimal point.
+func pointed(digits string) string {
+	if strings.Contains(digits, ".") {
+		return digits
+	}
+	return digits + ".0"
 }
