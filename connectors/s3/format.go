@@ -46,6 +46,13 @@ func newFormat(v configs.Values, key, kind string) (format, error) {
 	switch pick(formats(), v.String(key)) {
 	case "json":
 		return newJSONFormat(kind, v.String("json.decimal.format"), gz, v.Int("s3.compression.level")), nil
+	case "bytes":
+		return newBytesFormat(kind, v.String("format.bytearray.extension"), v.String("format.bytearray.separator"),
+			v.Has("format.bytearray.separator"), gz, v.Int("s3.compression.level")), nil
+	case "avro":
+		return &avroFormat{kind: kind, codec: v.String("avro.codec")}, nil
+	case "parquet":
+		return newParquetFormat(kind, v.String("parquet.codec"))
 	}
 	return nil, fmt.Errorf("%s=%s is not a format", key, v.String(key))
 }

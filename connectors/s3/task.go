@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 const (
 	// uploadsAtOnce is how many objects of a task are packed and sent at the same time.
 	uploadsAtOnce = 8
+	// packsAtOnce is how many of them are being packed: that takes processors and memory, and sending takes neither.
+	packsAtOnce = 2
 	// abortTimeout bounds the clearing up of unfinished uploads.
 	abortTimeout = 10 * time.Second
 )
@@ -47,6 +50,7 @@ type task struct {
 	life       context.Context
 	cancel     context.CancelFunc
 	slots      chan struct{} // one for each upload under way
+	packers    chan struct{} // one for each file being packed
 	inFlight   atomic.Int64
 	progress   chan struct{} // gets something whenever an upload ended
 
@@ -66,7 +70,7 @@ func (t *task) Start(ctx context.Context, start connectors.SinkStart) error {
 	}
 	t.life, t.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	t.partitions = map[connectors.TopicPartition]*partition{}
-	t.slots, t.progress = make(chan struct{}, uploadsAtOnce), make(chan struct{}, 1)
+	t.slots, t.packers, t.progress = make(chan struct{}, uploadsAtOnce), make(chan struct{}, packsAtOnce), make(chan struct{}, 1)
 	var err error
 	if t.store, err = t.dial(ctx, values, t.settings); err != nil {
 		return err
@@ -233,13 +237,36 @@ func (t *task) Stop(ctx context.Context) error {
 
 // finish finishes one upload, when it is its turn.
 func (t *task) finish(ctx context.Context, u *upload, about metadata, ifAbsent bool) error {
-	select {
-	case t.slots <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
+	release, err := enter(ctx, t.slots)
+	if err != nil {
+		return err
 	}
-	defer func() { <-t.slots }()
+	defer release()
+	if err := u.settleEarly(ctx, t.store); err != nil {
+		return err
+	}
+	if !u.packed {
+		release, err := enter(ctx, t.packers)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if err := u.pack(); err != nil {
+			return err
+		}
+		release()
+	}
 	return u.finish(ctx, t.store, t.settings.partSize, about, ifAbsent)
+}
+
+// enter takes a place, and returns what gives it back, once.
+func enter(ctx context.Context, places chan struct{}) (leave func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return sync.OnceFunc(func() { <-places }), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // progressed notes that a goroutine of a partition ended.

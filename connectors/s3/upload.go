@@ -26,18 +26,10 @@ type upload struct {
 	early *earlyPart // the part sent before the file was finished, nil if there is none
 }
 
-// finish packs and sends what is left and makes the object visible. It is called again after it failed.
+// finish sends what is left of a packed file and makes the object visible. It is called again after it failed.
 func (u *upload) finish(ctx context.Context, st store, partSize int64, about metadata, ifAbsent bool) error {
 	if u.done {
 		return nil
-	}
-	if err := u.settleEarly(ctx, st); err != nil {
-		return err
-	}
-	if !u.packed {
-		if err := u.pack(); err != nil {
-			return err
-		}
 	}
 	err := u.send(ctx, st, partSize, about, ifAbsent)
 	if errors.Is(err, errExists) {
@@ -51,6 +43,7 @@ func (u *upload) finish(ctx context.Context, st store, partSize int64, about met
 	return nil
 }
 
+// pack makes the contents of the object out of what was collected.
 func (u *upload) pack() error {
 	if u.format.packs() {
 		out := &output{newBlob(u.blob.memory)}
