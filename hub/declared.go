@@ -13,3 +13,13 @@ func (h *Hub) CheckDeclared(ctx context.Context, config map[string]string) (conf
 	infos, _, err := h.validateDeclared(ctx, config)
 	return infos, err
 }
+
+// CheckWorker makes the worker's own converters, so that a worker whose connectors could not work does not start.
+func (h *Hub) CheckWorker() error {
+	for _, role := range []string{"key", "value", "header"} {
+		if _, _, err := h.formats.converter(role, h.worker, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}

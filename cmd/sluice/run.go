@@ -102,6 +102,9 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := h.CheckWorker(); err != nil {
+		return err
+	}
 
 	failed := make(chan error, 3) // a door or the hub that ended by itself
 	go func() { failed <- h.Run(context.Background()) }()
