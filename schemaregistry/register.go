@@ -23,6 +23,9 @@ type request struct {
 	Version    *int        `json:"version"`
 }
 
+// imports reports whether the schema brings an id along.
+func (q request) imports() bool { return q.ID != nil && *q.ID >= 0 }
+
 // candidate is a schema that was sent, parsed.
 type candidate struct {
 	text   string
@@ -108,7 +111,7 @@ func (r *Registry) register(ctx context.Context, name string, q request, normali
 	if v := r.registered(name, q, c); v != nil {
 		return v, nil
 	}
-	if q.ID == nil { // what is imported was checked where it comes from
+	if !q.imports() { // what is imported was checked where it comes from
 		if c, err = q.parse(normalize, true); err != nil {
 			return nil, err
 		}
@@ -125,7 +128,7 @@ func (r *Registry) registered(name string, q request, c *candidate) *version {
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
-	if st.mode(name) != modeReadWrite || q.ID != nil || q.Version != nil {
+	if st.mode(name) != modeReadWrite || q.imports() || q.Version != nil {
 		return nil
 	}
 	return exact(st.subjects[name].live(false), c.hash)
@@ -190,13 +193,12 @@ func (p *registration) decide(st *state) ([]*kgo.Record, error) {
 }
 
 func (p *registration) permitted(st *state) error {
-	id := p.request.ID
 	switch mode := st.mode(p.subject); {
 	case mode == modeReadOnly || mode == modeReadOnlyOverride:
 		return notPermitted("Subject %s is in read-only mode", p.subject)
-	case mode == modeImport && (id == nil || *id < 0):
+	case mode == modeImport && !p.request.imports():
 		return notPermitted("Subject %s is in import mode, and the schema has no id", p.subject)
-	case mode != modeImport && id != nil && *id >= 0:
+	case mode != modeImport && p.request.imports():
 		return notPermitted("Subject %s is not in import mode", p.subject)
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,7 +41,7 @@ type Options struct {
 type Registry struct {
 	store *store
 	opts  Options
-	write sync.Mutex // held from reading a state to having written what follows from it
+	write chan struct{} // holds the one token of whoever is between reading a state and having written what follows
 }
 
 // New opens the registry that is kept in the topic. It returns when all of the topic has been read.
@@ -69,7 +68,7 @@ func New(ctx context.Context, opts Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{store: store, opts: opts}, nil
+	return &Registry{store: store, opts: opts, write: make(chan struct{}, 1)}, nil
 }
 
 // Close ends the registry's reading. Requests that wait are answered with an error.
@@ -140,10 +139,14 @@ func (r *Registry) Figures() Figures {
 // returns the records that mend the topic if another node's record won.
 func (r *Registry) change(ctx context.Context, doing string, decide func(*state) ([]*kgo.Record, error),
 	settled func(*state) (mend []*kgo.Record, ok bool)) error {
-	r.write.Lock()
-	defer r.write.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
+	select {
+	case r.write <- struct{}{}:
+		defer func() { <-r.write }()
+	case <-ctx.Done():
+		return timedOut(doing, context.Cause(ctx))
+	}
 	for range 10 {
 		if err := r.store.catchUp(ctx); err != nil {
 			return r.failed(ctx, doing, err)

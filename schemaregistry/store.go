@@ -74,20 +74,22 @@ func prepare(ctx context.Context, opts Options) error {
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	compact := "compact"
-	_, err = admin.CreateTopic(ctx, 1, opts.Replication, map[string]*string{"cleanup.policy": &compact}, opts.Topic)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, kerr.TopicAlreadyExists) {
-		return fmt.Errorf("creating it: %w", err)
-	}
 	topics, err := admin.ListTopics(ctx, opts.Topic)
 	if err == nil {
 		err = topics[opts.Topic].Err
 	}
+	compact := "compact"
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		_, err = admin.CreateTopic(ctx, 1, opts.Replication, map[string]*string{"cleanup.policy": &compact}, opts.Topic)
+		if err == nil {
+			return nil
+		}
+		if errors.Is(err, kerr.TopicAlreadyExists) { // another node was quicker
+			topics, err = admin.ListTopics(ctx, opts.Topic)
+		}
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("finding or creating it: %w", err)
 	}
 	if n := len(topics[opts.Topic].Partitions); n != 1 {
 		return fmt.Errorf("it has %d partitions, but the order of all records matters: it must have one", n)
