@@ -239,6 +239,29 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestRetentionOnFullDisk: retention is what makes space again, so it must not
+// need any.
+func TestRetentionOnFullDisk(t *testing.T) {
+	mem, f := vfs.NewMem(), &faults{}
+	l := mustOpen(t, testOptions(vfs.Faulty(mem, f.hook)))
+	p := mustCreate(t, l, "t", map[string]string{"retention.ms": "-1", "retention.bytes": "2000", "segment.bytes": "1024"})
+	for i := range 100 {
+		mustAppend(t, p, batch(fmt.Sprint(i)))
+	}
+	f.set(vfs.OpCreate, "", vfs.Fault{Err: syscall.ENOSPC})
+	_ = l.ApplyRetention(context.Background()) // may say that it could not save the log start
+	start := p.LogStart()
+	if s := p.Stats(); s.Bytes > 3024 || start == 0 {
+		t.Errorf("nothing was deleted: %+v", s)
+	}
+	crashed := mem.CrashClone(rand.New(rand.NewPCG(1, 1)))
+	o := mustOpen(t, testOptions(crashed))
+	q, err := o.Partition("t", 0)
+	if err != nil || q.Err() != nil || q.LogStart() != start || q.HighWatermark() != 100 {
+		t.Errorf("after a crash: %v, %+v", err, q.Stats())
+	}
+}
+
 func TestLookups(t *testing.T) {
 	l := mustOpen(t, testOptions(vfs.NewMem()))
 	p := mustCreate(t, l, "t", map[string]string{"segment.bytes": "1024", "index.interval.bytes": "100"})

@@ -3,14 +3,11 @@ package log
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,7 +18,8 @@ import (
 
 // Log is a data directory with its topics.
 //
-// Locks, in order: ddl (creating, deleting, altering), a Partition's, mu.
+// Locks, in order: compactMu, ddl, a Partition's wmu, startsMu, mu, a
+// Partition's mu.
 type Log struct {
 	opts    Options
 	fs      vfs.FS
@@ -32,7 +30,7 @@ type Log struct {
 	lock    interface{ Close() error }
 	meta    meta
 
-	ddl sync.Mutex // held over the files of topics
+	ddl sync.Mutex // creating, deleting and altering topics
 	mu  sync.RWMutex
 	// byName and byID are guarded by mu.
 	byName map[string]*Topic
@@ -80,165 +78,6 @@ func Open(o Options) (*Log, error) {
 	}
 	l.startBackground()
 	return l, nil
-}
-
-func (l *Log) open() error {
-	if err := makeDir(l.fs, l.dir); err != nil {
-		return err
-	}
-	lock, err := l.fs.Lock(filepath.Join(l.dir, lockFile))
-	if le := (*vfs.LockedError)(nil); errors.As(err, &le) {
-		owner := "another process"
-		if le.PID > 0 {
-			owner = fmt.Sprintf("process %d", le.PID)
-		}
-		return fmt.Errorf("%w: %s has %s; stop it, or choose another directory", ErrLocked, owner, l.dir)
-	}
-	if err != nil {
-		return err
-	}
-	l.lock = lock
-	if err := l.loadMeta(); err != nil {
-		return err
-	}
-	records, err := l.loadTopics()
-	if err != nil {
-		return err
-	}
-	if err := l.loadProducerIDs(); err != nil {
-		return err
-	}
-	starts, err := l.loadLogStarts()
-	if err != nil {
-		return err
-	}
-	if records, err = l.finishDeletions(records); err != nil {
-		return err
-	}
-	if err := l.recoverTopics(records, starts); err != nil {
-		return err
-	}
-	return l.nextEpoch()
-}
-
-// makeDir makes a directory and those above it, durably.
-func makeDir(fsys vfs.FS, dir string) error {
-	var holders []string // directories that get a new name
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := fsys.ReadDir(d); err == nil || d == filepath.Dir(d) {
-			break
-		}
-		holders = append(holders, filepath.Dir(d))
-	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	for _, h := range slices.Backward(holders) {
-		if err := fsys.SyncDir(h); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// loadMeta reads meta.properties, or makes it for a new directory.
-func (l *Log) loadMeta() error {
-	b, err := readFile(l.fs, l.dir, metaFile)
-	if err != nil {
-		return err
-	}
-	if b != nil {
-		l.meta, err = decodeMeta(b)
-		if err != nil {
-			return fmt.Errorf("%s: %w", metaFile, err)
-		}
-		return nil
-	}
-	if l.hasPartitions() {
-		return fmt.Errorf("%s is missing in a directory that has partitions: restore it, or point to an empty directory", metaFile)
-	}
-	l.meta = meta{clusterID: base64.RawURLEncoding.EncodeToString(randomID()), epoch: -1}
-	return nil
-}
-
-func randomID() []byte {
-	var b [16]byte
-	rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return b[:]
-}
-
-func (l *Log) hasPartitions() bool {
-	entries, err := l.fs.ReadDir(l.dir)
-	return err == nil && slices.ContainsFunc(entries, func(e vfs.Entry) bool { return e.Dir && isPartitionFolder(e.Name) })
-}
-
-// nextEpoch raises the leader epoch above every one in use and makes that
-// durable, before anything is served.
-func (l *Log) nextEpoch() error {
-	for _, t := range l.byName {
-		for _, p := range t.parts {
-			if n := len(p.epochs); n > 0 {
-				l.meta.epoch = max(l.meta.epoch, p.epochs[n-1].Epoch)
-			}
-		}
-	}
-	l.meta.epoch++
-	return writeAtomic(l.fs, l.dir, metaFile, encodeMeta(l.meta))
-}
-
-// recoverTopics opens all partitions, several at a time.
-func (l *Log) recoverTopics(records []topicRecord, starts map[string]int64) error {
-	var all []*Partition
-	for _, rec := range records {
-		t, err := l.newTopic(rec)
-		if err != nil {
-			return fmt.Errorf("topic %q: %w", rec.Name, err)
-		}
-		for n := range rec.Partitions {
-			t.parts = append(t.parts, newPartition(t, n))
-		}
-		all = append(all, t.parts...)
-		l.byName[t.name], l.byID[t.id] = t, t
-	}
-	errs := make([]error, len(all))
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for i, p := range all {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = p.openFiles(starts[p.String()])
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
-}
-
-// openFiles recovers the partition. A folder that is missing or belongs to
-// another topic makes it refuse writes; only the file system's own errors fail.
-func (p *Partition) openFiles(start int64) error {
-	b, err := readFile(p.log.fs, p.dir, partitionFile)
-	if err != nil {
-		return fmt.Errorf("partition %s: %w", p, err)
-	}
-	id, merr := decodePartitionMeta(b)
-	if b == nil {
-		merr = errors.New("missing")
-	}
-	if merr == nil && id != p.topic.id {
-		merr = fmt.Errorf("names topic id %s, the topic has %s", id, p.topic.id)
-	}
-	if merr != nil {
-		p.start, p.end, p.hw = start, start, start
-		p.refuse(fmt.Errorf("%w: %s: %w: restore the folder from a copy, or delete the topic",
-			ErrStorage, filepath.Join(p.dir, partitionFile), merr))
-		return nil
-	}
-	if err := p.recover(start); err != nil {
-		return fmt.Errorf("recover partition %s: %w", p, err)
-	}
-	return nil
 }
 
 // startBackground starts the one goroutine that applies retention and
@@ -331,22 +170,6 @@ func (p *Partition) shut(why error) error {
 		return nil
 	}
 	return p.durable.Close()
-}
-
-// abandon releases what a failed Open had taken.
-func (l *Log) abandon() error {
-	for _, p := range l.allPartitions() {
-		for _, h := range p.segs {
-			p.closeSegment(h)
-		}
-		if p.durable != nil {
-			_ = p.durable.Close() // a hint
-		}
-	}
-	if l.lock == nil {
-		return nil
-	}
-	return l.lock.Close()
 }
 
 func (l *Log) allPartitions() []*Partition {

@@ -38,7 +38,8 @@ func (p *Partition) firstSegment(offset int64) error {
 	return p.log.fs.SyncDir(p.dir)
 }
 
-// openDurable opens the durable-end file and returns what it says, 0 if nothing.
+// openDurableHint opens the durable-end file and returns what it says, 0 if
+// nothing.
 func (p *Partition) openDurableHint() (int64, error) {
 	b, err := readFile(p.log.fs, p.dir, durableFile)
 	if err != nil {

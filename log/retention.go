@@ -40,30 +40,53 @@ func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) {
 
 // raiseStart makes a new log start durable and then deletes the segments below
 // it. In this order a crash leaves whole segments below the start, which
-// recovery removes, and never a gap. Call with wmu.
+// recovery removes, and never a gap. On a full disk, where the start cannot be
+// saved, segments go one by one, each removal durable before the next, until it
+// can. Call with wmu.
 func (p *Partition) raiseStart(offset int64) error {
 	p.mu.Lock()
 	before := p.start
 	p.start = offset
 	p.mu.Unlock()
-	if err := p.log.saveLogStarts(); err != nil {
+	for {
+		err := p.log.saveLogStarts()
+		if err == nil {
+			break
+		}
+		err = storageError("save log start", err)
+		if errors.Is(err, ErrNoSpace) && p.dropBelow(offset, 1) == 1 {
+			continue
+		}
 		p.mu.Lock()
-		p.start = before
+		p.start = max(before, p.segs[0].Base())
 		p.mu.Unlock()
-		return storageError("save log start", err)
+		return err
 	}
+	p.dropBelow(offset, -1)
 	p.mu.Lock()
-	var out []*handle
-	for len(p.segs) > 1 && p.segs[1].Base() <= offset {
-		out = append(out, p.segs[0])
-		p.segs = slices.Delete(p.segs, 0, 1)
-	}
+	defer p.mu.Unlock()
 	p.wake()
+	return nil
+}
+
+// dropBelow deletes up to limit segments that lie wholly below an offset, all
+// if limit is negative, and says how many. Files that cannot be removed are
+// removed by the next start.
+func (p *Partition) dropBelow(offset int64, limit int) int {
+	var out []*handle
+	p.mu.Lock()
+	for len(p.segs) > 1 && p.segs[1].Base() <= offset && len(out) != limit {
+		out = append(out, p.segs[0])
+		p.segs = slices.Delete(slices.Clone(p.segs), 0, 1)
+	}
 	p.mu.Unlock()
 	for _, h := range out {
 		p.log.retentionDeleted.Add(h.Size())
 	}
-	return p.discard(out)
+	if err := p.discard(out); err != nil {
+		p.log.logger.Error("files of deleted segments are left until the next start", slog.String("partition", p.String()), slog.Any("error", err))
+	}
+	return len(out)
 }
 
 // discard deletes segments that are out of segs already.
@@ -113,8 +136,8 @@ func (p *Partition) retain() error {
 	if p.Err() != nil || !cfg.Delete {
 		return nil // damaged bytes are kept
 	}
-	if err := p.rollExpired(cfg, now); err != nil {
-		return err
+	if err := p.rollExpired(cfg, now); err != nil && !errors.Is(err, ErrNoSpace) {
+		return err // on a full disk, what is closed already can go all the same
 	}
 	p.mu.Lock()
 	start := p.retainFrom(cfg, now)
