@@ -147,6 +147,9 @@ func checkURLs(text string) error {
 
 // checkMapping accepts topic:resource. It is called for each pair.
 func checkMapping(pair string) error {
+	if pair == "" { // the default
+		return nil
+	}
 	topic, resource, ok := strings.Cut(pair, ":")
 	if !ok || strings.TrimSpace(topic) == "" || strings.TrimSpace(resource) == "" {
 		return errors.New("must be pairs topic:resource")
