@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -147,7 +148,10 @@ func (r *Registry) change(ctx context.Context, doing string, decide func(*state)
 	case <-ctx.Done():
 		return timedOut(doing, context.Cause(ctx))
 	}
-	for range 10 {
+	for late := 0; ; late++ {
+		if late > 0 && !pause(ctx, late) {
+			return storeError(doing, errors.New("other nodes kept writing at the same moment"))
+		}
 		if err := r.store.catchUp(ctx); err != nil {
 			return r.failed(ctx, doing, err)
 		}
@@ -173,7 +177,17 @@ func (r *Registry) change(ctx context.Context, doing string, decide func(*state)
 			return r.failed(ctx, doing, err)
 		}
 	}
-	return storeError(doing, errors.New("other nodes kept writing at the same moment"))
+}
+
+// pause waits before another attempt, longer each time and differently on each node, so that one of them gets through.
+// It reports whether there is time left.
+func pause(ctx context.Context, late int) bool {
+	select {
+	case <-time.After(rand.N(time.Millisecond << min(late, 8))):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 func (r *Registry) failed(ctx context.Context, doing string, err error) error {
