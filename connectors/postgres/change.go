@@ -97,6 +97,9 @@ func (st *stream) change(ctx context.Context, b *connectors.Batch, kind byte, ls
 	}
 	for {
 		err := st.emitChange(b, t, kind, before, lsn)
+		if err == nil {
+			return nil
+		}
 		var bad *valueError
 		if !errors.As(err, &bad) {
 			return err

@@ -28,15 +28,16 @@ type typ struct {
 type codec struct {
 	schema *connectors.Schema // required
 	append appendFunc
-	// generated is the text that stands for a default that only the server can evaluate (now(), nextval('s')),
-	// "" if such a default is left out.
-	generated string
+	// generated is the text that stands for a default that is a call of a function (now(), nextval('s')), nil if such
+	// a default is left out; expressions says that it stands for other expressions too.
+	generated   *string
+	expressions bool
 	// zero stands for a NOT NULL value that the log does not have.
 	zero connectors.Value
+	// places is how many digits behind the point a default gets.
+	places int
 	// cannotDefault: the schema takes no default (structs, in Connect).
 	cannotDefault bool
-	// unchanged stands for a value that was not sent, where it is not what unchanged(schema) says.
-	unchanged *connectors.Value
 }
 
 // codecs makes codecs under the settings.
@@ -70,7 +71,7 @@ func (c *codecs) of(t typ, mod int32, lookup func(oid uint32) (typ, bool)) (code
 		}
 		return c.of(base, mod, lookup)
 	case t.Kind == 'e':
-		return text(cdc.Enum(cdc.EnumName, strings.Join(t.Labels, ",")), "", ""), true
+		return text(cdc.Enum(cdc.EnumName, strings.Join(t.Labels, ",")), ""), true
 	case t.IsArray:
 		return c.array(t, mod, lookup)
 	case t.Schema == "pg_catalog":
@@ -110,49 +111,67 @@ func (c *codecs) zeroBinary() connectors.Value {
 }
 
 // text is a codec of a string that is written as the server sends it.
-func text(s *connectors.Schema, generated, zero string) codec {
-	return codec{schema: s, append: appendString, generated: generated, zero: connectors.StringValue(zero)}
+func text(s *connectors.Schema, zero string) codec {
+	return codec{schema: s, append: appendString, zero: connectors.StringValue(zero)}
+}
+
+// calls returns the codec with a stand-in for defaults that are calls.
+func (k codec) calls(generated string) codec {
+	k.generated = &generated
+	return k
+}
+
+// any returns the codec with a stand-in for defaults of any expression.
+func (k codec) any(generated string) codec {
+	k.generated, k.expressions = &generated, true
+	return k
+}
+
+// bare returns the codec without defaults: Debezium shows none for the type.
+func (k codec) bare() codec {
+	k.cannotDefault = true
+	return k
 }
 
 func integer(t connectors.Type, s *connectors.Schema, f appendFunc) codec {
-	return codec{schema: s, append: f, generated: "0", zero: connectors.IntValue(t, 0)}
+	return codec{schema: s, append: f, zero: connectors.IntValue(t, 0)}.calls("0")
 }
 
 // builtin returns the codec of a type of pg_catalog.
 func (c *codecs) builtin(name string, mod int32) (codec, bool) {
 	switch name {
 	case "bool":
-		return codec{schema: connectors.BooleanSchema, append: appendBool, generated: "f", zero: connectors.BoolValue(false)}, true
+		return codec{schema: connectors.BooleanSchema, append: appendBool, zero: connectors.BoolValue(false)}.any("f"), true
 	case "int2":
 		return integer(connectors.Int16, connectors.Int16Schema, rangeChecked(math.MinInt16, math.MaxInt16)), true
 	case "int4":
 		return integer(connectors.Int32, connectors.Int32Schema, rangeChecked(math.MinInt32, math.MaxInt32)), true
-	case "int8", "oid":
+	case "int8":
 		return integer(connectors.Int64, connectors.Int64Schema, appendInt), true
+	case "oid":
+		return integer(connectors.Int64, connectors.Int64Schema, appendInt).bare(), true
 	case "float4":
-		return codec{schema: connectors.Float32Schema, append: appendFloat32, generated: "0", zero: connectors.FloatValue(connectors.Float32, 0)}, true
+		return codec{schema: connectors.Float32Schema, append: appendFloat32, zero: connectors.FloatValue(connectors.Float32, 0)}.calls("0"), true
 	case "float8":
-		return codec{schema: connectors.Float64Schema, append: appendFloat64, generated: "0", zero: connectors.FloatValue(connectors.Float64, 0)}, true
+		return codec{schema: connectors.Float64Schema, append: appendFloat64, zero: connectors.FloatValue(connectors.Float64, 0)}.calls("0"), true
 	case "numeric":
 		return c.numeric(mod), true
 	case "money":
 		return c.money(), true
-	case "text", "varchar", "bpchar", "name", "char", "inet", "cidr", "macaddr", "macaddr8",
-		"int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange":
-		return text(connectors.StringSchema, "", ""), true
+	case "text", "varchar", "bpchar":
+		return text(connectors.StringSchema, "").calls(""), true
+	case "name", "char", "inet", "cidr", "macaddr", "macaddr8", "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange":
+		return text(connectors.StringSchema, "").bare(), true
 	case "json", "jsonb":
-		return text(cdc.Logical(connectors.String, cdc.JSONName), "{}", "{}"), true
+		return text(cdc.Logical(connectors.String, cdc.JSONName), "").calls("{}"), true
 	case "xml":
-		return text(cdc.Logical(connectors.String, cdc.XMLName), "", ""), true
+		return text(cdc.Logical(connectors.String, cdc.XMLName), "").calls(""), true
 	case "uuid":
-		return text(cdc.Logical(connectors.String, cdc.UUIDName), "00000000-0000-0000-0000-000000000000", ""), true
+		return text(cdc.Logical(connectors.String, cdc.UUIDName), "").calls("00000000-0000-0000-0000-000000000000"), true
 	case "tsvector":
-		return text(cdc.Logical(connectors.String, cdc.TsvectorName), "", ""), true
+		return text(cdc.Logical(connectors.String, cdc.TsvectorName), "").bare(), true
 	case "bytea":
-		k := codec{schema: c.modes.binary.Schema(), append: appendBytea(c.modes.binary), zero: c.zeroBinary(), cannotDefault: true}
-		v, _, _ := connectors.ReadValue(k.schema, c.modes.binary.Append(nil, c.modes.placeholder))
-		k.unchanged = &v
-		return k, true
+		return codec{schema: c.modes.binary.Schema(), append: appendBytea(c.modes.binary), zero: c.zeroBinary(), cannotDefault: true}, true
 	case "bit", "varbit":
 		return bitString(mod), true
 	case "point":
@@ -163,7 +182,7 @@ func (c *codecs) builtin(name string, mod int32) (codec, bool) {
 
 func bitString(mod int32) codec {
 	if mod == 1 {
-		return codec{schema: connectors.BooleanSchema, append: appendBit, generated: "0", zero: connectors.BoolValue(false)}
+		return codec{schema: connectors.BooleanSchema, append: appendBit, zero: connectors.BoolValue(false)}.calls("0")
 	}
 	length := math.MaxInt32
 	if mod != noModifier {
@@ -181,7 +200,7 @@ func zeroPoint() connectors.Value {
 // temporal returns the codec of a date or time type.
 func (c *codecs) temporal(name string, mod int32) (codec, bool) {
 	number := func(t cdc.Temporal, f appendFunc, generated, iso string) (codec, bool) {
-		k := codec{schema: t.Schema, append: f, generated: generated, zero: connectors.IntValue(t.Schema.Type, 0)}
+		k := codec{schema: t.Schema, append: f, zero: connectors.IntValue(t.Schema.Type, 0)}.any(generated)
 		if t.Schema.Type == connectors.String {
 			k.zero = connectors.StringValue(iso)
 		}
@@ -198,21 +217,21 @@ func (c *codecs) temporal(name string, mod int32) (codec, bool) {
 		t := c.modes.times.Timestamp(digits(mod))
 		return number(t, appendTimestamp(t), "1970-01-01 00:00:00", "1970-01-01T00:00:00Z")
 	case "timestamptz":
-		k := text(cdc.Logical(connectors.String, cdc.ZonedTimestampName), "1970-01-01 00:00:00+00", "1970-01-01T00:00:00Z")
+		k := text(cdc.Logical(connectors.String, cdc.ZonedTimestampName), "1970-01-01T00:00:00Z").any("1970-01-01 00:00:00+00")
 		k.append = appendTimestampTZ(digits(mod))
 		return k, true
 	case "timetz":
-		k := text(cdc.Logical(connectors.String, cdc.ZonedTimeName), "00:00:00+00", "00:00:00Z")
+		k := text(cdc.Logical(connectors.String, cdc.ZonedTimeName), "00:00:00Z").bare()
 		k.append = appendTimeTZ
 		return k, true
 	case "interval":
 		if c.modes.intervalISO {
-			k := text(cdc.Logical(connectors.String, cdc.IntervalName), "00:00:00", "P0Y0M0DT0H0M0S")
+			k := text(cdc.Logical(connectors.String, cdc.IntervalName), "P0Y0M0DT0H0M0S").any("00:00:00")
 			k.append = appendISOInterval
 			return k, true
 		}
 		return codec{schema: cdc.Logical(connectors.Int64, cdc.MicroDurationName), append: appendMicroDuration,
-			generated: "00:00:00", zero: connectors.IntValue(connectors.Int64, 0)}, true
+			zero: connectors.IntValue(connectors.Int64, 0)}.any("00:00:00"), true
 	}
 	return codec{}, false
 }
@@ -235,44 +254,46 @@ func (c *codecs) numeric(mod int32) codec {
 	}
 	switch {
 	case c.modes.decimals == cdc.DoubleDecimal:
-		return codec{schema: connectors.Float64Schema, append: appendFloat64, generated: "0", zero: connectors.FloatValue(connectors.Float64, 0)}
+		return codec{schema: connectors.Float64Schema, append: appendFloat64, zero: connectors.FloatValue(connectors.Float64, 0)}.calls("0")
 	case c.modes.decimals == cdc.StringDecimal:
-		return text(connectors.StringSchema, "0", zero)
+		k := text(connectors.StringSchema, zero).calls(zero)
+		k.append, k.places = appendNumericText, max(s, 0)
+		return k
 	case mod == noModifier:
 		return codec{schema: cdc.VariableScaleDecimal(), append: cdc.AppendVariableDecimal, cannotDefault: true,
 			zero: connectors.ListValue(connectors.Struct, []connectors.Value{connectors.IntValue(connectors.Int32, 0), connectors.BytesValue([]byte{0})})}
 	}
-	return codec{schema: cdc.Decimal(p, s), generated: "0", zero: connectors.BytesValue([]byte{0}),
-		append: func(dst, text []byte) ([]byte, error) { return cdc.AppendDecimal(dst, text, s) }}
+	return codec{schema: cdc.Decimal(p, s), zero: connectors.BytesValue([]byte{0}),
+		append: func(dst, text []byte) ([]byte, error) { return cdc.AppendDecimal(dst, text, s) }}.calls("0")
 }
 
 func (c *codecs) money() codec {
 	scale := c.modes.moneyDigits
 	switch c.modes.decimals {
 	case cdc.DoubleDecimal:
-		return codec{schema: connectors.Float64Schema, append: appendMoney(appendFloat64), zero: connectors.FloatValue(connectors.Float64, 0)}
+		return codec{schema: connectors.Float64Schema, append: appendMoney(appendFloat64), zero: connectors.FloatValue(connectors.Float64, 0)}.bare()
 	case cdc.StringDecimal:
-		k := text(connectors.StringSchema, "", "0.00")
+		k := text(connectors.StringSchema, "0.00").bare()
 		k.append = appendMoney(appendString)
 		return k
 	}
 	return codec{schema: cdc.Decimal(0, scale), zero: connectors.BytesValue([]byte{0}),
-		append: appendMoney(func(dst, text []byte) ([]byte, error) { return cdc.AppendDecimal(dst, text, scale) })}
+		append: appendMoney(func(dst, text []byte) ([]byte, error) { return cdc.AppendDecimal(dst, text, scale) })}.bare()
 }
 
 // extension returns the codec of a type that an extension made, by its name in any schema.
 func (c *codecs) extension(name string, mod int32) (codec, bool) {
 	switch name {
 	case "citext", "isbn", "isbn13", "issn", "issn13", "ismn", "ismn13", "ean13", "upc":
-		return text(connectors.StringSchema, "", ""), true
+		return text(connectors.StringSchema, "").bare(), true
 	case "ltree":
-		return text(cdc.Logical(connectors.String, cdc.LtreeName), "", ""), true
+		return text(cdc.Logical(connectors.String, cdc.LtreeName), "").bare(), true
 	case "hstore":
 		if c.modes.hstoreMap {
 			return codec{schema: &connectors.Schema{Type: connectors.Map, Key: connectors.StringSchema, Elem: connectors.OptionalStringSchema},
 				append: appendHstoreMap, cannotDefault: true, zero: connectors.ListValue(connectors.Map, nil)}, true
 		}
-		return codec{schema: cdc.Logical(connectors.String, cdc.JSONName), append: appendHstoreJSON(), zero: connectors.StringValue("{}")}, true
+		return codec{schema: cdc.Logical(connectors.String, cdc.JSONName), append: appendHstoreJSON(), zero: connectors.StringValue("{}")}.bare(), true
 	case "geometry", "geography":
 		s := cdc.Geometry(cdc.GeometryName)
 		if name == "geography" {
@@ -313,8 +334,8 @@ func (c *codecs) array(t typ, mod int32, lookup func(oid uint32) (typ, bool)) (c
 	}
 	if elem.Schema == "pg_catalog" {
 		switch elem.Name {
-		case "money", "name", "interval", "varbit", "xml", "point": // Debezium has no arrays of these
-			return c.unknown()
+		case "money", "name", "interval", "varbit", "xml", "point":
+			return codec{}, false // Debezium has no arrays of these, nor takes them for unknown
 		}
 	}
 	item, ok := c.of(elem, mod, lookup)
@@ -354,7 +375,7 @@ func unchanged(s *connectors.Schema, modes *valueModes) connectors.Value {
 	case connectors.Boolean:
 		return connectors.BoolValue(false)
 	case connectors.Float32, connectors.Float64:
-		return connectors.FloatValue(s.Type, 0)
+		return connectors.FloatValue(s.Type, math.NaN()) // a number could be taken for the value
 	}
 	return connectors.IntValue(s.Type, 0)
 }

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -12,19 +13,17 @@ func defaultValue(k codec, expr string) (connectors.Value, bool) {
 	if expr == "" || k.cannotDefault {
 		return connectors.Null(), false
 	}
-	constant, ok, null := literal(expr)
-	if null {
+	constant, kind := literal(expr)
+	switch {
+	case kind == isNull, kind != isConstant && k.generated == nil, kind == isExpression && !k.expressions:
 		return connectors.Null(), false
-	}
-	if !ok {
-		if constant = k.generated; constant == "" {
-			return connectors.Null(), false
-		}
-	}
-	if constant == "true" || constant == "false" {
-		if k.schema.Type == connectors.Boolean {
-			constant = constant[:1]
-		}
+	case kind != isConstant:
+		constant = *k.generated
+	case k.schema.Type == connectors.Boolean && (constant == "true" || constant == "false"):
+		constant = constant[:1]
+	case k.places > 0:
+		whole, fraction, _ := strings.Cut(constant, ".")
+		constant = whole + "." + fraction + strings.Repeat("0", max(k.places-len(fraction), 0))
 	}
 	b, err := k.append(nil, []byte(constant))
 	if err != nil {
@@ -34,9 +33,25 @@ func defaultValue(k codec, expr string) (connectors.Value, bool) {
 	return v, err == nil
 }
 
-// literal takes a default expression apart, as pg_get_expr prints it: 'EUR'::bpchar, (-1), 1.5, true. ok is false if
-// it is not a constant; null says that it is the constant null.
-func literal(expr string) (constant string, ok, null bool) {
+// What a default expression is.
+type defaultKind int
+
+const (
+	isConstant defaultKind = iota
+	isNull
+	isCall       // of a function: now(), nextval('s'::regclass)
+	isExpression // anything else
+)
+
+// call is what a call of a function looks like.
+var call = regexp.MustCompile(`^\(?[A-Za-z0-9_.]+\(.*\)`)
+
+// literal takes a default expression apart, as pg_get_expr prints it: 'EUR'::bpchar, (-1), 1.5, true.
+func literal(expr string) (constant string, kind defaultKind) {
+	kind = isExpression
+	if call.MatchString(expr) {
+		kind = isCall
+	}
 	expr = strings.TrimSpace(expr)
 	for strings.HasPrefix(expr, "(") && strings.HasSuffix(expr, ")") && !strings.ContainsAny(expr[1:len(expr)-1], "()'") {
 		expr = expr[1 : len(expr)-1]
@@ -48,22 +63,22 @@ func literal(expr string) (constant string, ok, null bool) {
 	if len(rest) == len(expr) { // not quoted
 		value, cast, _ := strings.Cut(expr, "::")
 		if strings.ContainsAny(cast, "()'") && !isCast(cast) {
-			return "", false, false
+			return "", kind
 		}
 		value = strings.Trim(value, "()")
 		switch {
 		case strings.EqualFold(value, "NULL"):
-			return "", false, true
+			return "", isNull
 		case value == "true" || value == "false" || isNumber(value):
-			return value, true, false
+			return value, isConstant
 		}
-		return "", false, false
+		return "", kind
 	}
 	text, after, ok := unquote(rest, escaped)
 	if !ok || after != "" && !isCast(strings.TrimPrefix(after, "::")) {
-		return "", false, false
+		return "", kind
 	}
-	return text, true, false
+	return text, isConstant
 }
 
 // unquote reads up to the closing quote and returns what follows it.

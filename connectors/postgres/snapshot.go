@@ -268,12 +268,15 @@ func (sn *snapshot) append(ctx context.Context, b *connectors.Batch, marker cdc.
 	}
 	sn.t.emit.marked(sn.pos, marker)
 	err := sn.t.emit.change(b, src.table, cdc.Read, nil, &row{cells: sn.cells}, sn.pos.Event, sn.t.emit.context)
+	sn.rows++
+	if err == nil {
+		return nil
+	}
 	var bad *valueError
 	if errors.As(err, &bad) {
-		place := fmt.Sprintf("snapshot at LSN %s, row %d, table %s, column %s", sn.pos.Event, sn.rows+1, sn.waiting.id, bad.column)
+		place := fmt.Sprintf("snapshot at LSN %s, row %d, table %s, column %s", sn.pos.Event, sn.rows, sn.waiting.id, bad.column)
 		err = refuse(ctx, sn.t.report, src.table, sn.cells, place, bad)
 	}
-	sn.rows++
 	return err
 }
 

@@ -165,11 +165,7 @@ func (c *compiler) column(a attribute) (column, bool) {
 	} else {
 		col.missing = mustAppend(&s, k.zero)
 	}
-	stand := unchanged(&s, &c.s.values)
-	if k.unchanged != nil {
-		stand = *k.unchanged
-	}
-	col.unchanged = mustAppend(&s, stand)
+	col.unchanged = mustAppend(&s, unchanged(&s, &c.s.values))
 	return col, true
 }
 

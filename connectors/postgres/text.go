@@ -271,3 +271,16 @@ func rangeChecked(least, most int64) appendFunc {
 		return connectors.AppendInt(dst, i), nil
 	}
 }
+
+// appendNumericText appends numeric as text. What is no number has the names that Java gives it.
+func appendNumericText(dst, text []byte) ([]byte, error) {
+	switch string(text) {
+	case "NaN":
+		return connectors.AppendString(dst, "NAN"), nil
+	case "Infinity":
+		return connectors.AppendString(dst, "POSITIVE_INFINITY"), nil
+	case "-Infinity":
+		return connectors.AppendString(dst, "NEGATIVE_INFINITY"), nil
+	}
+	return connectors.AppendBytes(dst, text), nil
+}

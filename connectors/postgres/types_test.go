@@ -1,0 +1,60 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+)
+
+// TestTypes writes every type by snapshot and by stream, with the values at the edges of each, under three sets of
+// handling modes, and compares with what Debezium wrote.
+func TestTypes(t *testing.T) {
+	used := map[string]bool{}
+	for _, name := range []string{"default", "text", "double"} {
+		t.Run(name, func(t *testing.T) { replayTypes(t, name, used) })
+	}
+	for text := range deviations(t) {
+		if !used[text] {
+			t.Errorf("DEVIATIONS.md excuses what no longer differs: %s", text)
+		}
+	}
+}
+
+func replayTypes(t *testing.T, name string, used map[string]bool) {
+	dir := "testdata/types"
+	b := newBench(t)
+	b.statements(readFile(t, filepath.Join(dir, "setup.sql")))
+	var modes map[string]string
+	if err := json.Unmarshal([]byte(readFile(t, filepath.Join(dir, name, "config.json"))), &modes); err != nil {
+		t.Fatal(err)
+	}
+	// Debezium writes null for what it cannot convert.
+	modes["event.converting.failure.handling.mode"] = "warn"
+	r := b.start(b.config(modes), nil)
+	b.awaitStream(r, b.db)
+	b.statements(readFile(t, filepath.Join(dir, "changes.sql")))
+	b.settle(r, b.db)
+	r.stop()
+	records, _ := r.taken()
+	got, want := goldentest.Topics{}, goldentest.Topics{}
+	for _, rec := range records {
+		rec.Headers = nil
+		line, err := goldentest.Line(rec, true)
+		if err != nil {
+			t.Fatalf("%s: %v", rec.Topic, err)
+		}
+		text := strings.Replace(strings.ReplaceAll(string(line), `"db":"`+b.db+`"`, `"db":"types_`+name+`"`), `,"headers":[]`, "", 1)
+		got[rec.Topic] = append(got[rec.Topic], []byte(text))
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, name, "expected/*.jsonl"))
+	for _, f := range files {
+		for _, line := range strings.Split(strings.TrimSpace(readFile(t, f)), "\n") {
+			topic := strings.TrimSuffix(filepath.Base(f), ".jsonl")
+			want[topic] = append(want[topic], []byte(line))
+		}
+	}
+	judge(t, name, goldentest.Compare(want, got), used)
+}
