@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/mattn/go-isatty"
 	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
 )
@@ -138,7 +139,7 @@ func say(text string) { fmt.Printf("\n== %s\n", text) }
 
 // linger leaves everything running while a person is there to try it.
 func linger(ctx context.Context, w *worker.Worker, shop *postgresURL) error {
-	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 || os.Getenv("CI") != "" {
+	if !isatty.IsTerminal(os.Stdin.Fd()) {
 		say("Done")
 		return nil
 	}
