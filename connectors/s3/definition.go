@@ -162,7 +162,7 @@ func formatKeys() []configs.Key {
 			Doc: "Level of gzip, 1 is fast and 9 small. -1 is its default."},
 		{Name: "avro.codec", Type: configs.String, Default: "null", Enum: []string{"null", "deflate", "snappy", "zstandard"}, Importance: configs.Low,
 			Group: groupFormat, Doc: "Compression of the blocks of Avro files."},
-		{Name: "parquet.codec", Type: configs.String, Default: "snappy", Enum: []string{"none", "uncompressed", "snappy", "gzip", "zstd", "lz4", "brotli"},
+		{Name: "parquet.codec", Type: configs.String, Default: "snappy", Enum: []string{"none", "uncompressed", "snappy", "gzip", "zstd", "brotli"},
 			Importance: configs.Low, Group: groupFormat, Doc: "Compression of the pages of Parquet files."},
 		{Name: "json.decimal.format", Type: configs.String, Default: "BASE64", Enum: []string{"BASE64", "NUMERIC"}, Importance: configs.Low, Group: groupFormat,
 			Doc: "How JSON files show decimals: their bytes in base64, or numbers."},

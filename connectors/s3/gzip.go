@@ -3,6 +3,7 @@ package s3
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -22,6 +23,7 @@ func (g *gzipper) pack(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("gzip: %w", err)
 	}
+	z.ModTime = time.Unix(0, 0) // "no time" in the format
 	// In pieces of one size, whatever the sizes of what was written, so that the output depends on the bytes only.
 	if _, err := io.CopyBuffer(struct{ io.Writer }{z}, in, make([]byte, chunkSize)); err != nil {
 		return fmt.Errorf("gzip: %w", err)

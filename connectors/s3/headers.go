@@ -1,20 +1,13 @@
 package s3
 
-import (
-	"errors"
-
-	"github.com/sluicehub/sluice/connectors"
-)
+import "github.com/sluicehub/sluice/connectors"
 
 // headersSchema is the schema of the values in header files: all headers of a record, as text.
 var headersSchema = &connectors.Schema{Type: connectors.Array, Elem: &connectors.Schema{Type: connectors.Struct,
 	Fields: []connectors.Field{{Name: "key", Schema: connectors.StringSchema}, {Name: "value", Schema: connectors.OptionalStringSchema}}}}
 
-// headerData encodes the headers of a record under headersSchema.
+// headerData encodes the headers of a record, one at least, under headersSchema.
 func headerData(headers []connectors.Header) (connectors.Data, error) {
-	if len(headers) == 0 {
-		return connectors.Data{}, errors.New("it has no headers, and store.kafka.headers wants them")
-	}
 	b := connectors.AppendInt(nil, int64(len(headers)))
 	for _, h := range headers {
 		b = connectors.AppendString(b, h.Key)

@@ -46,8 +46,6 @@ func newParquetFormat(kind, codec string) (*parquetFormat, error) {
 		f.suffix, f.codec = kind+".gz.parquet", &parquet.Gzip
 	case "zstd":
 		f.codec = &parquet.Zstd
-	case "lz4":
-		f.codec = &parquet.Lz4Raw
 	case "brotli":
 		f.suffix, f.codec = kind+".br.parquet", &parquet.Brotli
 	default:

@@ -76,6 +76,9 @@ func (p *partition) take(ctx context.Context, r *connectors.Record, now time.Tim
 	if tombstone && t.settings.nulls != "write" {
 		return p.null(ctx, r)
 	}
+	if err := t.complete(r, tombstone); err != nil {
+		return t.report(ctx, dataError("write the record", p.from, r.Offset, err))
+	}
 	dir, at, err := p.dir(r, tombstone, now)
 	if err != nil {
 		return t.report(ctx, dataError("find the path of the record", p.from, r.Offset, err))

@@ -67,6 +67,17 @@ func fitOf(f *file, r *connectors.Record, s *settings) fit {
 	return out
 }
 
+// complete says what a record lacks for the files that are wanted.
+func (t *task) complete(r *connectors.Record, tombstone bool) error {
+	if t.keys != nil && isNull(r.Key) {
+		return errors.New("it has no key, and store.kafka.keys wants one")
+	}
+	if t.headers != nil && !tombstone && len(r.Headers) == 0 {
+		return errors.New("it has no headers, and store.kafka.headers wants them")
+	}
+	return nil
+}
+
 // encode makes the bytes of a record, for the file that it goes into.
 func (p *partition) encode(r *connectors.Record, dir []byte, tombstone bool) (out lines, err error) {
 	t := p.t
@@ -88,9 +99,6 @@ func (p *partition) encode(r *connectors.Record, dir []byte, tombstone bool) (ou
 		out.value = t.scratch[0]
 	}
 	if t.keys != nil {
-		if isNull(r.Key) {
-			return out, errors.New("it has no key, and store.kafka.keys wants one")
-		}
 		if t.scratch[1], err = t.line(t.scratch[1][:0], t.keys, r.Key); err != nil {
 			return out, err
 		}
