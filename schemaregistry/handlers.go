@@ -353,37 +353,35 @@ func (c *call) check(as func(avro.Level) avro.Level, number int) (any, error) {
 	if err := c.decode(&q); err != nil {
 		return nil, err
 	}
-	var versions []*version
-	var level avro.Level
+	answer := compatible{Is: true}
+	messages := []string{}
 	var err error
 	c.view(func(st *state) {
-		level = as(st.level(name, c.registry.opts.Level))
-		versions = st.subjects[name].live(false)
+		versions := st.subjects[name].live(false)
 		switch n := len(versions); {
 		case number == latest && n > 0:
 			versions = versions[n-1:]
 		case number > 0:
-			var v *version
-			if v, err = st.find(name, number, false); err != nil {
+			v, notFound := st.find(name, number, false)
+			if notFound != nil {
 				err = versionNotFound(number)
+				return
 			}
 			versions = []*version{v}
+		}
+		parsed, bad := st.parse(q, c.flag("normalize"), true)
+		if bad == nil {
+			messages = append(messages, st.explain(as(st.level(name, c.registry.opts.Level)), parsed.schema, versions)...)
+		} else if c.flag("verbose") {
+			messages = append(messages, bad.(*Error).Message)
+		} else {
+			err = bad
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := q.parse(c.flag("normalize"), true)
-	answer := compatible{Is: true}
-	messages := []string{}
-	if err != nil {
-		if !c.flag("verbose") {
-			return nil, err
-		}
-		answer.Is, messages = false, []string{err.(*Error).Message}
-	} else if found := c.registry.explain(level, parsed.schema, versions); len(found) > 0 {
-		answer.Is, messages = false, found
-	}
+	answer.Is = len(messages) == 0
 	if c.flag("verbose") {
 		answer.Messages = &messages
 	}

@@ -28,110 +28,51 @@ func (q request) imports() bool { return q.ID != nil && *q.ID >= 0 }
 
 // candidate is a schema that was sent, parsed.
 type candidate struct {
-	text   string
-	schema *avro.Schema
-	hash   hash
+	text       string
+	references []reference
+	schema     *avro.Schema
+	hash       hash
 }
 
 // parse reads the schema of a request: strictly if it is to be registered, else as if it were registered already.
-func (q request) parse(normalize, strict bool) (*candidate, error) {
+func (s *state) parse(q request, normalize, strict bool) (*candidate, error) {
 	switch {
 	case q.Schema == "":
 		return nil, invalidSchema(errors.New("empty schema"))
 	case q.Type != "" && q.Type != "AVRO":
 		return nil, invalidSchema(fmt.Errorf("schemas of type %s are not supported, only AVRO", q.Type))
-	case len(q.References) > 0:
-		return nil, invalidSchema(errors.New("references are not supported: send the schema with the types that it uses inside"))
 	}
-	read := avro.ParseStored
-	if strict {
-		read = avro.Parse
+	c := &candidate{references: s.pinned(q.References)}
+	types, err := s.types(c.references, !strict, maxReferences)
+	if err == nil {
+		c.schema, err = avro.Parser{Types: types, Stored: !strict}.Parse(q.Schema)
 	}
-	s, err := read(q.Schema)
 	if err != nil {
 		return nil, invalidSchema(err)
 	}
 	if normalize {
-		s = s.Normal()
+		c.schema = c.schema.Normal()
 	}
-	text := s.String()
-	return &candidate{text: text, schema: s, hash: hashOf(text, nil)}, nil
+	c.text = c.schema.StringUsing(types)
+	c.hash = hashOf(c.text, c.references)
+	return c, nil
 }
 
-// match returns the version that has the schema: the very same text, or else the newest of the same meaning.
-func (c *candidate) match(versions []*version) *version {
-	for _, v := range versions {
-		if v.schema.hash == c.hash {
+// match returns the version that has the schema: the very same text, or else the newest of the same meaning. A schema
+// that is sent with everything inside finds one that was registered with references.
+func (s *state) match(c *candidate, versions []*version) *version {
+	if v := exact(versions, c.hash); v != nil {
+		return v
+	}
+	for _, v := range slices.Backward(versions) {
+		if len(c.references) > 0 && !slices.Equal(c.references, v.schema.referenceList()) {
+			continue
+		}
+		if other, err := s.avro(v.schema); err == nil && avro.Equal(other, c.schema) {
 			return v
 		}
 	}
-	for i := len(versions) - 1; i >= 0; i-- {
-		if s, err := versions[i].schema.avro(); err == nil && avro.Equal(s, c.schema) {
-			return versions[i]
-		}
-	}
 	return nil
-}
-
-// lookup returns the version of the subject that has the schema.
-func (r *Registry) lookup(name string, q request, normalize, deleted bool) (*version, error) {
-	if err := checkSubject(name); err != nil {
-		return nil, err
-	}
-	r.store.mu.RLock()
-	versions := r.store.state.subjects[name].live(deleted)
-	normalize = normalize || r.store.state.normalize(name)
-	r.store.mu.RUnlock()
-	if len(versions) == 0 {
-		return nil, subjectNotFound(name)
-	}
-	c, err := q.parse(normalize, false)
-	if err != nil {
-		return nil, err
-	}
-	if v := c.match(versions); v != nil {
-		return v, nil
-	}
-	return nil, schemaNotFound()
-}
-
-// register returns the version that has the schema, adding it if there is none.
-func (r *Registry) register(ctx context.Context, name string, q request, normalize bool) (*version, error) {
-	if err := checkSubject(name); err != nil {
-		return nil, err
-	}
-	r.store.mu.RLock()
-	normalize = normalize || r.store.state.normalize(name)
-	r.store.mu.RUnlock()
-	c, err := q.parse(normalize, false)
-	if err != nil {
-		return nil, err
-	}
-	// Most registrations are of what is there already, and need no lock, no log and no waiting.
-	if v := r.registered(name, q, c); v != nil {
-		return v, nil
-	}
-	if !q.imports() { // what is imported was checked where it comes from
-		if c, err = q.parse(normalize, true); err != nil {
-			return nil, err
-		}
-	}
-	p := &registration{r: r, subject: name, request: q, candidate: c}
-	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
-		return nil, err
-	}
-	return p.result, nil
-}
-
-// registered returns the live version that has the very text, if the mode allows to answer with it.
-func (r *Registry) registered(name string, q request, c *candidate) *version {
-	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	st := r.store.state
-	if st.mode(name) != modeReadWrite || q.imports() || q.Version != nil {
-		return nil
-	}
-	return exact(st.subjects[name].live(false), c.hash)
 }
 
 func exact(versions []*version, h hash) *version {
@@ -143,13 +84,67 @@ func exact(versions []*version, h hash) *version {
 	return nil
 }
 
+// lookup returns the version of the subject that has the schema.
+func (r *Registry) lookup(name string, q request, normalize, deleted bool) (*version, error) {
+	if err := checkSubject(name); err != nil {
+		return nil, err
+	}
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st := r.store.state
+	versions := st.subjects[name].live(deleted)
+	if len(versions) == 0 {
+		return nil, subjectNotFound(name)
+	}
+	c, err := st.parse(q, normalize || st.normalize(name), false)
+	if err != nil {
+		return nil, err
+	}
+	if v := st.match(c, versions); v != nil {
+		return v, nil
+	}
+	return nil, schemaNotFound()
+}
+
+// register returns the version that has the schema, adding it if there is none.
+func (r *Registry) register(ctx context.Context, name string, q request, normalize bool) (*version, error) {
+	if err := checkSubject(name); err != nil {
+		return nil, err
+	}
+	// Most registrations are of what is there already, and need no log and no waiting.
+	if v, err := r.registered(name, q, normalize); v != nil || err != nil {
+		return v, err
+	}
+	p := &registration{r: r, subject: name, request: q, normalize: normalize}
+	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
+		return nil, err
+	}
+	return p.result, nil
+}
+
+// registered returns the live version that has the very text, nil if there is none or the mode wants it looked at.
+func (r *Registry) registered(name string, q request, normalize bool) (*version, error) {
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st := r.store.state
+	if st.mode(name) != modeReadWrite || q.imports() || q.Version != nil {
+		return nil, nil
+	}
+	c, err := st.parse(q, normalize || st.normalize(name), false)
+	if err != nil {
+		return nil, err
+	}
+	return exact(st.subjects[name].live(false), c.hash), nil
+}
+
 // registration is one schema on its way into the topic.
 type registration struct {
 	r         *Registry
 	subject   string
 	request   request
-	candidate *candidate
+	normalize bool
 
+	candidate  *candidate
 	number, id int
 	result     *version
 }
@@ -158,6 +153,10 @@ type registration struct {
 func (p *registration) decide(st *state) ([]*kgo.Record, error) {
 	importing := st.mode(p.subject) == modeImport
 	if err := p.permitted(st); err != nil {
+		return nil, err
+	}
+	var err error // what is imported was checked where it comes from
+	if p.candidate, err = st.parse(p.request, p.normalize || st.normalize(p.subject), !importing); err != nil {
 		return nil, err
 	}
 	sub := st.subjects[p.subject]
@@ -173,7 +172,7 @@ func (p *registration) decide(st *state) ([]*kgo.Record, error) {
 	if v := p.request.Version; v != nil && *v == -1 && len(live) > 0 {
 		among = live[len(live)-1:] // an older version may come again as the newest
 	}
-	if p.result = p.candidate.match(among); p.result != nil {
+	if p.result = st.match(p.candidate, among); p.result != nil {
 		return nil, nil
 	}
 	if v := p.request.Version; v != nil && *v > 0 && *v != p.number {
@@ -227,8 +226,11 @@ func (p *registration) imported(st *state) ([]*kgo.Record, error) {
 }
 
 func (p *registration) records() []*kgo.Record {
-	return []*kgo.Record{{Key: keyOfSchema(p.subject, p.number), Value: marshal(schemaValue{
-		Subject: p.subject, Version: p.number, ID: p.id, MD5: p.candidate.hash[:], Schema: p.candidate.text})}}
+	value := schemaValue{Subject: p.subject, Version: p.number, ID: p.id, MD5: p.candidate.hash[:], Schema: p.candidate.text}
+	if len(p.candidate.references) > 0 {
+		value.References = marshal(p.candidate.references)
+	}
+	return []*kgo.Record{{Key: keyOfSchema(p.subject, p.number), Value: marshal(value)}}
 }
 
 // superseded returns the records that remove soft-deleted versions of the same schema.
@@ -273,7 +275,7 @@ func recordOf(name string, v *version, deleted bool) *kgo.Record {
 // incompatible says why the schema may not follow the versions, which are ascending.
 func (r *Registry) incompatible(st *state, name string, s *avro.Schema, versions []*version) error {
 	level := st.level(name, r.opts.Level)
-	messages := r.explain(level, s, versions)
+	messages := st.explain(level, s, versions)
 	if len(messages) == 0 {
 		return nil
 	}
@@ -283,7 +285,7 @@ func (r *Registry) incompatible(st *state, name string, s *avro.Schema, versions
 
 // explain returns why the schema may not follow the versions, in Confluent's words, with the level at the end. What
 // cannot be compared is not compatible.
-func (r *Registry) explain(level avro.Level, s *avro.Schema, versions []*version) []string {
+func (s *state) explain(level avro.Level, next *avro.Schema, versions []*version) []string {
 	if level == avro.None {
 		return nil
 	}
@@ -291,11 +293,15 @@ func (r *Registry) explain(level avro.Level, s *avro.Schema, versions []*version
 		versions = versions[len(versions)-1:]
 	}
 	for _, v := range slices.Backward(versions) {
-		old, err := v.schema.avro()
+		old, err := s.avro(v.schema)
 		if err != nil {
-			return withLevel([]string{"Incompatible because of different schema type"}, level)
+			why := "Incompatible because of different schema type"
+			if v.schema.kind == "AVRO" {
+				why = fmt.Sprintf("Version %d cannot be compared: %v", v.number, err)
+			}
+			return withLevel([]string{why}, level)
 		}
-		if messages := level.Compatible(s, []avro.Version{{Number: v.number, Text: v.schema.text, Schema: old}}); len(messages) > 0 {
+		if messages := level.Compatible(next, []avro.Version{{Number: v.number, Text: v.schema.text, Schema: old}}); len(messages) > 0 {
 			return withLevel(messages, level)
 		}
 	}

@@ -95,22 +95,38 @@ func (r *Registry) Lookup(ctx context.Context, subject, text string) (id int, er
 	return v.schema.id, nil
 }
 
-// Latest returns the newest schema of the subject and its id.
+// Latest returns the newest schema of the subject, whole as ByID does, and its id.
 func (r *Registry) Latest(ctx context.Context, subject string) (id int, text string, err error) {
 	v, err := r.find(subject, latest, false)
 	if err != nil {
 		return 0, "", err
 	}
-	return v.schema.id, v.schema.text, nil
+	text, err = r.whole(v.schema)
+	return v.schema.id, text, err
 }
 
-// ByID returns the text of the schema with that id, also if all versions that have it are soft-deleted.
+// ByID returns the text of the schema with that id, also if all versions that have it are soft-deleted. Types that it
+// refers to are defined in the text.
 func (r *Registry) ByID(ctx context.Context, id int) (text string, err error) {
 	s, err := r.schema(id)
 	if err != nil {
 		return "", err
 	}
-	return s.text, nil
+	return r.whole(s)
+}
+
+// whole returns the text of a schema that needs no other.
+func (r *Registry) whole(s *schema) (string, error) {
+	if s.kind != "AVRO" || len(s.referenceList()) == 0 {
+		return s.text, nil
+	}
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	a, err := r.store.state.avro(s)
+	if err != nil {
+		return "", invalidSchema(err)
+	}
+	return a.String(), nil
 }
 
 // Figures are what the registry is measured by.

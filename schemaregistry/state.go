@@ -65,9 +65,8 @@ type schema struct {
 	ruleSet    json.RawMessage
 	uses       int // versions, soft-deleted ones too
 
-	once   sync.Once
-	parsed *avro.Schema
-	err    error
+	mu     sync.Mutex
+	parsed *avro.Schema // nil until it is needed
 }
 
 // referenceList returns the references; they were checked when the record was read.
@@ -79,17 +78,65 @@ func (s *schema) referenceList() []reference {
 	return list
 }
 
+// maxReferences is how deep references may go: records of others could make them a circle.
+const maxReferences = 32
+
 // avro returns the parsed schema. Texts are parsed when they are needed first: a start over a long history is not the
 // time for it.
-func (s *schema) avro() (*avro.Schema, error) {
-	s.once.Do(func() {
-		if s.kind != "AVRO" || len(s.referenceList()) > 0 {
-			s.err = fmt.Errorf("a schema of type %s with references %s cannot be compared", s.kind, s.references)
-			return
+func (s *state) avro(of *schema) (*avro.Schema, error) { return s.avroWithin(of, maxReferences) }
+
+func (s *state) avroWithin(of *schema, depth int) (*avro.Schema, error) {
+	if of.kind != "AVRO" {
+		return nil, fmt.Errorf("the schema is of type %s", of.kind)
+	}
+	if depth == 0 {
+		return nil, fmt.Errorf("references go deeper than %d", maxReferences)
+	}
+	of.mu.Lock()
+	parsed := of.parsed
+	of.mu.Unlock()
+	if parsed != nil {
+		return parsed, nil
+	}
+	types, err := s.types(of.referenceList(), true, depth-1)
+	if err != nil {
+		return nil, err
+	}
+	if parsed, err = (avro.Parser{Types: types, Stored: true}).Parse(of.text); err != nil {
+		return nil, err
+	}
+	of.mu.Lock()
+	of.parsed = parsed
+	of.mu.Unlock()
+	return parsed, nil
+}
+
+// types returns the schemas that references name. Soft-deleted ones will do for schemas that are stored.
+func (s *state) types(refs []reference, stored bool, depth int) ([]*avro.Schema, error) {
+	var list []*avro.Schema
+	for _, r := range refs {
+		v, err := s.find(r.Subject, r.Version, stored)
+		if err != nil {
+			return nil, fmt.Errorf("no schema reference found for subject %q and version %d", r.Subject, r.Version)
 		}
-		s.parsed, s.err = avro.ParseStored(s.text)
-	})
-	return s.parsed, s.err
+		t, err := s.avroWithin(v.schema, depth)
+		if err != nil {
+			return nil, fmt.Errorf("reference to version %d of %q: %w", r.Version, r.Subject, err)
+		}
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+// pinned returns references to the newest version as references to the version that this is now.
+func (s *state) pinned(refs []reference) []reference {
+	refs = slices.Clone(refs)
+	for i, r := range refs {
+		if v, err := s.find(r.Subject, r.Version, false); err == nil && r.Version == latest {
+			refs[i].Version = v.number
+		}
+	}
+	return refs
 }
 
 // subject holds its versions. The list and what is in it is replaced, never changed, so it may be read without the lock

@@ -147,7 +147,7 @@ func TestTakeOver(t *testing.T) {
 		{"POST /subjects/dash/versions", schemaBody(`{"type":"record","name":"R","namespace":"my-company","fields":[ ]}`), 200, `{"id":6}`},
 		{"POST /subjects/dash2/versions", schemaBody(`{"type":"record","name":"R","namespace":"my-company","fields":[ ]}`), 422, `~"error_code":42201`},
 		{"POST /subjects/dash/versions", schemaBody(`{"type":"record","name":"R","fields":[]}`), 200, `{"id":13}`},
-		{"POST /subjects/new/versions", schemaBody(`"int"`), 409, `~different schema type`},
+		{"POST /subjects/new/versions", schemaBody(`"int"`), 409, `~Version 2 cannot be compared`},
 		{"POST /subjects/n/versions", schemaBody(`"int"`), 200, `{"id":7}`},
 		{"POST /subjects/n2/versions", schemaBody(`"bytes"`), 200, `{"id":14}`},
 		{"DELETE /subjects/old/versions/1", "", 422, `~"error_code":42206`},
@@ -157,6 +157,7 @@ func TestTakeOver(t *testing.T) {
 		{"DELETE /subjects/old/versions/1?permanent=true", "", 422, `~"error_code":42206`},
 		{"DELETE /subjects/new/versions/2?permanent=true", "", 200, `2`},
 		{"DELETE /subjects/old/versions/1?permanent=true", "", 200, `1`},
+		{"POST /subjects/new/versions", schemaBody(`"int"`), 409, `~different schema type`},
 	})
 	all := strings.Join(topicRecords(t, kafka), "\n")
 	for _, want := range []string{
@@ -277,13 +278,9 @@ func TestTooLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kafka := newKafka(t)
 			r := open(t, kafka, func(o *Options) { o.Level = "NONE" })
-			c, err := request{Schema: `"int"`}.parse(false, true)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := &registration{r: r, subject: "s", candidate: c}
+			p := &registration{r: r, subject: "s", request: request{Schema: `"int"`}}
 			first := true
-			err = r.change(t.Context(), "testing", func(st *state) ([]*kgo.Record, error) {
+			err := r.change(t.Context(), "testing", func(st *state) ([]*kgo.Record, error) {
 				records, err := p.decide(st)
 				if first { // the other node is quicker
 					first = false

@@ -15,27 +15,36 @@ var ErrSchema = errors.New("not a valid Avro schema")
 // validated) accepts: a type may be used before it is defined and defined again if it is the same, a default may be of
 // any branch of its union, comments are skipped, a malformed logical type is a property like any other. Errors wrap
 // ErrSchema.
-func Parse(text string) (*Schema, error) { return parse(text, false) }
+func Parse(text string) (*Schema, error) { return Parser{}.Parse(text) }
 
-// ParseStored reads the text of a schema that is in use already: what names consist of and whether defaults fit is not
-// looked at, because older versions of Avro did not either. (A "-" in a namespace is the usual case.) It is for texts
-// that come from a registry; what goes into one must pass Parse.
-func ParseStored(text string) (*Schema, error) { return parse(text, true) }
+// ParseStored is Parse with Parser.Stored.
+func ParseStored(text string) (*Schema, error) { return Parser{Stored: true}.Parse(text) }
 
-func parse(text string, stored bool) (*Schema, error) {
-	s, err := parseSchema(text, stored)
+// Parser says how a schema is read where Parse does not do.
+type Parser struct {
+	// Types are schemas in which types are defined that the text may use. Of two types of one name the first counts.
+	Types []*Schema
+	// Stored: the schema is in use already, so what names consist of and whether defaults fit is not looked at, because
+	// older versions of Avro did not either. (A "-" in a namespace is the usual case.) It is for texts that come from
+	// a registry; what goes into one must be read without it.
+	Stored bool
+}
+
+// Parse reads a text as the package's Parse does.
+func (o Parser) Parse(text string) (*Schema, error) {
+	s, err := o.parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrSchema, err)
 	}
 	return s, nil
 }
 
-func parseSchema(text string, stored bool) (*Schema, error) {
+func (o Parser) parse(text string) (*Schema, error) {
 	n, err := parseJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{known: make(map[string]*Schema), stored: stored}
+	p := &parser{known: namedTypes(o.Types), stored: o.Stored}
 	var root *Schema
 	if err := p.schema(n, "", &root); err != nil {
 		return nil, err

@@ -77,6 +77,31 @@ func TestParseStoredTakesWhatOlderAvrosTook(t *testing.T) {
 	}
 }
 
+func TestParserWithTypesOfOthers(t *testing.T) {
+	money := mustParse(t, `{"type":"record","name":"shop.Money","fields":[{"name":"cur","type":{"type":"enum","name":"Cur","symbols":["EUR"]}}]}`)
+	p := Parser{Types: []*Schema{money}}
+	const text = `{"type":"record","name":"Order","namespace":"shop","fields":[{"name":"price","type":"Money"},{"name":"cur","type":"Cur","default":"EUR"}]}`
+	s, err := p.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.StringUsing(p.Types); got != text {
+		t.Errorf("got %s, want %s", got, text)
+	}
+	whole := mustParse(t, s.String())
+	if !Equal(s, whole) {
+		t.Errorf("%s is another schema", whole)
+	}
+	for _, bad := range []string{
+		`{"type":"record","name":"O","fields":[{"name":"a","type":"Money"}]}`, // another namespace
+		`{"type":"enum","name":"shop.Cur","symbols":["USD"]}`,                 // the name is taken
+	} {
+		if s, err := p.Parse(bad); err == nil {
+			t.Errorf("%s accepted as %s", bad, s)
+		}
+	}
+}
+
 func TestFingerprint(t *testing.T) {
 	// From Avro's share/test/data/schema-tests.txt.
 	for text, want := range map[string]uint64{

@@ -5,8 +5,14 @@ package avro
 //
 // Order of members: type, name, namespace, doc, fields | symbols, default | size, properties as they were read,
 // aliases; of a field: name, type, doc, default, order, aliases, properties.
-func (s *Schema) String() string {
+func (s *Schema) String() string { return s.StringUsing(nil) }
+
+// StringUsing is String without the definitions of types that are defined in the others.
+func (s *Schema) StringUsing(types []*Schema) string {
 	p := printer{defined: make(map[string]bool)}
+	for name := range namedTypes(types) {
+		p.defined[name] = true
+	}
 	p.schema(s, "")
 	return string(p.dst)
 }

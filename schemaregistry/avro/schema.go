@@ -116,6 +116,29 @@ func (s *Schema) LogicalType() string {
 // named reports whether s is of a type that has a name.
 func (s *Schema) named() bool { return s.Type == Record || s.Type == Enum || s.Type == Fixed }
 
+// namedTypes returns the types that are defined in the schemas, by full name.
+func namedTypes(list []*Schema) map[string]*Schema {
+	found := make(map[string]*Schema)
+	for len(list) > 0 {
+		s := list[0]
+		list = list[1:]
+		if s.named() {
+			if found[s.Name] != nil {
+				continue
+			}
+			found[s.Name] = s
+		}
+		if s.Elem != nil {
+			list = append(list, s.Elem)
+		}
+		list = append(list, s.Branches...)
+		for i := range s.Fields {
+			list = append(list, s.Fields[i].Schema)
+		}
+	}
+	return found
+}
+
 // splitName splits a full name at its last dot.
 func splitName(full string) (namespace, simple string) {
 	if i := strings.LastIndexByte(full, '.'); i >= 0 {
