@@ -9,7 +9,7 @@
 //	}
 //
 // The tests of one run are independent; each asks for a fresh world. Nothing is slept for: what must come is waited
-// for up to Patience.
+// for up to a minute.
 package connectortest
 
 import (
@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -26,8 +27,13 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// Patience is how long the suite waits for what must happen.
-const Patience = time.Minute
+// patience is how long the suite waits for what must happen: a minute, or what CONNECTORTEST_PATIENCE says.
+func patience() time.Duration {
+	if d, err := time.ParseDuration(os.Getenv("CONNECTORTEST_PATIENCE")); err == nil {
+		return d
+	}
+	return time.Minute
+}
 
 // Broken is a configuration with which Start must fail.
 type Broken struct {
@@ -39,7 +45,7 @@ type Broken struct {
 
 // deadline returns a context that bounds one test.
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), patience())
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -60,7 +66,7 @@ func leavesNothing(t *testing.T, f func()) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	f()
-	end := time.Now().Add(Patience)
+	end := time.Now().Add(patience())
 	for runtime.NumGoroutine() > before {
 		if time.Now().After(end) {
 			stacks := make([]byte, 1<<20)

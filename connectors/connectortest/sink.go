@@ -174,7 +174,7 @@ func (r *sinkRun) flush(force bool) map[connectors.TopicPartition]int64 {
 // empty puts that the hub gives it.
 func (r *sinkRun) flushTo(part connectors.TopicPartition, want int64) {
 	r.t.Helper()
-	end := time.Now().Add(Patience)
+	end := time.Now().Add(patience())
 	for {
 		got, ok := r.flush(true)[part]
 		if ok && got == want {
@@ -184,7 +184,7 @@ func (r *sinkRun) flushTo(part connectors.TopicPartition, want int64) {
 			r.t.Fatalf("%v is flushed to %d, and only %d were put", part, got, want)
 		}
 		if time.Now().After(end) {
-			r.t.Fatalf("%v is flushed to %d after %v, wanted %d", part, got, Patience, want)
+			r.t.Fatalf("%v is flushed to %d after %v, wanted %d", part, got, patience(), want)
 		}
 		must(r.t, "empty put", r.task.Put(deadline(r.t), &connectors.Records{}))
 		time.Sleep(10 * time.Millisecond)

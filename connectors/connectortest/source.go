@@ -65,7 +65,7 @@ func (x *sourceSuite) start(t *testing.T, w SourceWorld, offsets []connectors.So
 	t.Helper()
 	task := x.c.NewSourceTask()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), patience())
 		defer cancel()
 		if err := task.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
@@ -350,7 +350,7 @@ func (x *sourceSuite) readHonoursContext(t *testing.T) {
 			if !errors.Is(err, context.Canceled) {
 				t.Fatalf("a cancelled read returned %v, wanted context.Canceled", err)
 			}
-		case <-time.After(Patience):
+		case <-time.After(patience()):
 			t.Fatal("a cancelled read does not return")
 		}
 		cancel()

@@ -1,0 +1,350 @@
+package connectortest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// The suite is tried on connectors that keep all promises but one. The test that checks the promise must fail, and
+// with no flaw none.
+
+// TestEachFlawIsFound runs the suite in processes of its own, because it is to fail.
+func TestEachFlawIsFound(t *testing.T) {
+	for _, c := range []struct{ suite, flaw, fails string }{
+		{"Source", "none", ""},
+		{"Source", "bad definition", "info"},
+		{"Source", "leaks a goroutine", "start_and_stop_leave_nothing"},
+		{"Source", "error without a class", "failed_start"},
+		{"Source", "reads a row twice", "everything_is_read_once,_in_order"},
+		{"Source", "no offsets", "everything_is_read_once,_in_order"},
+		{"Source", "offsets are not objects", "everything_is_read_once,_in_order"},
+		{"Source", "values are cut short", "everything_is_read_once,_in_order"},
+		{"Source", "looks at its last batch", "a_batch_belongs_to_who_reads_it"},
+		{"Source", "offset of the row before", "an_offset_leads_to_exactly_what_follows"},
+		{"Source", "offset of the row after", "an_offset_leads_to_exactly_what_follows"},
+		{"Source", "refuses commits", "commit_beside_read"},
+		{"Source", "another error when cancelled", "read_ends_with_its_context"},
+		{"Source", "loses a row when cancelled", "read_ends_with_its_context"},
+		{"Source", "refuses its own offsets", "offsets_can_be_altered"},
+		{"Sink", "none", ""},
+		{"Sink", "leaks a goroutine", "start_and_stop_leave_nothing"},
+		{"Sink", "position ahead of the target", "what_is_flushed_is_there"},
+		{"Sink", "position goes back", "what_is_flushed_is_there"},
+		{"Sink", "loses a record", "what_is_flushed_is_there"},
+		{"Sink", "keeps the batch", "a_batch_belongs_to_the_hub"},
+		{"Sink", "ignores the end of a batch", "a_position_counts_dropped_records"},
+		{"Sink", "position of what was not put", "nothing_is_flushed_that_was_not_put"},
+		{"Sink", "position of what is closed", "close_drops"},
+		{"Sink", "takes half a batch", "one_bad_record"},
+	} {
+		t.Run(c.suite+" "+c.flaw, func(t *testing.T) {
+			t.Parallel()
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(self, "-test.run=^TestFlawed"+c.suite+"$", "-test.v")
+			cmd.Env = append(os.Environ(), "FLAW="+c.flaw, "CONNECTORTEST_PATIENCE=2s")
+			out, err := cmd.CombinedOutput()
+			if (err != nil) != (c.fails != "") {
+				t.Fatalf("the suite ended with %v\n%s", err, out)
+			}
+			if want := "--- FAIL: TestFlawed" + c.suite + "/" + c.fails; c.fails != "" && !strings.Contains(string(out), want) {
+				t.Fatalf("there is no %q\n%s", want, out)
+			}
+		})
+	}
+}
+
+// flaw is what is wrong with the connectors of this process.
+func flaw(name string) bool { return os.Getenv("FLAW") == name }
+
+func TestFlawedSource(t *testing.T) {
+	if os.Getenv("FLAW") == "" {
+		return // is run by TestEachFlawIsFound
+	}
+	world := &shelf{wake: make(chan struct{}, 1)}
+	RunSource(t, flawedSource{world}, Source{
+		Rows: 20,
+		Fresh: func(_ *testing.T, rows int) SourceWorld {
+			world.set(rows)
+			return SourceWorld{Config: map[string]string{}, Grow: world.grow}
+		},
+		Broken: func(*testing.T) []Broken {
+			return []Broken{{"broken", map[string]string{"broken": "true"}, connectors.ClassConfig}}
+		},
+	})
+}
+
+// shelf is what a flawedSource reads: the numbers below n.
+type shelf struct {
+	mu   sync.Mutex
+	n    int
+	wake chan struct{}
+}
+
+func (s *shelf) set(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.n = n }
+func (s *shelf) get() int  { s.mu.Lock(); defer s.mu.Unlock(); return s.n }
+func (s *shelf) grow(n int) {
+	s.set(s.get() + n)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+type flawedSource struct{ world *shelf }
+
+func (flawedSource) Info() connectors.Info {
+	d := &configs.Definition{Keys: []configs.Key{{Name: "broken", Type: configs.String, Doc: "Breaks."}}}
+	if flaw("bad definition") {
+		d.Keys[0].Type = "NO TYPE"
+	}
+	return connectors.Info{Name: "flawed", Version: "1", Kind: connectors.Source, Config: d}
+}
+
+func (s flawedSource) NewSourceTask() connectors.SourceTask { return &flawedSourceTask{world: s.world} }
+
+func (flawedSource) AlterOffsets(context.Context, map[string]string, []connectors.SourceOffset) (bool, error) {
+	if flaw("refuses its own offsets") {
+		return false, errors.New("no")
+	}
+	return true, nil
+}
+
+type flawedSourceTask struct {
+	world *shelf
+	next  int
+	last  []byte
+}
+
+func (t *flawedSourceTask) Start(_ context.Context, start connectors.SourceStart) error {
+	if start.Config["broken"] != "" {
+		if flaw("error without a class") {
+			return errors.New("broken")
+		}
+		return &connectors.Error{Op: "start", Class: connectors.ClassConfig, Err: errors.New("broken")}
+	}
+	if flaw("leaks a goroutine") {
+		go func() { <-make(chan struct{}) }()
+	}
+	for _, o := range start.Offsets {
+		if err := json.Unmarshal(o.Offset, &struct{ Next *int }{&t.next}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *flawedSourceTask) Read(ctx context.Context, b *connectors.Batch) error {
+	for t.next >= t.world.get() {
+		select {
+		case <-t.world.wake:
+		case <-ctx.Done():
+			switch {
+			case flaw("another error when cancelled"):
+				return io.ErrUnexpectedEOF
+			case flaw("loses a row when cancelled"):
+				t.next++
+			}
+			return ctx.Err()
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if flaw("looks at its last batch") && len(t.last) > 0 && t.last[0] == 0xdb {
+		t.next++
+	}
+	for range min(3, t.world.get()-t.next) {
+		from := len(b.Buf)
+		b.Buf = connectors.AppendInt(b.Buf, int64(t.next))
+		d := connectors.Data{Schema: connectors.Int64Schema, Bytes: b.Buf[from:len(b.Buf):len(b.Buf)]}
+		if flaw("values are cut short") {
+			d.Bytes = d.Bytes[:0]
+		}
+		b.Records = append(b.Records, connectors.Record{Topic: "t", Partition: connectors.AnyPartition, Value: d})
+		t.next++
+	}
+	t.last = b.Buf
+	if flaw("reads a row twice") && t.next == 6 {
+		t.next--
+	}
+	next := t.next
+	switch {
+	case flaw("offset of the row before"):
+		next--
+	case flaw("offset of the row after"):
+		next++
+	}
+	o := connectors.SourceOffset{Partition: []byte(`{}`), Offset: fmt.Appendf(nil, `{"next":%d}`, next)}
+	if flaw("offsets are not objects") {
+		o.Offset = []byte("7")
+	}
+	if !flaw("no offsets") {
+		b.Offsets = append(b.Offsets, o)
+	}
+	return nil
+}
+
+func (t *flawedSourceTask) Commit(context.Context, []connectors.SourceOffset) error {
+	if flaw("refuses commits") {
+		return errors.New("no")
+	}
+	return nil
+}
+
+func (t *flawedSourceTask) Stop(context.Context) error { return nil }
+
+func TestFlawedSink(t *testing.T) {
+	if os.Getenv("FLAW") == "" {
+		return // is run by TestEachFlawIsFound
+	}
+	world := &heap{}
+	RunSink(t, flawedSink{world}, Sink{Fresh: func(*testing.T) SinkWorld {
+		world.there = nil
+		return SinkWorld{
+			Config: map[string]string{},
+			Record: func(part connectors.TopicPartition, i int) connectors.Record {
+				return connectors.Record{Value: connectors.Data{Schema: connectors.Int64Schema,
+					Bytes: connectors.AppendInt(connectors.AppendInt(nil, int64(i)), int64(part.Partition))}}
+			},
+			Bad: func() connectors.Record { return connectors.Record{} },
+			Delivered: func(t *testing.T, part connectors.TopicPartition) []int {
+				var list []int
+				for _, b := range world.there {
+					i, rest, err := connectors.ReadInt(b)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if p, _, err := connectors.ReadInt(rest); err != nil || int32(p) == part.Partition {
+						list = append(list, int(i))
+					}
+				}
+				return list
+			},
+		}
+	}})
+}
+
+// heap is what a flawedSink writes to.
+type heap struct{ there [][]byte }
+
+type flawedSink struct{ world *heap }
+
+func (flawedSink) Info() connectors.Info {
+	return connectors.Info{Name: "flawed", Version: "1", Kind: connectors.Sink, Config: &configs.Definition{}}
+}
+
+func (s flawedSink) NewSinkTask() connectors.SinkTask {
+	return &flawedSinkTask{world: s.world, parts: map[connectors.TopicPartition]*flawedPart{}}
+}
+
+type flawedPart struct {
+	values [][]byte
+	end    int64
+	some   bool
+}
+
+type flawedSinkTask struct {
+	world  *heap
+	parts  map[connectors.TopicPartition]*flawedPart
+	closed []connectors.TopicPartition
+}
+
+func (t *flawedSinkTask) Start(context.Context, connectors.SinkStart) error {
+	if flaw("leaks a goroutine") {
+		go func() { <-make(chan struct{}) }()
+	}
+	return nil
+}
+
+func (t *flawedSinkTask) Open(_ context.Context, parts []connectors.TopicPartition) ([]connectors.Position, error) {
+	for _, p := range parts {
+		t.parts[p] = &flawedPart{}
+	}
+	return nil, nil
+}
+
+func (t *flawedSinkTask) Put(_ context.Context, b *connectors.Records) error {
+	p := t.parts[b.From]
+	if p == nil {
+		return nil
+	}
+	var values [][]byte
+	for _, r := range b.List {
+		if r.Value.IsNull() {
+			if flaw("takes half a batch") {
+				p.values = append(p.values, values...)
+				t.world.there = append(t.world.there, []byte{200, 1, 0}) // number 100
+			}
+			return &connectors.Error{Op: "put", Class: connectors.ClassData, Err: errors.New("null"),
+				Record: &connectors.RecordRef{TopicPartition: b.From, Offset: r.Offset}}
+		}
+		value := append([]byte(nil), r.Value.Bytes...)
+		if flaw("keeps the batch") {
+			value = r.Value.Bytes
+		}
+		if !flaw("loses a record") || r.Offset != 3 {
+			values = append(values, value)
+		}
+	}
+	p.values = append(p.values, values...)
+	p.some = true
+	p.end = b.End
+	if flaw("ignores the end of a batch") && len(b.List) > 0 {
+		p.end = b.List[len(b.List)-1].Offset + 1
+		if p.end == 7 { // so that the suite need not wait for what never comes
+			p.end = 11
+		}
+	}
+	return nil
+}
+
+func (t *flawedSinkTask) Flush(context.Context, bool) ([]connectors.Position, error) {
+	var positions []connectors.Position
+	for part, p := range t.parts {
+		t.world.there = append(t.world.there, p.values...)
+		p.values = nil
+		if !p.some && !flaw("position of what was not put") {
+			continue
+		}
+		end := p.end
+		switch {
+		case flaw("position ahead of the target") && end == 100:
+			end++
+		case flaw("position goes back") && end > 50:
+			end = 1
+		case flaw("position of what was not put") && !p.some:
+			end = 5
+		}
+		positions = append(positions, connectors.Position{TopicPartition: part, Offset: end})
+	}
+	if flaw("position of what is closed") {
+		for _, part := range t.closed {
+			positions = append(positions, connectors.Position{TopicPartition: part, Offset: 10})
+		}
+	}
+	return positions, nil
+}
+
+func (t *flawedSinkTask) Close(_ context.Context, parts []connectors.TopicPartition) error {
+	for _, p := range parts {
+		delete(t.parts, p)
+	}
+	t.closed = append(t.closed, parts...)
+	return nil
+}
+
+func (t *flawedSinkTask) Stop(context.Context) error { return nil }
