@@ -377,3 +377,16 @@ func TestFrames(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func unzipped(t testing.TB, b []byte) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

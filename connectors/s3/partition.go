@@ -255,10 +255,26 @@ func (p *partition) settle(ctx context.Context, wait bool) error {
 			return o.err
 		}
 		p.closed = p.closed[1:]
+		if len(p.closed) > 0 {
+			p.closed[0].again()
+		}
 		p.launch()
 		wait = false
 	}
 	return nil
+}
+
+// again lets a rotation that failed be tried once more. One that becomes the first may have failed long ago, for a cause
+// that is over.
+func (r *rotation) again() {
+	if !r.launched {
+		return
+	}
+	select {
+	case <-r.over:
+		r.launched = r.err == nil
+	default:
+	}
 }
 
 // position is how far everything is in the bucket, -1 if nothing was put.
