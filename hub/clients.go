@@ -26,7 +26,8 @@ func durableOptions() []kgo.Opt {
 // storeOptions are of the client that writes the internal topics and dead letters.
 func (h *Hub) storeOptions() []kgo.Opt {
 	opts := append([]kgo.Opt{kgo.ClientID("sluice-hub")}, h.base...)
-	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()))
+	// Topics come and go at requests here: what was known seconds ago (that there is none) must not decide.
+	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MetadataMinAge(50*time.Millisecond))
 	return append(opts, durableOptions()...)
 }
 

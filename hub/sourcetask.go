@@ -245,9 +245,17 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 	if s.topics[topic] {
 		return nil
 	}
-	if s.settings.creation != nil && s.hub.createTopics {
+	switch {
+	case !s.hub.createTopics: // the broker creates it, or refuses the record
+	case s.settings.creation != nil:
 		if err := s.settings.creation.create(ctx, s.hub.admin, topic); err != nil {
 			return err
+		}
+	default:
+		// As the broker itself would, also where it does not create topics by itself. If it does not let us either,
+		// the topic may still be there.
+		if err := createTopic(ctx, s.hub.admin, topic, -1, -1, nil); err != nil {
+			s.log.Info("the topic could not be created; it is written to all the same", "topic", topic, "error", err)
 		}
 	}
 	s.topics[topic] = true
