@@ -17,7 +17,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 SERVICES := go run ./integration/services/cmd/services
 FUZZTIME ?= 10s
 ROUNDS ?= 50
-BENCH ?= .
+ROWS ?= 1000000
+BENCH ?=
 
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
@@ -37,7 +38,7 @@ lint:
 	go test -run '^TestArchitecture' ./integration
 
 bench: build
-	$(SERVICES) run -- go test -run '^$$' -bench '$(BENCH)' -benchtime 1x -timeout 0 ./integration/...
+	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)
 
 torture: build
 	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sluicehub/sluice/integration/worker"
+)
+
+// ticks is the number of clock ticks in a second, which Linux fixes for user space.
+const ticks = 100
+
+// usage is what a hub and its children have used since watch.
+type usage struct {
+	w             *worker.Worker
+	hub, children time.Duration
+	startHub      time.Duration
+	startChildren map[int]time.Duration
+	hubPeak       int   // MB
+	childrenPeak  []int // MB
+}
+
+// watch begins to count.
+func watch(w *worker.Worker) (*usage, error) {
+	u := &usage{w: w, startChildren: make(map[int]time.Duration)}
+	var err error
+	if u.startHub, err = cpu(w.PID()); err != nil {
+		return nil, err
+	}
+	children, err := w.Children()
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range children {
+		if u.startChildren[pid], err = cpu(pid); err != nil {
+			return nil, err
+		}
+	}
+	return u, nil
+}
+
+// update counts up to now. Children that have come since watch count whole.
+func (u *usage) update() error {
+	now, err := cpu(u.w.PID())
+	if err != nil {
+		return err
+	}
+	u.hub = now - u.startHub
+	if u.hubPeak, err = peak(u.w.PID()); err != nil {
+		return err
+	}
+	children, err := u.w.Children()
+	if err != nil {
+		return err
+	}
+	u.children, u.childrenPeak = 0, nil
+	for _, pid := range children {
+		now, err := cpu(pid)
+		if err != nil {
+			return err
+		}
+		mb, err := peak(pid)
+		if err != nil {
+			return err
+		}
+		u.children += now - u.startChildren[pid]
+		u.childrenPeak = append(u.childrenPeak, mb)
+	}
+	return nil
+}
+
+func (u *usage) memory() string {
+	if u.w == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d, %v", u.hubPeak, u.childrenPeak)
+}
+
+// cpu is the processor time that a process has used.
+func cpu(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var user, system int64
+	if _, err := fmt.Sscan(fields[11], &user); err != nil {
+		return 0, err
+	}
+	if _, err := fmt.Sscan(fields[12], &system); err != nil {
+		return 0, err
+	}
+	return time.Duration(user+system) * time.Second / ticks, nil
+}
+
+// peak is the largest resident memory that a process has had, in MB.
+func peak(pid int) (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := strings.Cut(string(status), "VmHWM:")
+	var kb int
+	if _, err := fmt.Sscan(rest, &kb); !ok || err != nil {
+		return 0, fmt.Errorf("no VmHWM in the status of process %d", pid)
+	}
+	return kb / 1024, nil
+}
