@@ -234,3 +234,5 @@ func (r *run) taken() ([]connectors.Record, []connectors.SourceOffset) {
 func blocks(sql string) []string {
 	return strings.Split(sql, "\n-- @settle\n")
 }
+
+func newTask() connectors.SourceTask { return postgres.New().NewSourceTask() }

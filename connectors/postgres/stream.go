@@ -106,7 +106,7 @@ func streamParams(text string) map[string]string {
 
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
-	for len(b.Buf) < batchBytes {
+	for len(b.Buf) < batchBytes || st.begun() {
 		kind, body, ok, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the replication stream", err)
@@ -129,7 +129,7 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 // next returns the next message. If there is none, it waits if the batch is empty, but not past the time when a
 // heartbeat or an offset without records is due: then ok is false.
 func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, body []byte, ok bool, err error) {
-	if kind, body, ok, err = st.w.next(ctx, false); ok || err != nil || len(b.Records) > 0 {
+	if kind, body, ok, err = st.w.next(ctx, false); ok || err != nil || len(b.Records) > 0 && !st.begun() {
 		return kind, body, ok, err
 	}
 	var due time.Duration
@@ -152,6 +152,10 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, bod
 	}
 	return kind, body, ok, err
 }
+
+// begun reports whether the record of a transaction's begin was written and no event of it yet: there a batch cannot
+// be cut, because an offset names an event.
+func (st *stream) begun() bool { return st.open && st.pos.Count == 0 && st.emit.txmeta != nil }
 
 // idleDue reports whether the position has moved on without records, and long enough ago for an offset of its own.
 func (st *stream) idleDue() bool {
