@@ -176,7 +176,7 @@ func (c *avroConverter) ask(subject string, schema *avro.Schema) (uint32, error)
 	if err != nil {
 		return 0, fmt.Errorf("latest schema of %s: %w", subject, err)
 	}
-	latest, err := avro.Parse(text)
+	latest, err := avro.ParseStored(text)
 	if err != nil {
 		return 0, fmt.Errorf("latest schema of %s: %w", subject, err)
 	}
@@ -260,7 +260,7 @@ func (c *avroConverter) readerOf(id uint32) (*avro.Transcoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("schema %d: %w", id, err)
 	}
-	schema, err := avro.Parse(text)
+	schema, err := avro.ParseStored(text)
 	if err != nil {
 		return nil, fmt.Errorf("schema %d: %w", id, err)
 	}
