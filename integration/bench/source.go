@@ -243,7 +243,10 @@ func (b *bench) latency() (result, error) {
 		at := committed[n]
 		mu.Unlock()
 		if n++; n > warm {
-			late = append(late, max(0, now.Sub(at))) // it may be read before COMMIT has returned
+			if at.IsZero() || now.Before(at) {
+				at = now // it was read before COMMIT had returned
+			}
+			late = append(late, now.Sub(at))
 		}
 		return n == total
 	})
