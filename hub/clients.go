@@ -51,12 +51,16 @@ const (
 	fetchPartitionBytes = 4 << 20
 )
 
+// sessionTimeout is how long a sink waits for its own former self after a SIGKILL of the hub, when the log outlives the
+// hub. Kafka's consumers wait 45 s.
+const sessionTimeout = 10 * time.Second
+
 // consumerOptions are of a sink task's consumer.
 func (h *Hub) consumerOptions(name string, s settings) ([]kgo.Opt, error) {
 	opts := append([]kgo.Opt{kgo.ClientID("connector-consumer-" + name)}, h.base...)
 	opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
-		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute))
+		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
 	opts = append(opts, h.consumer.options...)
 	opts = append(opts, s.consumer.options...)
 	if s.topicsRegex != "" {
