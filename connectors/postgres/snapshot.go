@@ -66,7 +66,7 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry)
 	sn.busy = make([]*wire, len(sn.plan))
 	threads := min(t.s.v.Int("snapshot.max.threads"), max(len(sn.plan), 1))
 	for i := range threads {
-		w, err := t.snapshotSession(ctx, made.snapshot, readAheadBytes/threads/blockSize, entries, i == 0)
+		w, err := t.snapshotSession(ctx, made.snapshot, readAheadBytes/threads, entries, i == 0)
 		if err != nil {
 			return nil, trouble("open a session for the snapshot", err)
 		}
@@ -149,7 +149,7 @@ func (t *task) extent(src *source) cdc.Extent {
 
 // snapshotSession opens a session that sees the exported snapshot. The first one keeps the tables from being
 // rewritten or dropped meanwhile.
-func (t *task) snapshotSession(ctx context.Context, exported string, blocks int, entries []*entry, lock bool) (*wire, error) {
+func (t *task) snapshotSession(ctx context.Context, exported string, limit int, entries []*entry, lock bool) (*wire, error) {
 	c, err := t.s.config()
 	if err != nil {
 		return nil, err
@@ -165,7 +165,7 @@ func (t *task) snapshotSession(ctx context.Context, exported string, blocks int,
 	}
 	if _, err = conn.Exec(ctx, sql).ReadAll(); err == nil {
 		var w *wire
-		if w, err = newWire(ctx, conn, min(max(blocks, 4), 32)); err == nil {
+		if w, err = newWire(ctx, conn, min(limit, 8<<20)); err == nil {
 			return w, nil
 		}
 	}

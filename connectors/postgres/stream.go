@@ -56,7 +56,7 @@ func (t *task) startStream(ctx context.Context, pos position) (*stream, error) {
 	if err := t.waitUnused(ctx); err != nil {
 		return nil, trouble(op, err)
 	}
-	w, err := newWire(ctx, t.replication, blockCount)
+	w, err := newWire(ctx, t.replication, batchBytes)
 	if err != nil {
 		return nil, trouble(op, err)
 	}

@@ -8,38 +8,51 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // wire is a session taken over from pgconn for what must be fast: COPY and the replication stream. A goroutine reads
-// the socket into blocks of whole messages, so that whoever decodes them sees without a system call whether there is
-// more, and network and decoding overlap. Memory is bounded: when nobody takes blocks, the goroutine stops reading,
-// and the server stops sending.
+// the socket, so that whoever decodes the messages sees without a system call whether there are more, takes all of
+// them at once, and decoding and network overlap. Memory is bounded: when too much waits, the goroutine stops
+// reading, and the server stops sending.
 //
 //	message: type: byte | length: int32, itself included | body
 type wire struct {
 	conn   net.Conn
-	full   chan []byte // whole messages
-	free   chan []byte
+	limit  int // of waiting bytes, except for a single larger message
 	done   chan struct{}
-	once   sync.Once
-	err    error // why reading ended; set before full is closed
 	closed chan struct{}
+	once   sync.Once
 
-	block, rest []byte // what next takes from
+	mu      sync.Mutex
+	waiting []byte // whole messages
+	err     error  // why reading ended
+	ready   chan struct{}
+	room    chan struct{}
+
+	taken, rest []byte // what next takes from; taken is the whole of it
 }
 
+// A WAL sender writes each change to its socket. A reader that woke for each of them would spend most of both cores on
+// waking up; one that lets a busy sender get ahead for a moment reads them together. A change after a pause is read
+// at once.
 const (
-	blockSize  = 256 << 10
-	blockCount = 4
+	soon       = 100 * time.Microsecond // two reads with less between them are of a busy sender
+	moderation = time.Millisecond
+	fewBytes   = 64 << 10
+)
+
+const (
+	readSize = 256 << 10
 	// maxMessage is what PostgreSQL itself allows.
 	maxMessage = 1<<30 + 64<<10
 )
 
-// newWire takes the session over. readAhead is how many blocks may wait.
-func newWire(ctx context.Context, c *pgconn.PgConn, readAhead int) (*wire, error) {
+// newWire takes the session over. limit is how many bytes may wait to be taken.
+func newWire(ctx context.Context, c *pgconn.PgConn, limit int) (*wire, error) {
 	if err := c.SyncConn(ctx); err != nil {
 		return nil, err
 	}
@@ -47,8 +60,8 @@ func newWire(ctx context.Context, c *pgconn.PgConn, readAhead int) (*wire, error
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{conn: h.Conn, full: make(chan []byte, readAhead), free: make(chan []byte, readAhead+2),
-		done: make(chan struct{}), closed: make(chan struct{})}
+	w := &wire{conn: h.Conn, limit: limit, done: make(chan struct{}), closed: make(chan struct{}),
+		ready: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	go w.pump()
 	return w, nil
 }
@@ -56,50 +69,72 @@ func newWire(ctx context.Context, c *pgconn.PgConn, readAhead int) (*wire, error
 // pump reads until the connection ends or close is called.
 func (w *wire) pump() {
 	defer close(w.closed)
-	defer close(w.full)
-	buf := make([]byte, 0, blockSize)
+	buf := make([]byte, 0, readSize)
+	last := time.Now()
 	for {
 		n, err := w.conn.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		whole, need, bad := wholeMessages(buf)
-		if bad != nil {
-			w.err = bad
-			return
+		if now := time.Now(); n < fewBytes && now.Sub(last) < soon && err == nil {
+			time.Sleep(moderation)
+			last = now.Add(moderation)
+		} else {
+			last = now
 		}
+		whole, need, bad := wholeMessages(buf)
 		if whole > 0 {
-			next := w.take(max(blockSize, need))
-			next = append(next, buf[whole:]...)
-			select {
-			case w.full <- buf[:whole]:
-			case <-w.done:
-				w.err = net.ErrClosed
-				return
+			if !w.put(buf[:whole]) {
+				bad = net.ErrClosed
 			}
-			buf = next
-		} else if len(buf) == cap(buf) {
-			// A message larger than the block: room is doubled as it really arrives, not as its length claims.
-			buf = append(make([]byte, 0, min(2*cap(buf), max(need, 2*blockSize))), buf...)
+			buf = buf[:copy(buf, buf[whole:])]
+		}
+		if len(buf) == cap(buf) || len(buf) == 0 && cap(buf) > 4*readSize {
+			// A message larger than the buffer: room is doubled as it really arrives, not as its length claims.
+			buf = append(make([]byte, 0, max(readSize, min(2*cap(buf), need))), buf...)
+		}
+		if err == nil {
+			err = bad
 		}
 		if err != nil {
-			w.err = err
-			if errors.Is(err, io.EOF) {
-				w.err = io.ErrUnexpectedEOF
-			}
+			w.fail(err)
 			return
 		}
 	}
 }
 
-// take returns an empty block with that capacity at least.
-func (w *wire) take(size int) []byte {
-	select {
-	case b := <-w.free:
-		if cap(b) >= size && cap(b) <= 4*blockSize {
-			return b[:0]
+// put hands messages over, and waits while too many wait. It reports false when the wire is closed.
+func (w *wire) put(messages []byte) bool {
+	for {
+		w.mu.Lock()
+		if len(w.waiting) == 0 || len(w.waiting)+len(messages) <= w.limit {
+			w.waiting = append(w.waiting, messages...)
+			w.mu.Unlock()
+			signal(w.ready)
+			return true
 		}
+		w.mu.Unlock()
+		select {
+		case <-w.room:
+		case <-w.done:
+			return false
+		}
+	}
+}
+
+func (w *wire) fail(err error) {
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	w.mu.Lock()
+	w.err = err
+	w.mu.Unlock()
+	signal(w.ready)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
 	default:
 	}
-	return make([]byte, 0, min(size, 2*blockSize))
 }
 
 // wholeMessages returns how many bytes of b are whole messages, and how many the message that follows them needs.
@@ -145,34 +180,32 @@ func (w *wire) next(ctx context.Context, wait bool) (kind byte, body []byte, ok 
 	}
 }
 
-// advance takes the next block.
+// advance takes all messages that wait. It reports false if there are none, after waiting if it should.
 func (w *wire) advance(ctx context.Context, wait bool) (bool, error) {
-	if w.block != nil {
-		select {
-		case w.free <- w.block:
-		default:
+	for {
+		w.mu.Lock()
+		if len(w.waiting) > 0 {
+			spare := w.taken[:0]
+			if cap(spare) > 2*w.limit {
+				spare = nil // it had to hold a single large message
+			}
+			w.taken, w.waiting = w.waiting, spare
+			w.mu.Unlock()
+			w.rest = w.taken
+			signal(w.room)
+			return true, nil
 		}
-		w.block = nil
-	}
-	var ok bool
-	if !wait {
-		select {
-		case w.block, ok = <-w.full:
-		default:
-			return false, nil
+		err := w.err
+		w.mu.Unlock()
+		if err != nil || !wait {
+			return false, err
 		}
-	} else {
 		select {
-		case w.block, ok = <-w.full:
+		case <-w.ready:
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}
 	}
-	if !ok {
-		return false, w.err
-	}
-	w.rest = w.block
-	return true, nil
 }
 
 // query sends a simple query.
