@@ -49,7 +49,7 @@ func (s *settings) diagnose(err error) trouble {
 	switch code {
 	case "NoSuchBucket":
 		return trouble{key: "s3.bucket.name", remedy: fmt.Sprintf("create the bucket %s, or correct s3.bucket.name", s.bucket)}
-	case "InvalidAccessKeyId":
+	case "InvalidAccessKeyId", "XAdminUserNotFound": // the second is versitygw's
 		return trouble{key: "aws.access.key.id", remedy: "correct aws.access.key.id"}
 	case "SignatureDoesNotMatch":
 		return trouble{key: "aws.secret.access.key", remedy: "correct aws.secret.access.key"}

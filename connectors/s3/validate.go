@@ -46,7 +46,7 @@ func (s *bucketStore) check(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case status == http.StatusForbidden || status == http.StatusBadRequest:
+	case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
 		one := int32(1)
 		_, more := s.client.ListObjectsV2(ctx, &awss3.ListObjectsV2Input{Bucket: s.bucket, MaxKeys: &one})
 		_, code, _ := answer(more)
