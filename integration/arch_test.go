@@ -59,6 +59,8 @@ func importRules() []rule {
 		{from: "connectors", may: []string{"configs"}, tests: []string{"schemaregistry/avro"}},
 		{from: "connectors/cdc/...", may: contract, tests: connectorTests},
 		{from: "connectors/connectortest/...", may: contract, tests: []string{"plugins/..."}},
+		// A third party's program: the contract, and the one call that serves it.
+		{from: "connectors/example", may: append(contract, "plugins"), tests: connectorTests},
 		{from: "connectors/postgres/...", may: []string{"connectors", "configs", "connectors/cdc/...", "connectors/postgres/..."}, tests: connectorTests},
 		{from: "connectors/mysql/...", may: []string{"connectors", "configs", "connectors/cdc/...", "connectors/mysql/..."}, tests: connectorTests},
 		// The files that the S3 sink writes carry Avro schemas, and one mapping from Connect's schemas is enough.

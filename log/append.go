@@ -103,6 +103,12 @@ func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	return a, nil
 }
 
+// awaitAppend returns when an append that runs has been given to the flusher.
+func (p *Partition) awaitAppend() {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+}
+
 // begin is Begin after the checks that need no order. Call with wmu.
 func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig, now time.Time) (*Pending, error) {
 	p.mu.Lock()

@@ -121,8 +121,7 @@ func (l *Log) Close() error {
 		defer l.ddl.Unlock()
 		parts := l.allPartitions()
 		for _, p := range parts {
-			p.wmu.Lock() // an append that runs gets its round
-			p.wmu.Unlock()
+			p.awaitAppend()
 		}
 		l.flushers.Wait()
 		var errs []error

@@ -60,7 +60,6 @@ func (m *model) life() {
 		m.t.Fatal(err)
 	}
 	m.check(l, p)
-	crashed := m.fs
 	for range 1 + m.rng.IntN(25) {
 		if m.rng.IntN(12) == 0 {
 			// The crash is now; what goes on afterwards is another world.
@@ -68,7 +67,7 @@ func (m *model) life() {
 		}
 		m.step(p)
 	}
-	crashed = m.fs.CrashClone(m.rng)
+	crashed := m.fs.CrashClone(m.rng)
 	if m.rng.IntN(4) == 0 {
 		m.settle(p)
 		if err := l.Close(); err != nil {

@@ -74,10 +74,3 @@ func (q *queue[T]) poll() (item T, ok bool, err error) {
 	}
 	return item, true, nil
 }
-
-// empty reports whether nothing waits.
-func (q *queue[T]) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.items) == 0
-}

@@ -70,7 +70,7 @@ func (s *store) close() {
 func prepare(ctx context.Context, opts Options) error {
 	client, err := kgo.NewClient(opts.Kafka...)
 	if err != nil {
-		return fmt.Errorf("Kafka client: %w", err)
+		return fmt.Errorf("make the Kafka client: %w", err)
 	}
 	defer client.Close()
 	admin := kadm.NewClient(client)

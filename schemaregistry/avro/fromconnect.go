@@ -19,7 +19,7 @@ func FromConnect(s *connectors.Schema) (*Schema, error) {
 	c := fromConnect{records: make(map[string]*named), nodes: maxNodes}
 	a, err := c.schema(s, 0)
 	if err != nil {
-		return nil, fmt.Errorf("Avro schema of %s: %w", describe(s), err)
+		return nil, fmt.Errorf("derive the Avro schema of %s: %w", describe(s), err)
 	}
 	return a, nil
 }

@@ -20,7 +20,7 @@ func ToConnect(s *Schema) (*connectors.Schema, error) {
 	c := toConnect{nodes: maxNodes}
 	t, err := c.schema(s, use{}, 0)
 	if err != nil {
-		return nil, fmt.Errorf("Connect schema of %s: %w", s.describe(), err)
+		return nil, fmt.Errorf("derive the Connect schema of %s: %w", s.describe(), err)
 	}
 	return t, nil
 }
