@@ -107,6 +107,8 @@ func newDefinition() *configs.Definition {
 				[]string{"partitioner.class", "rotate.interval.ms"}, checkRotation),
 			configs.Check("Tombstones have nothing to be written but their keys.",
 				[]string{"behavior.on.null.values", "store.kafka.keys"}, checkNulls),
+			configs.Check("Amazon's accelerated endpoint wants the bucket in the host name.",
+				[]string{"s3.wan.mode", "s3.path.style.access.enabled"}, checkAcceleration),
 			configs.Check("Server-side encryption is of one kind.",
 				[]string{"s3.ssea.name", "s3.sse.kms.key.id", "s3.sse.customer.key"}, checkEncryption),
 		},

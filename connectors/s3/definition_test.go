@@ -59,6 +59,7 @@ func TestRules(t *testing.T) {
 		{[]string{"aws.access.key.id", "a"}, "aws.secret.access.key"},
 		{[]string{"s3.sse.kms.key.id", "k"}, "s3.sse.kms.key.id"},
 		{[]string{"s3.sse.customer.key", "c2hvcnQ="}, "s3.sse.customer.key"},
+		{[]string{"s3.wan.mode", "true"}, "s3.wan.mode"},
 		{[]string{"store.url", "127.0.0.1:9000"}, "store.url"},
 		{[]string{"storage.class", "STANDARD_IA"}, "storage.class"},
 		{[]string{"retry.backoff.ms", "5000"}, "warning retry.backoff.ms"},

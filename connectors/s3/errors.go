@@ -61,6 +61,8 @@ func (s *settings) diagnose(err error) trouble {
 		return trouble{key: "s3.region", remedy: regionRemedy(region)}
 	case "NoSuchUpload":
 		return trouble{remedy: "none needed: the task starts again from its last position", permanent: true}
+	case "NotImplemented":
+		return trouble{key: "enable.conditional.writes", remedy: "if the server does not know If-None-Match, set enable.conditional.writes=false"}
 	case "InvalidStorageClass":
 		return trouble{key: "s3.storage.class", remedy: "use a storage class that the server knows"}
 	}

@@ -12,9 +12,9 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// TestMemoryIsBounded has 200 files open at once, of 1.5 MB each, with a budget of 32 MiB.
+// TestMemoryIsBounded has 200 files open at once, of 750 kB each, with a budget of 32 MiB.
 func TestMemoryIsBounded(t *testing.T) {
-	const files, each, budget = 200, 150, 32 << 20
+	const files, each, budget = 200, 75, 32 << 20
 	for _, of := range []string{"json", "avro", "parquet"} {
 		t.Run(of, func(t *testing.T) {
 			st := newFakeStore()

@@ -26,6 +26,7 @@ type partition struct {
 	open    *rotation   // nil while no record waits
 	closed  []*rotation // being uploaded or waiting for it, in order
 	probing bool        // a former task may have written rotations that this one is going to see again
+	blind   bool        // it is not allowed to see whether it has
 
 	life   context.Context // ends when the partition is closed
 	cancel context.CancelFunc
@@ -164,7 +165,7 @@ func (p *partition) begin(ctx context.Context, r *connectors.Record, dir string,
 			return err
 		}
 	}
-	o.unseen = s.byClock() && s.conditional && !p.probing
+	o.unseen = s.byClock() && s.conditional && !p.probing && !p.blind
 	p.open = o
 	return nil
 }
@@ -177,7 +178,7 @@ func (p *partition) adopt(ctx context.Context, o *rotation, r *connectors.Record
 	if status, _, _ := answer(err); status == http.StatusForbidden {
 		p.t.log.Warn("cannot see whether objects are there already, so a restart may leave records twice in the bucket",
 			"object", key, "remedy", "allow s3:GetObject and s3:ListBucket to this user")
-		err, found = nil, false
+		err, p.blind = nil, true
 	}
 	switch {
 	case err != nil:

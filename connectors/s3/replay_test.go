@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -31,7 +35,7 @@ func TestReplay(t *testing.T) {
 	}
 	for name, config := range configs {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(40) {
+			for seed := range uint64(25) {
 				synctest.Test(t, func(t *testing.T) { replay(t, seed, config) })
 			}
 		})
@@ -255,4 +259,33 @@ func TestNewTopicOfTheSameName(t *testing.T) {
 			r.stop()
 		}
 	})
+}
+
+// TestNotAllowedToSee has a user who may write objects and not see them: the task goes on, and overwrites.
+func TestNotAllowedToSee(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newFakeStore()
+		st.fail = func(op, _ string) error {
+			if op == "head" {
+				return forbidden()
+			}
+			return nil
+		}
+		for range 2 {
+			r := startRun(t, st, baseConfig("flush.size", "100", "rotate.schedule.interval.ms", "1000"))
+			r.put(order(0, "0"))
+			time.Sleep(time.Second)
+			r.put()
+			if got := r.flush(); got != 1 {
+				t.Errorf("position %d", got)
+			}
+			r.stop()
+		}
+	})
+}
+
+// forbidden is the error that the client makes of the status 403.
+func forbidden() error {
+	return &awshttp.ResponseError{ResponseError: &smithyhttp.ResponseError{
+		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{}}}, Err: errors.New("forbidden")}}
 }

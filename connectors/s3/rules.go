@@ -59,6 +59,13 @@ func checkNulls(v configs.Values) []configs.Problem {
 	return []configs.Problem{configs.KeyError("behavior.on.null.values", "To write records without a value, store.kafka.keys must be true.")}
 }
 
+func checkAcceleration(v configs.Values) []configs.Problem {
+	if !v.Bool("s3.wan.mode") || !v.Bool("s3.path.style.access.enabled") {
+		return nil
+	}
+	return []configs.Problem{configs.KeyError("s3.wan.mode", "The accelerated endpoint needs s3.path.style.access.enabled=false.")}
+}
+
 func checkEncryption(v configs.Values) (problems []configs.Problem) {
 	name, customer := v.String("s3.ssea.name"), v.Has("s3.sse.customer.key")
 	if v.String("s3.sse.kms.key.id") != "" && !strings.HasPrefix(name, "aws:kms") {

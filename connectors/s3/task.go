@@ -235,6 +235,14 @@ func (t *task) Stop(ctx context.Context) error {
 	return err
 }
 
+// Figures implements connectors.Observer.
+func (t *task) Figures() []connectors.Figure {
+	return []connectors.Figure{
+		{Name: "s3_buffered_bytes", Help: "Memory of all tasks of the connector that waits for its upload.", Value: float64(t.memory.used.Load())},
+		{Name: "s3_uploads", Help: "Rotations and parts that are being uploaded.", Value: float64(t.inFlight.Load())},
+	}
+}
+
 // finish finishes one upload, when it is its turn.
 func (t *task) finish(ctx context.Context, u *upload, about metadata, ifAbsent bool) error {
 	release, err := enter(ctx, t.slots)

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"maps"
 	"net/http"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -12,6 +13,8 @@ import (
 
 // Validate implements connectors.Validator: it asks for the bucket, and whether it may write there.
 func (c *connector) Validate(ctx context.Context, config map[string]string) []configs.Problem {
+	config = maps.Clone(config)
+	config["s3.part.retries"] = "0" // a person is waiting
 	v, problems := c.definition.Parse(config)
 	if configs.Err(problems) != nil {
 		return nil // the definition's own checks say so
