@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -316,7 +317,7 @@ func (t *unwrap) fetch(dst []byte, f *planField, raws [][]byte) ([]byte, error) 
 		raw = inner[f.inner]
 	}
 	present, content, err := connectors.ReadPresent(f.of, raw)
-	if err != nil || !present {
+	if err != nil || !present || f.unset != nil && bytes.Equal(raw, f.unset) {
 		return connectors.AppendNull(dst, f.schema), err
 	}
 	return append(connectors.AppendPresent(dst, f.schema), content...), nil

@@ -21,6 +21,7 @@ type planField struct {
 	inner  int
 	of     *connectors.Schema // schema there
 	schema *connectors.Schema // schema here: the same, optional, without a default
+	unset  []byte             // what is written there when Debezium has left the field at its default, which is null here
 }
 
 func (t *unwrap) compile(envelope *connectors.Schema) (*unwrapPlan, error) {
@@ -29,7 +30,13 @@ func (t *unwrap) compile(envelope *connectors.Schema) (*unwrapPlan, error) {
 	if p.rowSchema.Type != connectors.Struct {
 		return nil, errNoRow
 	}
-	p.fields, p.headers = findFields(envelope, t.fields), findFields(envelope, t.headers)
+	var err error
+	if p.fields, err = findFields(envelope, t.fields); err != nil {
+		return nil, err
+	}
+	if p.headers, err = findFields(envelope, t.headers); err != nil {
+		return nil, err
+	}
 	p.out = basics(p.rowSchema)
 	p.out.Fields = append(p.out.Fields, p.rowSchema.Fields...)
 	if t.deletes == deleteRewrite {
@@ -61,7 +68,7 @@ func (t *unwrap) compile(envelope *connectors.Schema) (*unwrapPlan, error) {
 
 // findFields finds the fields to add. Those that the envelope does not have are left out, as Debezium does: it has
 // fewer fields without transaction metadata, and other transforms may add some.
-func findFields(envelope *connectors.Schema, list []envelopeField) (found []planField) {
+func findFields(envelope *connectors.Schema, list []envelopeField) (found []planField, err error) {
 	for _, f := range list {
 		p := planField{as: f.as, outer: envelope.FieldIndex(f.name)}
 		if outer := envelope.FieldIndex(f.parent); f.parent != "" && outer >= 0 {
@@ -76,12 +83,17 @@ func findFields(envelope *connectors.Schema, list []envelopeField) (found []plan
 		if p.of == nil {
 			continue
 		}
+		if p.of.Default != nil {
+			if p.unset, err = connectors.AppendValue(nil, p.of, *p.of.Default); err != nil {
+				return nil, err
+			}
+		}
 		s := *p.of
 		s.Optional, s.Default = true, nil
 		p.schema = &s
 		found = append(found, p)
 	}
-	return found
+	return found, nil
 }
 
 // row opens an optional row.
