@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -90,47 +89,27 @@ func replay(t *testing.T, dir string, config map[string]string) {
 			}
 		}
 	}
-	judge(t, filepath.Base(dir), goldentest.Compare(want, got), nil)
+	judge(t, filepath.Base(dir), goldentest.Compare(want, got), deviations(t, "- except golden"))
 }
 
-// judge fails the test for every difference that DEVIATIONS.md does not name. used collects the exceptions that were
-// needed.
-func judge(t *testing.T, set string, res goldentest.Result, used map[string]bool) {
+// judge fails the test for every difference that is not excused.
+func judge(t *testing.T, set string, res goldentest.Result, excused *goldentest.Exceptions) {
 	t.Helper()
-	exceptions := deviations(t)
-	shown := 0
-	for _, d := range res.Differences {
-		excused := false
-		for text, re := range exceptions {
-			if re.MatchString(set + " " + d) {
-				excused = true
-				if used != nil {
-					used[text] = true
-				}
-			}
-		}
-		if !excused && shown < 40 {
-			shown++
-			t.Error(d)
-		}
+	left := excused.Unexcused(set, res.Differences)
+	for _, d := range left[:min(len(left), 40)] {
+		t.Error(d)
 	}
-	t.Logf("%d of %d records equal, %d differences, %d of them not excused", res.Equal, res.Total, len(res.Differences), shown)
+	t.Logf("%d of %d records equal, %d differences, %d of them not excused", res.Equal, res.Total, len(res.Differences), len(left))
 }
 
-// deviations reads the exceptions from DEVIATIONS.md.
-func deviations(t *testing.T) map[string]*regexp.Regexp {
+// deviations reads the exceptions with a mark from DEVIATIONS.md.
+func deviations(t *testing.T, mark string) *goldentest.Exceptions {
 	t.Helper()
-	out := map[string]*regexp.Regexp{}
-	for _, line := range strings.Split(readFile(t, "DEVIATIONS.md"), "\n") {
-		if text, ok := strings.CutPrefix(line, "- except `"); ok {
-			text = strings.TrimSuffix(text, "`")
-			out[text] = regexp.MustCompile("^" + text)
-		}
+	e, err := goldentest.ReadExceptions(readFile(t, "DEVIATIONS.md"), mark)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if len(out) == 0 {
-		t.Fatal("DEVIATIONS.md has no exceptions")
-	}
-	return out
+	return e
 }
 
 // statements runs a script statement by statement, as psql does, so that each is a transaction of its own.

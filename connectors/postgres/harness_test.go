@@ -215,11 +215,11 @@ func (b *bench) settle(r *run, slot string) {
 	})
 }
 
-// awaitSnapshot waits until the snapshot is done and the stream runs.
+// awaitStream waits until the snapshot is done and the stream runs. A slot is active, too, while it is made.
 func (b *bench) awaitStream(r *run, slot string) {
 	b.t.Helper()
 	r.until("streaming", func() bool {
-		return b.text("SELECT count(*) FROM pg_replication_slots WHERE active AND NOT temporary AND slot_name = '"+slot+"'") == "1"
+		return b.text("SELECT count(*) FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid WHERE state = 'streaming' AND slot_name = '"+slot+"'") == "1"
 	})
 }
 
