@@ -241,3 +241,12 @@ func (c *Child) Kill() {
 	}
 	<-c.done
 }
+
+// Usage returns the CPU time that the child's process has used and its resident memory in bytes; zeros if that is not
+// known.
+func (c *Child) Usage() (cpu time.Duration, resident int64) {
+	if c.proc == nil {
+		return 0, 0
+	}
+	return usage(c.PID())
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -190,4 +191,14 @@ func FuzzParseEntry(f *testing.F) {
 			t.Fatalf("%q was taken for an entry: %+v", line, e)
 		}
 	})
+}
+
+func TestUsageOfThisProcess(t *testing.T) {
+	cpu, resident := usage(os.Getpid())
+	if resident < 1<<20 || cpu < 0 {
+		t.Errorf("this process has used %s and %d bytes", cpu, resident)
+	}
+	if cpu, resident := usage(-1); cpu != 0 || resident != 0 {
+		t.Errorf("no process has used %s and %d bytes", cpu, resident)
+	}
 }
