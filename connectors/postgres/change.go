@@ -228,4 +228,3 @@ func refuse(ctx context.Context, report func(context.Context, connectors.Record,
 		Value: connectors.Data{Bytes: append(text, '}')}}
 	return report(ctx, bad, err)
 }
-

@@ -1,0 +1,241 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/postgres"
+	"github.com/sluicehub/sluice/integration/services"
+)
+
+func offset(text string) []connectors.SourceOffset {
+	return []connectors.SourceOffset{{Partition: json.RawMessage(`{"server":"p"}`), Offset: json.RawMessage(text)}}
+}
+
+// refused starts a task that must not start, and returns its error.
+func (b *bench) refused(config map[string]string, offsets []connectors.SourceOffset, class connectors.Class, texts ...string) *connectors.Error {
+	b.t.Helper()
+	r, err := b.tryStart(config, offsets)
+	if err == nil {
+		r.stop()
+		b.t.Fatal("the task has started")
+	}
+	var e *connectors.Error
+	if !errors.As(err, &e) || e.Class != class {
+		b.t.Fatalf("class %s, want %s: %v", connectors.ClassOf(err), class, err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			b.t.Errorf("%q is not in: %v", text, err)
+		}
+	}
+	return e
+}
+
+// TestGapsAreRefused gives the task offsets that its slot cannot follow.
+func TestGapsAreRefused(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
+	config := b.config(nil)
+	r := b.start(config, nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (1)")
+	b.settle(r, b.db)
+	r.stop()
+	_, good := r.taken()
+
+	b.refused(config, offset(`{"lsn":9000000000000000,"txId":1,"ts_usec":1}`), connectors.ClassGone, "another server", "DELETE /connectors/pg/offsets")
+	b.refused(config, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`), connectors.ClassGone, "0/64", "changes between are gone")
+	b.refused(config, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":4000000000,"ts_usec":1}`), connectors.ClassGone, "transaction 4000000000")
+	b.refused(config, offset(`{"lsn":"x"}`), connectors.ClassConfig, "lsn of the offset")
+
+	// trust_slot accepts the gap.
+	trusting := b.config(map[string]string{"offset.mismatch.strategy": "trust_slot"})
+	r = b.start(trusting, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`))
+	b.exec("INSERT INTO a VALUES (2)")
+	r.until("the change", func() bool { return r.count() == 1 })
+	r.stop()
+
+	r.until("the session's end", func() bool {
+		return b.text("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = '"+b.db+"'") == "0"
+	})
+	b.exec("SELECT pg_drop_replication_slot('" + b.db + "')")
+	b.refused(config, good, connectors.ClassGone, "does not exist any more", "PUT /connectors/pg/stop")
+
+	// when_needed reads the tables anew.
+	r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), good)
+	r.until("the rows", func() bool { return r.count() == 2 })
+	r.stop()
+}
+
+// TestLostSlot lets the server remove WAL that a slot needs.
+func TestLostSlot(t *testing.T) {
+	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{Settings: map[string]string{
+		"max_slot_wal_keep_size": "1MB", "min_wal_size": "32MB", "max_wal_size": "48MB", "wal_keep_size": "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
+	config := b.config(nil)
+	r := b.start(config, nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (1)")
+	b.settle(r, b.db)
+	r.stop()
+	_, offsets := r.taken()
+	for range 6 {
+		b.exec("CREATE TABLE fill AS SELECT repeat(md5(i::text), 50) x FROM generate_series(1, 20000) i; DROP TABLE fill")
+		b.exec("SELECT pg_switch_wal()")
+		b.exec("CHECKPOINT")
+	}
+	if status := b.text("SELECT wal_status FROM pg_replication_slots"); status != "lost" {
+		t.Fatalf("the slot is %s: the test shows nothing", status)
+	}
+	b.refused(config, offsets, connectors.ClassGone, "lost", "pg_drop_replication_slot")
+	r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), offsets)
+	r.until("the row", func() bool { return r.count() == 1 })
+	r.stop()
+}
+
+// TestRefusals gives configurations that cannot work.
+func TestRefusals(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
+	for name, c := range map[string]struct {
+		config map[string]string
+		class  connectors.Class
+		texts  []string
+	}{
+		"no publication":  {map[string]string{"publication.autocreate.mode": "disabled"}, connectors.ClassConfig, []string{"CREATE PUBLICATION"}},
+		"no such host":    {map[string]string{"database.hostname": "no.such.host.invalid"}, connectors.ClassEnvironment, []string{"no.such.host.invalid"}},
+		"nobody listens":  {map[string]string{"database.port": "1"}, connectors.ClassEnvironment, nil},
+		"no such db":      {map[string]string{"database.dbname": "nosuchdb"}, connectors.ClassEnvironment, []string{"nosuchdb"}},
+		"unknown key col": {map[string]string{"message.key.columns": "public.a:nope"}, connectors.ClassConfig, []string{"nope"}},
+		"no prefix":       {map[string]string{"topic.prefix": ""}, connectors.ClassConfig, []string{"topic.prefix"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sub := *b
+			sub.t = t
+			if e := sub.refused(b.config(c.config), nil, c.class, c.texts...); e.Class == connectors.ClassEnvironment && !e.Retriable {
+				t.Error("it is not retriable")
+			}
+		})
+	}
+	b.exec("SELECT pg_create_logical_replication_slot('" + b.db + "x', 'test_decoding')")
+	b.refused(b.config(map[string]string{"slot.name": b.db + "x"}), nil, connectors.ClassConfig, "test_decoding")
+}
+
+// TestBadValue meets a value that its schema cannot hold.
+func TestBadValue(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY, n numeric(5,2)); INSERT INTO a VALUES (1, 1.5)")
+	r := b.start(b.config(nil), nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (2, 'NaN')")
+	<-r.done
+	var e *connectors.Error
+	if !errors.As(r.err, &e) || e.Class != connectors.ClassData || !strings.Contains(e.Error(), "column n") || !strings.Contains(e.Error(), "LSN") {
+		t.Fatalf("%v", r.err)
+	}
+	_, offsets := r.taken()
+	r.stop()
+	r = b.start(b.config(map[string]string{"test.tolerate": "yes"}), offsets)
+	b.exec("INSERT INTO a VALUES (3, 3)")
+	r.until("the next change", func() bool { return r.count() == 1 })
+	if len(r.bad) != 1 || string(r.bad[0].Value.Bytes) != `{"id":"2","n":"NaN"}` || r.bad[0].Topic != "p.public.a" {
+		t.Errorf("%+v", r.bad)
+	}
+}
+
+// TestYoungConstraint sets a column NOT NULL after a null was written that is still in the log.
+func TestYoungConstraint(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY, n int)")
+	r := b.start(b.config(nil), nil)
+	b.awaitStream(r, b.db)
+	b.settle(r, b.db)
+	r.stop()
+	_, offsets := r.taken()
+	b.exec("INSERT INTO a VALUES (1, NULL)")
+	b.exec("UPDATE a SET n = 1")
+	b.exec("ALTER TABLE a ALTER n SET NOT NULL")
+	r = b.start(b.config(nil), offsets)
+	r.until("both changes", func() bool { return r.count() == 2 })
+	records, _ := r.taken()
+	if got := lines(t, records[:1])[0]; got != `p.public.a {"id":1} null {"id":1,"n":null} "c"` {
+		t.Error(got)
+	}
+}
+
+// TestValidate runs the preflight.
+func TestValidate(t *testing.T) {
+	b := newBench(t)
+	b.exec(`CREATE TABLE keyless (v int); CREATE TABLE good (id int PRIMARY KEY, b box);
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_weak') THEN CREATE ROLE sluice_weak LOGIN; END IF; END $$`)
+	v := postgres.New().(connectors.Validator)
+	expect := func(config map[string]string, want map[string]string) {
+		t.Helper()
+		problems := v.Validate(context.Background(), b.config(config))
+		for key, text := range want {
+			found := false
+			for _, p := range problems {
+				found = found || p.Key == key && strings.Contains(p.Message, text)
+			}
+			if !found {
+				t.Errorf("%v: no problem of %s with %q in %v", config, key, text, problems)
+			}
+		}
+		if len(want) == 0 && configs.Err(problems) != nil {
+			t.Error(problems)
+		}
+	}
+	expect(map[string]string{"table.include.list": "public.good", "column.exclude.list": "public.good.b"}, nil)
+	expect(nil, map[string]string{
+		"table.include.list":        `ALTER TABLE "public"."keyless" REPLICA IDENTITY FULL`,
+		"message.key.columns":       "public.keyless",
+		"include.unknown.datatypes": "public.good.b",
+	})
+	expect(map[string]string{"database.user": "sluice_weak"}, map[string]string{
+		"database.user":               `ALTER ROLE "sluice_weak" REPLICATION`,
+		"publication.autocreate.mode": "CREATE PUBLICATION",
+	})
+	expect(map[string]string{"database.user": "sluice_weak"}, map[string]string{"database.user": `GRANT SELECT ON "public"."good"`})
+	expect(map[string]string{"database.port": "1"}, map[string]string{"database.hostname": "Cannot connect"})
+	expect(map[string]string{"database.dbname": "nosuchdb"}, map[string]string{"database.dbname": "nosuchdb"})
+	expect(map[string]string{"publication.autocreate.mode": "disabled"}, map[string]string{"publication.name": "CREATE PUBLICATION"})
+	expect(map[string]string{"table.include.list": "nothing.here"}, map[string]string{"table.include.list": "No table"})
+	expect(map[string]string{"message.key.columns": "public.good:nope"}, map[string]string{"message.key.columns": "nope"})
+}
+
+// TestAlterOffsets judges offsets that a person wrote.
+func TestAlterOffsets(t *testing.T) {
+	a := postgres.New().(connectors.OffsetAlterer)
+	config := map[string]string{"topic.prefix": "p", "database.hostname": "h", "database.dbname": "d"}
+	part := func(p, o string) []connectors.SourceOffset {
+		return []connectors.SourceOffset{{Partition: json.RawMessage(p), Offset: json.RawMessage(o)}}
+	}
+	for _, good := range [][]connectors.SourceOffset{
+		part(`{"server":"p"}`, `{"lsn":5}`), part(`{"server":"p"}`, `null`), {{Partition: json.RawMessage(`{"server":"p"}`)}},
+		part(`{"server":"p"}`, `{"lsn_proc":515577752,"messageType":"DELETE","lsn_commit":515577752,"lsn":515577752,"txId":1198,"ts_usec":1795257482932594}`),
+	} {
+		if done, err := a.AlterOffsets(context.Background(), config, good); err != nil || done {
+			t.Errorf("%s: %v %v", good[0].Offset, done, err)
+		}
+	}
+	for _, bad := range [][]connectors.SourceOffset{
+		part(`{"server":"q"}`, `{"lsn":5}`), part(`{"file":"p"}`, `{"lsn":5}`), part(`{"server":"p","x":1}`, `{"lsn":5}`),
+		part(`{"server":"p"}`, `{}`), part(`{"server":"p"}`, `{"lsn":"0/5"}`), part(`{"server":"p"}`, `5`), part(`5`, `{"lsn":5}`),
+	} {
+		if _, err := a.AlterOffsets(context.Background(), config, bad); err == nil {
+			t.Errorf("%s %s was taken", bad[0].Partition, bad[0].Offset)
+		}
+	}
+}
