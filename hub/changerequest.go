@@ -55,7 +55,18 @@ func (h *Hub) check(ctx context.Context, config map[string]string) error {
 	if err != nil {
 		return err
 	}
-	return infosError(infos)
+	return h.verdict(config, infos)
+}
+
+// verdict returns the errors of an answer as one, and logs its warnings: a misspelt key must not pass in silence.
+func (h *Hub) verdict(config map[string]string, infos configs.Infos) error {
+	err := infosError(infos)
+	if err == nil {
+		for _, w := range infos.Warnings {
+			h.log.Warn("configuration: "+w.Message, "connector", config["name"], "key", w.Key)
+		}
+	}
+	return err
 }
 
 // infosError puts all errors of an answer into Connect's sentence.
@@ -97,7 +108,7 @@ func (h *Hub) Apply(ctx context.Context, name string, config map[string]string) 
 		if err != nil {
 			return err
 		}
-		return infosError(infos)
+		return h.verdict(config, infos)
 	})
 }
 

@@ -103,10 +103,15 @@ func (h *Hub) changeOffsets(ctx context.Context, name string, offsets []connecto
 	if err := h.untilQuiet(ctx, name); err != nil {
 		return "", err
 	}
+	change := h.changeSource
 	if h.kind(ctx, sp.config) == connectors.Sink {
-		return h.changeGroup(ctx, name, sp, offsets)
+		change = h.changeGroup
 	}
-	return h.changeSource(ctx, name, sp, offsets)
+	message, err := change(ctx, name, sp, offsets)
+	if err != nil && !isRequestError(err) {
+		err = errors.New(h.redactor.Redact(err.Error())) // it may hold the connector's own words (I8)
+	}
+	return message, err
 }
 
 // untilQuiet waits until nothing of a stopped connector runs any more.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
@@ -204,4 +205,10 @@ func (h *Hub) ResetTopics(name string) error {
 	}
 	h.status.resetTopics(name)
 	return nil
+}
+
+// isRequestError reports whether an error refuses a request.
+func isRequestError(err error) bool {
+	var e *RequestError
+	return errors.As(err, &e)
 }

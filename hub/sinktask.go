@@ -183,6 +183,10 @@ func (s *sinkRun) putPartition(ctx context.Context, fetched kgo.FetchTopicPartit
 		return nil // taken away; whoever opens it gets the records
 	}
 	s.trackTopic(tp.Topic)
+	if start := fetched.LogStartOffset; part.end >= 0 && start > part.end {
+		s.log.Error("records were deleted from the topic before this sink had read them; it goes on behind them", "topic", tp.Topic,
+			"partition", tp.Partition, "from", part.end, "to", start-1, "remedy", "raise retention.ms or retention.bytes of the topic")
+	}
 	s.polledMu.Lock()
 	s.polled = fetched.Records
 	s.polledMu.Unlock()
