@@ -75,7 +75,8 @@ var embedded = regexp.MustCompile(`://[^/?#\s:@]*:([^/?#\s]+)@|` +
 
 // Secrets returns every text in the configuration that must not be printed: the values of keys that are secret by
 // their declaration or, if undeclared, by their name; passwords inside addresses; and all that came from a config
-// provider, unless it is the whole value of a key that cannot hold a secret (a number, a boolean, a fixed choice).
+// provider, unless it is the whole value of a key that is declared as no secret: a host or a bucket taken from the
+// environment must be readable where an error names it.
 func (d *Definition) Secrets(r Resolved) []string {
 	x := newIndex(d)
 	var out []string
@@ -95,7 +96,7 @@ func (d *Definition) Secrets(r Resolved) []string {
 	}
 	for _, p := range r.parts {
 		k := x.find(p.key)
-		if p.whole && k != nil && !k.secret() && (k.Type.number() || k.Type == Boolean || len(k.Enum) > 0) {
+		if p.whole && k != nil && !isFamily(k.Name) && !k.secret() {
 			continue
 		}
 		out = append(out, p.value, strings.TrimSpace(p.value))

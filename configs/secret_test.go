@@ -42,6 +42,7 @@ func TestSecrets(t *testing.T) {
 		{Name: "database.password", Type: Password, Aliases: []string{"pw"}},
 		{Name: "snapshot.mode", Type: String, Enum: []string{"initial"}},
 		{Name: "database.port", Type: Int},
+		{Name: "database.hostname", Type: String},
 		{Name: "token.column", Type: String},
 		{Name: "connection.url", Type: String},
 		{Name: "pin", Type: String, Secret: true},
@@ -53,6 +54,8 @@ func TestSecrets(t *testing.T) {
 		"pw":                                 "alias-pw",
 		"snapshot.mode":                      "${env:MODE}",
 		"database.port":                      "${env:PORT}",
+		"database.hostname":                  "${env:HOST}",
+		"producer.override.client.id":        "${env:CLIENT}",
 		"token.column":                       "id_token",
 		"connection.url":                     "https://elastic:url-pw@host:9200/?a=b&password=param-pw",
 		"pin":                                " 123 ",
@@ -62,7 +65,7 @@ func TestSecrets(t *testing.T) {
 		"api_key":                            "undeclared-key",
 	})
 	got := d.Secrets(resolved)
-	want := []string{" 123 ", "123", "alias-pw", "env-PART", "jaas-text", "param-pw", "plain-pw", "undeclared-key", "url-pw"}
+	want := []string{" 123 ", "123", "alias-pw", "env-CLIENT", "env-PART", "jaas-text", "param-pw", "plain-pw", "undeclared-key", "url-pw"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
