@@ -43,6 +43,8 @@ func connectProblem(err error) configs.Problem {
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
+	case errors.Is(err, errNoUser):
+		key = "database.user"
 	case errors.As(err, &pg):
 		switch pg.Code {
 		case "28P01":

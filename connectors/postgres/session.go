@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -30,8 +31,14 @@ func sessionSettings() map[string]string {
 	}
 }
 
+// errNoUser is said instead of trying as the user whose process this happens to be, as libpq would.
+var errNoUser = errors.New("database.user is not set, and PGUSER is not in the environment of sluice")
+
 // config returns how to connect. What the settings leave out comes from libpq's environment and password file.
 func (s *settings) config() (*pgx.ConnConfig, error) {
+	if s.v.String("database.user") == "" && os.Getenv("PGUSER") == "" {
+		return nil, wrong("connect to PostgreSQL", "set one of them", "%w", errNoUser)
+	}
 	q := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
