@@ -24,7 +24,9 @@ func (st *stream) relation(ctx context.Context, body []byte) error {
 		return nil
 	}
 	st.cat.forgetEnums()
-	e, err := st.cat.byOID(ctx, r.oid)
+	query, cancel := st.s.queryContext(ctx)
+	defer cancel()
+	e, err := st.cat.byOID(query, r.oid)
 	if err != nil {
 		return trouble("read the catalog for "+name.String(), err)
 	}

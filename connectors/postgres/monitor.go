@@ -108,6 +108,6 @@ func (t *task) Figures() []connectors.Figure {
 	if t.monitor == nil || !t.monitor.seen.Load() {
 		return nil
 	}
-	return []connectors.Figure{{Name: "postgres_slot_retained_wal_bytes", Help: "WAL that the server keeps for the replication slot.",
+	return []connectors.Figure{{Name: "slot_retained_wal_bytes", Help: "WAL that the server keeps for the replication slot.",
 		Value: float64(t.monitor.retained.Load())}}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,6 +34,10 @@ func sessionSettings() map[string]string {
 
 // errNoUser is said instead of trying as the user whose process this happens to be, as libpq would.
 var errNoUser = errors.New("database.user is not set, and PGUSER is not in the environment of sluice")
+
+// connectTimeout is how long a server may take to answer, unless PGCONNECT_TIMEOUT says otherwise: a host that is down
+// shall be known within seconds.
+const connectTimeout = 4 * time.Second
 
 // config returns how to connect. What the settings leave out comes from libpq's environment and password file.
 func (s *settings) config() (*pgx.ConnConfig, error) {
@@ -62,6 +67,9 @@ func (s *settings) config() (*pgx.ConnConfig, error) {
 			err = parse.Unwrap()
 		}
 		return nil, fmt.Errorf("connection settings: %w", err)
+	}
+	if c.ConnectTimeout == 0 {
+		c.ConnectTimeout = connectTimeout
 	}
 	c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	for name, value := range sessionSettings() {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"encoding/hex"
 	"strings"
 	"time"
@@ -111,4 +112,14 @@ func (s *settings) heartbeatTopic() string {
 		return name
 	}
 	return s.v.String("topic.heartbeat.prefix") + s.naming.Delimiter + s.prefix
+}
+
+// queryContext bounds a query of the catalog in time, and lets it end when its caller no longer waits: a query that is
+// broken off breaks its session.
+func (s *settings) queryContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
+	if d := s.v.Duration("database.query.timeout.ms"); d > 0 {
+		return context.WithTimeout(ctx, d)
+	}
+	return ctx, func() {}
 }

@@ -71,7 +71,12 @@ func (t *task) startStream(ctx context.Context, pos position) (*stream, error) {
 	}
 	if !pos.Snapshot {
 		st.emit.lastCommit = pos.Commit
-		st.resume, st.resuming = pos, pos.TxID != 0 && pos.Event >= pos.Commit
+		// If the first transaction is the one of the last event, that event was inside of it: a whole one is not sent
+		// again. The event's LSN says nothing, it may be less than the end of the transaction before.
+		st.resume, st.resuming = pos, pos.TxID != 0
+	}
+	if pos.Snapshot {
+		st.pos.TxID = 0 // the snapshot's is of no transaction that was delivered, and the next one may have it
 	}
 	st.pos.Snapshot, st.pos.Count = false, 0
 	args := fmt.Sprintf("proto_version '1', publication_names %s", quoteText(quote(t.s.publication)))

@@ -81,7 +81,11 @@ func (t *task) connect(ctx context.Context, start connectors.SourceStart) (err e
 	t.catalog, t.versions = newCatalog(t.control), map[string]*table{}
 	source, block := sourceSchema(), cdc.Block()
 	t.compiler = &compiler{s: t.s, source: source, block: block, codecs: codecs{modes: t.s.values, unchecked: t.control.PgConn().ParameterStatus("server_encoding") == "SQL_ASCII"},
-		lookup: func(oid uint32) (typ, bool) { return t.catalog.lookup(context.Background(), oid) }}
+		lookup: func(oid uint32) (typ, bool) {
+			ctx, cancel := t.s.queryContext(context.Background())
+			defer cancel()
+			return t.catalog.lookup(ctx, oid)
+		}}
 	t.emit = &emitter{s: t.s, database: t.s.v.String("database.dbname"), now: time.Now, origin: noOrigin()}
 	if t.s.v.Bool("extended.headers.enabled") {
 		t.emit.context = cdc.ContextHeaders(t.s.prefix, start.Task, connectorName, cdc.NewRunID(time.Now()))

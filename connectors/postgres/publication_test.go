@@ -1,0 +1,95 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// TestFilteredPublication keeps the publication to the captured tables.
+func TestFilteredPublication(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY); CREATE TABLE c (id int)")
+	tables := func() string {
+		return b.text("SELECT string_agg(tablename, ' ' ORDER BY tablename) FROM pg_publication_tables WHERE pubname = 'pub'")
+	}
+	config := b.config(map[string]string{"publication.name": "pub", "publication.autocreate.mode": "filtered", "table.include.list": "public.a", "snapshot.mode": "no_data"})
+	r := b.start(config, nil)
+	b.awaitStream(r, b.db)
+	b.settle(r, b.db)
+	r.stop()
+	if got := tables(); got != "a" {
+		t.Errorf("published: %s", got)
+	}
+	_, offsets := r.taken()
+	config["table.include.list"] = "public.[ab]"
+	r = b.start(config, offsets)
+	b.exec("INSERT INTO b VALUES (1)")
+	r.until("the change", func() bool { return r.count() == 1 })
+	r.stop()
+	if got := tables(); got != "a b" {
+		t.Errorf("published: %s", got)
+	}
+	b.exec("DROP PUBLICATION pub; CREATE PUBLICATION pub FOR ALL TABLES")
+	b.refused(config, nil, connectors.ClassConfig, "DROP PUBLICATION")
+}
+
+// TestDropOnStop leaves no slot behind.
+func TestDropOnStop(t *testing.T) {
+	b := newBench(t)
+	r := b.start(b.config(map[string]string{"slot.drop.on.stop": "true", "snapshot.mode": "no_data"}), nil)
+	b.awaitStream(r, b.db)
+	r.stop()
+	if n := b.text("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '" + b.db + "'"); n != "0" {
+		t.Errorf("%s slots are left", n)
+	}
+}
+
+// TestPartitions publishes partitions as themselves or as their root, in snapshot and stream alike.
+func TestPartitions(t *testing.T) {
+	for via, topics := range map[string][2]string{"false": {"p.public.t_1", "p.public.t_2"}, "true": {"p.public.t", "p.public.t"}} {
+		t.Run("via root "+via, func(t *testing.T) {
+			b := newBench(t)
+			b.exec(`CREATE TABLE t (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k); CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE t_2 PARTITION OF t FOR VALUES IN (2); INSERT INTO t VALUES (1, 1)`)
+			r := b.start(b.config(map[string]string{"publish.via.partition.root": via}), nil)
+			b.awaitStream(r, b.db)
+			b.exec("INSERT INTO t VALUES (2, 2)")
+			b.settle(r, b.db)
+			records, _ := r.taken()
+			if len(records) != 2 || records[0].Topic != topics[0] || records[1].Topic != topics[1] {
+				t.Errorf("%v", lines(t, records))
+			}
+		})
+	}
+}
+
+// TestEnumGrows adds a label, of which the log says nothing.
+func TestEnumGrows(t *testing.T) {
+	b := newBench(t)
+	b.exec("CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN de AS e; CREATE TABLE t (id int PRIMARY KEY, v e, d de, z timetz)")
+	r := b.start(b.config(nil), nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO t VALUES (1, 'a', 'a', '01:00:00+02:00:30')")
+	b.settle(r, b.db)
+	b.exec("ALTER TYPE e ADD VALUE 'b'")
+	b.exec("INSERT INTO t VALUES (2, 'b', 'b', NULL)")
+	b.settle(r, b.db)
+	records, _ := r.taken()
+	got := lines(t, records)
+	want := []string{`p.public.t {"id":1} null {"id":1,"v":"a","d":"a","z":"22:59:30Z"} "c"`, `p.public.t {"id":2} null {"id":2,"v":"b","d":"b","z":null} "c"`}
+	sameLines(t, "enum", want, got)
+}
+
+// TestFigures shows the slot's retained WAL.
+func TestFigures(t *testing.T) {
+	b := newBench(t)
+	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data"}), nil)
+	b.awaitStream(r, b.db)
+	o := r.task.(connectors.Observer)
+	r.until("a figure", func() bool { f := o.Figures(); return len(f) == 1 && f[0].Name == "slot_retained_wal_bytes" })
+	if err := r.task.Commit(context.Background(), nil); err != nil {
+		t.Error(err)
+	}
+}
