@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -51,9 +52,14 @@ func (r *rig) raw(topic string, n int) []*kgo.Record {
 		r.t.Fatal(err)
 	}
 	defer client.Close()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
 	var out []*kgo.Record
 	for len(out) < n {
-		out = append(out, client.PollFetches(r.t.Context()).Records()...)
+		out = append(out, client.PollFetches(ctx).Records()...)
+		if ctx.Err() != nil {
+			r.t.Fatalf("topic %s has %d records, want %d", topic, len(out), n)
+		}
 	}
 	return out
 }
@@ -284,9 +290,12 @@ func TestAChangeOfTheConfigurationRestarts(t *testing.T) {
 	r.world.write("one")
 	r.create("in", source())
 	r.until("the source may forget", r.committed(1))
+	starts := func() int { return look(r.world, func() int { return r.world.starts }) }
+	before := starts()
 	if _, made, err := r.hub.PutConfig(t.Context(), "in", source("topic", "other")); err != nil || made {
 		t.Fatal(made, err)
 	}
+	r.until("the task was started with the new configuration", func() bool { return starts() > before })
 	r.world.write("two")
 	if recs := r.raw("other", 1); string(recs[0].Value) != "two" {
 		t.Errorf("got %q", recs[0].Value)
