@@ -261,6 +261,33 @@ func TestNewTopicOfTheSameName(t *testing.T) {
 	})
 }
 
+// TestHalfWritten has a server that died when it had an object's contents, and not yet what goes with them.
+func TestHalfWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		st := newFakeStore()
+		died := false
+		st.lost = func(op, key string) error {
+			if died || op != "put" {
+				return nil
+			}
+			died = true
+			st.objects[key], st.about[key] = []byte("ha"), metadata{}
+			return errDown
+		}
+		r := startRun(t, st, baseConfig("flush.size", "100", "rotate.schedule.interval.ms", "1000"))
+		defer r.stop()
+		r.put(order(0, "0"))
+		time.Sleep(time.Second)
+		r.tryPut()
+		if _, err := r.task.Flush(t.Context(), true); !errors.Is(err, errDown) {
+			t.Errorf("the server dies: %v", err)
+		}
+		if got := r.flush(); got != 1 || st.content(oneName+".json") != "0\n" {
+			t.Errorf("position %d, object %q", got, st.content(oneName+".json"))
+		}
+	})
+}
+
 // TestNotAllowedToSee has a user who may write objects and not see them: the task goes on, and overwrites.
 func TestNotAllowedToSee(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -33,7 +33,10 @@ func (u *upload) finish(ctx context.Context, st store, partSize int64, about met
 	}
 	err := u.send(ctx, st, partSize, about, ifAbsent)
 	if errors.Is(err, errExists) {
-		err = u.same(ctx, st, about)
+		var again bool
+		if again, err = u.same(ctx, st, about); again {
+			err = u.send(ctx, st, partSize, about, false)
+		}
 	}
 	if err != nil {
 		return err
@@ -82,17 +85,22 @@ func (u *upload) send(ctx context.Context, st store, partSize int64, about metad
 }
 
 // same is asked when there is an object already where there should be none. If it is of the same records it is what
-// this task wrote, with an answer that got lost. If not, another task has the partition.
-func (u *upload) same(ctx context.Context, st store, about metadata) error {
+// this task wrote, with an answer that got lost. If it says nothing of its records no task wrote it, or the server died
+// before it had written all (some servers keep metadata apart from contents): then it is to be overwritten. In any other
+// case another task has the partition.
+func (u *upload) same(ctx context.Context, st store, about metadata) (again bool, err error) {
 	there, found, err := st.head(ctx, u.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if found && there == about {
 		u.drop(ctx, st)
-		return nil
+		return false, nil
 	}
-	return &connectors.Error{Op: "put object " + u.key, Class: connectors.ClassEnvironment,
+	if !found || there.end == 0 {
+		return true, nil
+	}
+	return false, &connectors.Error{Op: "put object " + u.key, Class: connectors.ClassEnvironment,
 		Err: fmt.Errorf("another writer has made it meanwhile, of the records from %d to %d where this task has %d to %d",
 			there.start, there.end, about.start, about.end),
 		Remedy: "none needed if partitions were just moved between tasks: the task starts again from its last position; otherwise give " +
