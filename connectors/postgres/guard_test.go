@@ -114,7 +114,7 @@ func TestRefusals(t *testing.T) {
 		class  connectors.Class
 		texts  []string
 	}{
-		"no publication":  {map[string]string{"publication.autocreate.mode": "disabled"}, connectors.ClassConfig, []string{"CREATE PUBLICATION"}},
+		"no publication":  {map[string]string{"publication.autocreate.mode": "disabled", "publication.name": "absent"}, connectors.ClassConfig, []string{"CREATE PUBLICATION"}},
 		"no such host":    {map[string]string{"database.hostname": "no.such.host.invalid"}, connectors.ClassEnvironment, []string{"no.such.host.invalid"}},
 		"nobody listens":  {map[string]string{"database.port": "1"}, connectors.ClassEnvironment, nil},
 		"no such db":      {map[string]string{"database.dbname": "nosuchdb"}, connectors.ClassEnvironment, []string{"nosuchdb"}},
@@ -210,7 +210,7 @@ DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_weak') T
 	expect(map[string]string{"database.user": "sluice_weak"}, map[string]string{"database.user": `GRANT SELECT ON "public"."good"`})
 	expect(map[string]string{"database.port": "1"}, map[string]string{"database.hostname": "Cannot connect"})
 	expect(map[string]string{"database.dbname": "nosuchdb"}, map[string]string{"database.dbname": "nosuchdb"})
-	expect(map[string]string{"publication.autocreate.mode": "disabled"}, map[string]string{"publication.name": "CREATE PUBLICATION"})
+	expect(map[string]string{"publication.autocreate.mode": "disabled", "publication.name": "absent"}, map[string]string{"publication.name": "CREATE PUBLICATION"})
 	expect(map[string]string{"table.include.list": "nothing.here"}, map[string]string{"table.include.list": "No table"})
 	expect(map[string]string{"message.key.columns": "public.good:nope"}, map[string]string{"message.key.columns": "nope"})
 }
