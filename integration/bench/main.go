@@ -191,5 +191,5 @@ func (b *bench) idle() (result, error) {
 		return result{}, err
 	}
 	note := fmt.Sprintf("hub %.2f %%, children %.2f %% CPU", 100*u.hub.Seconds()/span.Seconds(), 100*u.children.Seconds()/span.Seconds())
-	return result{usage: *u, note: note}, w.Stop()
+	return result{usage: *u, note: note}, b.end(w, "idle")
 }

@@ -64,7 +64,7 @@ func (b *bench) source(w *worker.Worker, name, snapshot string) error {
 		"database.hostname": b.pg.Host, "database.port": strconv.Itoa(int(b.pg.Port)), "database.user": b.pg.User, "database.password": b.pg.Password,
 		"database.dbname": database, "topic.prefix": "bench", "plugin.name": "pgoutput", "table.include.list": "public.orders",
 		"slot.name": "bench_" + name, "publication.name": "bench_" + name, "publication.autocreate.mode": "filtered",
-		"snapshot.mode": snapshot, "slot.drop.on.stop": "true", "snapshot.max.threads": "2",
+		"snapshot.mode": snapshot, "snapshot.max.threads": "2",
 	})
 }
 
@@ -124,7 +124,7 @@ func (b *bench) snapshot(format string) (result, error) {
 	if err := u.update(); err != nil {
 		return result{}, err
 	}
-	return result{b.rows, done.Sub(began), *u, ""}, w.Stop()
+	return result{b.rows, done.Sub(began), *u, ""}, b.end(w, "snapshot_"+format)
 }
 
 // streaming measures how fast changes are caught up with that were made while the connector was stopped.
@@ -135,7 +135,10 @@ func (b *bench) streaming(format string) (result, error) {
 	}
 	defer w.Close()
 	name := "streaming_" + format
-	if err := b.sourceKept(w, name); err != nil {
+	if err := b.source(w, name, "no_data"); err != nil {
+		return result{}, err
+	}
+	if err := w.Running(b.ctx, name); err != nil {
 		return result{}, err
 	}
 	if err := b.exec("INSERT INTO orders (customer) VALUES (1)"); err != nil {
@@ -169,26 +172,15 @@ func (b *bench) streaming(format string) (result, error) {
 	if err := u.update(); err != nil {
 		return result{}, err
 	}
-	r := result{changes, done.Sub(began), *u, ""}
-	code, body, err := w.Do(b.ctx, "DELETE", "/connectors/"+name, nil)
-	if err != nil || code != 204 {
-		return result{}, fmt.Errorf("delete: %d %s %w", code, body, err)
-	}
-	if err := w.Stop(); err != nil {
-		return result{}, err
-	}
-	return r, b.exec("SELECT pg_drop_replication_slot('bench_" + name + "')")
+	return result{changes, done.Sub(began), *u, ""}, b.end(w, name)
 }
 
-// sourceKept configures a source whose slot outlives a stop.
-func (b *bench) sourceKept(w *worker.Worker, name string) error {
-	if err := b.source(w, name, "no_data"); err != nil {
+// end stops the hub and drops the source's slot, which would keep the server's log from being cut.
+func (b *bench) end(w *worker.Worker, name string) error {
+	if err := w.Stop(); err != nil {
 		return err
 	}
-	if code, body, err := w.Do(b.ctx, "PATCH", "/connectors/"+name+"/config", map[string]string{"slot.drop.on.stop": "false"}); err != nil || code != 200 {
-		return fmt.Errorf("patch: %d %s %w", code, body, err)
-	}
-	return w.Running(b.ctx, name)
+	return b.exec("SELECT pg_drop_replication_slot('bench_" + name + "')")
 }
 
 func (b *bench) stopped(w *worker.Worker, name string) error {
@@ -258,7 +250,7 @@ func (b *bench) latency() (result, error) {
 	}
 	slices.Sort(late)
 	at := func(p int) float64 { return float64(late[len(late)*p/100].Microseconds()) / 1000 }
-	return result{note: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, max %.1f ms", at(50), at(99), float64(late[len(late)-1].Microseconds())/1000)}, w.Stop()
+	return result{note: fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, max %.1f ms", at(50), at(99), float64(late[len(late)-1].Microseconds())/1000)}, b.end(w, "latency")
 }
 
 // commitEvery inserts a row each interval, and notes when its transaction was committed.
