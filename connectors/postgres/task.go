@@ -262,8 +262,18 @@ func (t *task) snapshotEntries(ctx context.Context) ([]*entry, error) {
 	return entries, nil
 }
 
-// Read returns rows of the snapshot, then changes.
+// Read returns rows of the snapshot, then changes. An error ends the task, also one that may pass: what had been taken
+// from the connection is lost with the batch, and only a new task, from the stored offset, reads it again (I5).
 func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
+	err := t.read(ctx, b)
+	var e *connectors.Error
+	if errors.As(err, &e) {
+		e.Retriable = false
+	}
+	return err
+}
+
+func (t *task) read(ctx context.Context, b *connectors.Batch) error {
 	if t.snapshot != nil {
 		done, err := t.snapshot.read(ctx, b)
 		if done {
