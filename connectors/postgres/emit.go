@@ -40,7 +40,6 @@ type emitter struct {
 	txid        int64  // 0 is none
 	origin      []byte // origin and origin_lsn
 	lastCommit  pglogrepl.LSN
-	tail        []byte // scratch
 }
 
 // noOrigin is the null of origin and origin_lsn.

@@ -90,7 +90,7 @@ type run struct {
 	err     error
 	bad     []connectors.Record
 	stopped bool
-	hold    bool // take no further batches
+	most    int  // records after which no further batch is taken; 0 is no limit
 	lazy    bool // do not commit
 }
 
@@ -113,6 +113,7 @@ func (b *bench) start(config map[string]string, offsets []connectors.SourceOffse
 
 func (b *bench) tryStart(config map[string]string, offsets []connectors.SourceOffset) (*run, error) {
 	r := &run{t: b.t, task: postgres.New().NewSourceTask(), done: make(chan struct{}), offsets: offsets}
+	r.most, _ = strconv.Atoi(config["test.most"])
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	err := r.task.Start(ctx, connectors.SourceStart{Connector: "pg", Config: config, Offsets: offsets, Log: logger(b.t),
@@ -144,7 +145,7 @@ func (r *run) loop(ctx context.Context) {
 		if err != nil && !errors.Is(err, context.Canceled) {
 			r.err = err
 		}
-		lazy := r.lazy
+		lazy, most := r.lazy, r.most
 		if err == nil || errors.Is(err, io.EOF) {
 			r.records = append(r.records, b.Records...)
 			if len(b.Offsets) > 0 {
@@ -153,8 +154,13 @@ func (r *run) loop(ctx context.Context) {
 				r.counts = append(r.counts, len(r.records))
 			}
 		}
+		n := len(r.records)
 		r.mu.Unlock()
 		if err != nil {
+			return
+		}
+		if most > 0 && n >= most {
+			<-ctx.Done()
 			return
 		}
 		if !lazy {

@@ -14,9 +14,9 @@ import (
 
 // publication is what the catalog says about the publication.
 type publication struct {
-	allTables, viaRoot               bool
-	inserts, updates, deletes, empty bool
-	tables                           []string // schema.table, in order
+	allTables, viaRoot        bool
+	inserts, updates, deletes bool
+	tables                    []string // schema.table, in order
 }
 
 func findPublication(ctx context.Context, conn *pgx.Conn, name string) (*publication, error) {
