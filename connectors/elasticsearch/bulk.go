@@ -1,47 +1,72 @@
 package elasticsearch
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"strings"
+	"slices"
 
 	"github.com/sluicehub/sluice/connectors"
 )
 
 // operation is one operation of a bulk request.
 type operation struct {
-	start, end int // its lines in the request's body
-	doc        uint64
-	at         connectors.RecordRef
+	start, end int    // its lines in the request's body
+	doc        uint64 // hash of index and document id
+	offset     int64
+	part       int // index into the bulk's parts
+}
+
+// part is a topic partition with records in a bulk.
+type part struct {
+	connectors.TopicPartition
+	// first is the lowest offset in this bulk: as long as it is not settled, the partition's position is not beyond it.
+	first int64
 }
 
 // bulk is a request in the making or under way. It belongs to one lane.
 type bulk struct {
-	body []byte
-	ops  []operation
-	// first is, of each topic partition, the first offset that is in this bulk: as long as it is not settled, the
-	// partition's position is not beyond it.
-	first map[connectors.TopicPartition]int64
+	body  []byte
+	ops   []operation
+	parts []part
+	last  int // index of the part that an operation was added to last
 }
 
-func newBulk() *bulk { return &bulk{first: make(map[connectors.TopicPartition]int64)} }
+// add appends an operation.
+func (b *bulk) add(lines []byte, doc uint64, at connectors.TopicPartition, offset int64) {
+	start := len(b.body)
+	b.body = append(b.body, lines...)
+	b.ops = append(b.ops, operation{start, len(b.body), doc, offset, b.partOf(at, offset)})
+}
 
-// add appends an operation whose lines have been appended to body already, from start on.
-func (b *bulk) add(start int, doc uint64, at connectors.TopicPartition, offset int64) {
-	b.ops = append(b.ops, operation{start, len(b.body), doc, connectors.RecordRef{TopicPartition: at, Offset: offset}})
-	if _, ok := b.first[at]; !ok {
-		b.first[at] = offset
+// partOf returns the index of a partition among the parts. Records come in runs of one partition, so it is mostly the
+// last one.
+func (b *bulk) partOf(at connectors.TopicPartition, offset int64) int {
+	if b.last >= len(b.parts) || b.parts[b.last].TopicPartition != at {
+		b.last = slices.IndexFunc(b.parts, func(p part) bool { return p.TopicPartition == at })
+		if b.last < 0 {
+			b.last = len(b.parts)
+			b.parts = append(b.parts, part{at, offset})
+		}
 	}
+	p := &b.parts[b.last]
+	p.first = min(p.first, offset)
+	return b.last
 }
+
+// ref names the record of an operation.
+func (b *bulk) ref(op operation) connectors.RecordRef {
+	return connectors.RecordRef{TopicPartition: b.parts[op.part].TopicPartition, Offset: op.offset}
+}
+
+// maxKept bounds the memory of a bulk that is kept for the next one, after a document that was far larger.
+const maxKept = 16 << 20
 
 func (b *bulk) reset() {
-	b.body, b.ops = b.body[:0], b.ops[:0]
-	clear(b.first)
+	if cap(b.body) > maxKept {
+		b.body = nil
+	}
+	b.body, b.ops, b.parts, b.last = b.body[:0], b.ops[:0], b.parts[:0], 0
 }
 
-// keep leaves only those of the operations in the request that are named, by index in ascending order.
+// keep leaves only those of the operations in the request that are named, by index in ascending order. The parts stay.
 func (b *bulk) keep(indices []int) {
 	body, ops := b.body[:0], b.ops[:0]
 	for _, i := range indices {
@@ -54,99 +79,28 @@ func (b *bulk) keep(indices []int) {
 	b.body, b.ops = body, ops
 }
 
-// verdict is what the answer says of one operation.
-type verdict int
-
-const (
-	settled verdict = iota
-	again           // the cluster could not do it now
-	refused         // it will never take this document
-)
-
-// outcome is a verdict with the reason.
-type outcome struct {
-	verdict verdict
-	reason  error
-}
-
-// itemResult is one member of the answer's items, under the operation's name.
-type itemResult struct {
-	Status int
-	Error  *struct {
-		Type   string
-		Reason string
-		Cause  *struct{ Type, Reason string } `json:"caused_by"`
-	}
-}
-
-// outcomes reads the answer to a request of n operations; nil says that all are settled.
-func outcomes(answer []byte, n int) ([]outcome, error) {
-	// The common answer is recognised by its first bytes; what it says of each operation is not looked at.
-	if bytes.HasPrefix(answer, []byte(`{"errors":false`)) {
-		return nil, nil
-	}
-	var parsed struct {
-		Items []map[string]itemResult
-	}
-	if err := json.Unmarshal(answer, &parsed); err != nil {
-		return nil, fmt.Errorf("the answer to a bulk request is not what it should be: %w", err)
-	}
-	if len(parsed.Items) != n {
-		return nil, fmt.Errorf("the answer to a bulk request of %d operations has %d", n, len(parsed.Items))
-	}
-	all := make([]outcome, n)
-	for i, item := range parsed.Items {
-		for op, r := range item {
-			all[i] = judge(op, r)
-		}
-	}
-	return all, nil
-}
-
-// judge decides about one operation.
-func judge(op string, r itemResult) outcome {
-	switch {
-	case r.Status < 300:
-		return outcome{}
-	case r.Status == http.StatusNotFound && op == "delete":
-		return outcome{} // it is not there: that is what was wanted
-	case r.Status == http.StatusConflict && op != "update":
-		return outcome{} // the index has this version or a later one
-	}
-	reason := fmt.Errorf("Elasticsearch answered %d to %s", r.Status, op)
-	typ := ""
-	if r.Error != nil {
-		typ = r.Error.Type
-		text := r.Error.Reason
-		if c := r.Error.Cause; c != nil {
-			text += ": " + c.Reason
-		}
-		reason = fmt.Errorf("Elasticsearch answered %d to %s: %s: %s", r.Status, op, typ, text)
-	}
-	switch {
-	case r.Status == http.StatusTooManyRequests, r.Status == http.StatusConflict, r.Status >= 500,
-		strings.Contains(typ, "cluster_block"), strings.Contains(typ, "rejected_execution"), strings.Contains(typ, "circuit_breaking"),
-		strings.Contains(typ, "unavailable_shards"), strings.Contains(typ, "no_shard_available"), strings.Contains(typ, "retry_on_primary"),
-		typ == "index_not_found_exception", r.Status == http.StatusUnauthorized, r.Status == http.StatusForbidden:
-		return outcome{again, reason}
-	}
-	return outcome{refused, reason}
-}
-
-// retries returns which operations must be sent again: those the cluster could not do now, and behind each of them
-// the later ones on the same document, which would otherwise come first.
-func retries(ops []operation, all []outcome) []int {
+// without takes out the operations of partitions that were closed.
+func (b *bulk) without(closed []connectors.TopicPartition) {
 	var indices []int
-	var docs map[uint64]bool
-	for i, o := range all {
-		if o.verdict != again && !docs[ops[i].doc] {
-			continue
+	for i, op := range b.ops {
+		if !slices.Contains(closed, b.parts[op.part].TopicPartition) {
+			indices = append(indices, i)
 		}
-		if docs == nil {
-			docs = make(map[uint64]bool)
-		}
-		docs[ops[i].doc] = true
-		indices = append(indices, i)
 	}
-	return indices
+	if len(indices) < len(b.ops) {
+		b.keep(indices)
+	}
+}
+
+// halves returns the operations as two bulks.
+func (b *bulk) halves() [2]*bulk {
+	var two [2]*bulk
+	middle := len(b.ops) / 2
+	for i, ops := range [2][]operation{b.ops[:middle], b.ops[middle:]} {
+		two[i] = &bulk{}
+		for _, op := range ops {
+			two[i].add(b.body[op.start:op.end], op.doc, b.parts[op.part].TopicPartition, op.offset)
+		}
+	}
+	return two
 }

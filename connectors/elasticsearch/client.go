@@ -14,9 +14,11 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	es "github.com/elastic/go-elasticsearch/v8"
-	"github.com/sluicehub/sluice/connectors"
+	"github.com/klauspost/compress/gzip"
 )
 
 // client is the transport to the cluster: nodes in turn, authentication, TLS. It retries nothing; that is the lanes'
@@ -24,7 +26,9 @@ import (
 type client struct {
 	es        *es.Client
 	transport *http.Transport
-	password  string // never in an error
+	address   string // for errors, without a password
+	patience  time.Duration
+	compress  bool
 }
 
 // httpError is an answer of the cluster that is not a success.
@@ -35,8 +39,14 @@ type httpError struct {
 }
 
 func (e *httpError) Error() string {
+	if e.body == "" {
+		return fmt.Sprintf("Elasticsearch answered %d %s", e.status, http.StatusText(e.status))
+	}
 	return fmt.Sprintf("Elasticsearch answered %d %s: %s", e.status, http.StatusText(e.status), e.body)
 }
+
+// isElasticsearch tells an answer of the cluster from one of something in front of it.
+func (e *httpError) isElasticsearch() bool { return strings.HasPrefix(e.body, `{"error"`) }
 
 // newClient makes a client. It opens no connection.
 func newClient(s settings) (*client, error) {
@@ -45,24 +55,36 @@ func newClient(s settings) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &client{transport: transport, password: v.Password("connection.password").Reveal()}
+	c := &client{transport: transport, address: addresses(v.List("connection.url")), patience: s.readTimeout, compress: v.Bool("connection.compression")}
 	c.es, err = es.NewClient(es.Config{
-		Addresses: v.List("connection.url"), Username: v.String("connection.username"), Password: c.password,
-		APIKey: v.Password("connection.api.key").Reveal(), Transport: transport,
-		DisableRetry: true, CompressRequestBody: v.Bool("connection.compression"), PoolCompressor: true,
+		Addresses: v.List("connection.url"), Username: v.String("connection.username"), Password: v.Password("connection.password").Reveal(),
+		APIKey: v.Password("connection.api.key").Reveal(), Transport: tracked{transport}, DisableRetry: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make the Elasticsearch client: %w", err)
+		// The library's error repeats the addresses, with what secret may be in them.
+		return nil, fmt.Errorf("connection.url: the Elasticsearch client does not take %s", c.address)
 	}
 	return c, nil
+}
+
+// addresses lists addresses without the passwords that may be in them (I8).
+func addresses(urls []string) string {
+	shown := make([]string, len(urls))
+	for i, text := range urls {
+		shown[i] = "an address that cannot be parsed"
+		if u, err := url.Parse(text); err == nil {
+			shown[i] = u.Redacted()
+		}
+	}
+	return strings.Join(shown, ", ")
 }
 
 func newTransport(s settings) (*http.Transport, error) {
 	v := s.values
 	t := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: s.connectTimeout}).DialContext,
-		TLSHandshakeTimeout: max(s.connectTimeout, s.readTimeout), ResponseHeaderTimeout: s.readTimeout,
-		MaxIdleConnsPerHost: s.lanes + 1, IdleConnTimeout: s.idling,
+		MaxIdleConnsPerHost: s.lanes + 1, IdleConnTimeout: s.idling, WriteBufferSize: 64 << 10,
+		DisableCompression: !v.Bool("connection.compression"),
 	}
 	if host := v.String("proxy.host"); host != "" {
 		proxy := &url.URL{Scheme: "http", Host: net.JoinHostPort(host, strconv.Itoa(v.Int("proxy.port")))}
@@ -110,51 +132,131 @@ func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// do sends a request and reads the answer into into. A status of 400 and above is an *httpError.
-func (c *client) do(ctx context.Context, method, path, contentType string, body []byte, into *bytes.Buffer) error {
-	req, err := http.NewRequestWithContext(ctx, method, path, nil)
+// do sends a request and reads the answer into into. A status of 400 and above is an *httpError. When it returns, body
+// is no longer looked at. It fails when for read.timeout.ms nothing moves in either direction.
+func (c *client) do(ctx context.Context, r request, into *bytes.Buffer) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(c.patience, func() {
+		cancel(fmt.Errorf("%s: nothing came for read.timeout.ms=%d", c.address, c.patience.Milliseconds()))
+	})
+	defer patience.Stop()
+	req, err := http.NewRequestWithContext(ctx, r.method, r.path, nil)
 	if err != nil {
 		return err
 	}
-	if body != nil {
-		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-		req.Header.Set("Content-Type", contentType)
+	if r.body != nil {
+		body := &requestBody{Reader: *bytes.NewReader(r.body), moved: func() { patience.Reset(c.patience) }, closed: make(chan struct{})}
+		// The transport may still be sending when the answer is there.
+		defer body.released(cancel)
+		req.Body, req.ContentLength = body, int64(len(r.body))
+		req.Header.Set("Content-Type", r.contentType)
+		if r.encoding != "" {
+			req.Header.Set("Content-Encoding", r.encoding)
+		}
 	}
+	err = c.exchange(req, into, func() { patience.Reset(c.patience) })
+	if err != nil && ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// request is what do sends. The path is escaped.
+type request struct {
+	method, path          string
+	contentType, encoding string
+	body                  []byte // nil: none
+}
+
+// exchange sends a request and reads the answer, saying whenever some of it came.
+func (c *client) exchange(req *http.Request, into *bytes.Buffer, moved func()) error {
 	resp, err := c.es.Perform(req)
 	if err != nil {
-		return c.scrub(err)
+		return err
 	}
 	defer resp.Body.Close()
+	moved()
 	if resp.StatusCode >= 400 {
 		begin, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
 		return &httpError{resp.StatusCode, resp.Header.Get("Retry-After"), strings.TrimSpace(string(begin))}
 	}
 	if into == nil {
-		_, err = io.Copy(io.Discard, resp.Body)
-	} else {
-		into.Reset()
-		_, err = into.ReadFrom(resp.Body)
+		into = new(bytes.Buffer)
 	}
+	into.Reset()
+	_, err = into.ReadFrom(movedReader{resp.Body, moved})
 	return err
 }
 
-// scrub takes the password out of an error, where an address may have carried it (I8).
-func (c *client) scrub(err error) error {
-	if c.password == "" || !strings.Contains(err.Error(), c.password) {
-		return err
+// movedReader says when something was read.
+type movedReader struct {
+	io.Reader
+	moved func()
+}
+
+func (r movedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.moved()
+	return n, err
+}
+
+// requestBody says when some of it was taken, and when nobody looks at it any more. The transport promises to close a
+// body also when it fails.
+type requestBody struct {
+	bytes.Reader
+	moved  func()
+	begun  bool // the transport has it
+	once   sync.Once
+	closed chan struct{}
+}
+
+// tracked is the transport that says of a body that it has it.
+type tracked struct{ *http.Transport }
+
+func (t tracked) RoundTrip(req *http.Request) (*http.Response, error) {
+	if body, ok := req.Body.(*requestBody); ok {
+		body.begun = true
 	}
-	return errors.New(strings.ReplaceAll(err.Error(), c.password, "********"))
+	return t.Transport.RoundTrip(req)
+}
+
+// released ends the request and waits until the transport lets go of its body.
+func (b *requestBody) released(cancel context.CancelCauseFunc) {
+	cancel(nil)
+	if b.begun {
+		<-b.closed
+	}
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.moved()
+	return b.Reader.Read(p)
+}
+
+func (b *requestBody) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{b})
+}
+
+func (b *requestBody) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
 }
 
 const jsonType = "application/json"
 
-// health asks whether the cluster answers and lets us in.
+// health asks whether the cluster answers and lets us in. Not to be allowed to see its health is no trouble.
 func (c *client) health(ctx context.Context) error {
-	return c.do(ctx, http.MethodGet, "/_cluster/health?filter_path=status", jsonType, nil, nil)
+	err := c.do(ctx, request{method: http.MethodGet, path: "/_cluster/health?filter_path=status"}, nil)
+	var he *httpError
+	if errors.As(err, &he) && he.status == http.StatusForbidden {
+		return nil
+	}
+	return err
 }
 
 func (c *client) indexExists(ctx context.Context, index string) (bool, error) {
-	err := c.do(ctx, http.MethodHead, "/"+url.PathEscape(index), jsonType, nil, nil)
+	err := c.do(ctx, request{method: http.MethodHead, path: "/" + url.PathEscape(index)}, nil)
 	var he *httpError
 	if errors.As(err, &he) && he.status == http.StatusNotFound {
 		return false, nil
@@ -162,53 +264,54 @@ func (c *client) indexExists(ctx context.Context, index string) (bool, error) {
 	return err == nil, err
 }
 
-// createIndex makes an index, with a mapping if it is not nil. That somebody else has just made it is a success.
-func (c *client) createIndex(ctx context.Context, index string, mapping []byte) error {
+// createIndex makes an index, with a mapping if it is not nil. It reports false if somebody else has just made it.
+func (c *client) createIndex(ctx context.Context, index string, mapping []byte) (created bool, err error) {
 	var body []byte
 	if mapping != nil {
 		body = append(append([]byte(`{"mappings":`), mapping...), '}')
 	}
-	err := c.do(ctx, http.MethodPut, "/"+url.PathEscape(index), jsonType, body, nil)
+	err = c.do(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(index), contentType: jsonType, body: body}, nil)
 	var he *httpError
 	if errors.As(err, &he) && strings.Contains(he.body, "resource_already_exists_exception") {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 // hasMapping reports whether an index knows any field.
 func (c *client) hasMapping(ctx context.Context, index string) (bool, error) {
 	var answer bytes.Buffer
-	err := c.do(ctx, http.MethodGet, "/"+url.PathEscape(index)+"/_mapping?filter_path=*.mappings.properties", jsonType, nil, &answer)
+	err := c.do(ctx, request{method: http.MethodGet, path: "/" + url.PathEscape(index) + "/_mapping?filter_path=*.mappings.properties"}, &answer)
 	return bytes.Contains(answer.Bytes(), []byte(`"properties"`)), err
 }
 
 func (c *client) putMapping(ctx context.Context, index string, mapping []byte) error {
-	return c.do(ctx, http.MethodPut, "/"+url.PathEscape(index)+"/_mapping", jsonType, mapping, nil)
+	return c.do(ctx, request{method: http.MethodPut, path: "/" + url.PathEscape(index) + "/_mapping", contentType: jsonType, body: mapping}, nil)
+}
+
+// exchange is the memory of one lane's requests.
+type exchange struct {
+	answer     bytes.Buffer
+	compressed bytes.Buffer
+	gzip       *gzip.Writer
 }
 
 // bulk sends operations. The answer is kept small: errors comes first in it, then a status per operation.
-func (c *client) bulk(ctx context.Context, body []byte, answer *bytes.Buffer) error {
-	return c.do(ctx, http.MethodPost, "/_bulk?filter_path=errors,items.*.status,items.*.error", "application/x-ndjson", body, answer)
-}
-
-// classed says what an error of the cluster means to the hub.
-func classed(op string, err error) error {
-	var ce *connectors.Error
-	if err == nil || errors.As(err, &ce) {
-		return err
+func (c *client) bulk(ctx context.Context, body []byte, x *exchange) error {
+	r := request{method: http.MethodPost, path: "/_bulk?filter_path=errors,items.*.status,items.*.error", contentType: "application/x-ndjson", body: body}
+	if c.compress {
+		if x.gzip == nil {
+			x.gzip = gzip.NewWriter(nil)
+		}
+		x.compressed.Reset()
+		x.gzip.Reset(&x.compressed)
+		if _, err := x.gzip.Write(body); err != nil {
+			return err
+		}
+		if err := x.gzip.Close(); err != nil {
+			return err
+		}
+		r.body, r.encoding = x.compressed.Bytes(), "gzip"
 	}
-	e := &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Retriable: true, Err: err}
-	var he *httpError
-	switch {
-	case errors.As(err, &he) && he.status == http.StatusUnauthorized:
-		e.Remedy = "check connection.username and connection.password, or connection.api.key"
-	case errors.As(err, &he) && he.status == http.StatusForbidden && strings.Contains(he.body, "cluster_block_exception"):
-		e.Remedy = "the index is blocked for writes (often a full disk): free space, then PUT INDEX/_settings {\"index.blocks.read_only_allow_delete\": null}"
-	case errors.As(err, &he) && he.status == http.StatusForbidden:
-		e.Remedy = "give the user the privileges create_index, index and delete on the indices it writes to"
-	case errors.As(err, &he) && he.status == http.StatusBadRequest:
-		e.Class, e.Retriable = connectors.ClassConfig, false
-	}
-	return e
+	return c.do(ctx, r, &x.answer)
 }

@@ -13,51 +13,70 @@ import (
 // maxPrinters bounds how many schemas' printers are kept. A topic has a handful.
 const maxPrinters = 1000
 
+// maxIDBytes is the longest id that Elasticsearch takes.
+const maxIDBytes = 512
+
 // documents turns records into operations. It is used by Put alone.
 type documents struct {
-	settings
+	*settings
 	printers map[*connectors.Schema]*connectors.JSONPrinter
+	schema   *connectors.Schema // of the last printer
+	printer  *connectors.JSONPrinter
 	id       []byte // scratch
-	source   []byte // scratch
 }
 
-// errSkip says that a record is no operation, by the configuration.
-var errSkip = errors.New("skipped by behavior.on.null.values")
+func newDocuments(s *settings) documents {
+	return documents{settings: s, printers: make(map[*connectors.Schema]*connectors.JSONPrinter)}
+}
 
-// errNullValue is what a null value is with behavior.on.null.values=FAIL.
-var errNullValue = errors.New("the value is null, and behavior.on.null.values is FAIL; IGNORE skips such records, DELETE deletes the document")
+var (
+	// errSkip says that a record is no operation, by the configuration.
+	errSkip = errors.New("skipped by behavior.on.null.values")
+	// errNullValue is what a null value is with behavior.on.null.values=FAIL.
+	errNullValue = errors.New("the value is null, and behavior.on.null.values is FAIL; IGNORE skips such records, DELETE deletes the document")
+	// errNoObject is the answer to a value that Elasticsearch would refuse, and the whole request with it.
+	errNoObject = errors.New("the value is not an object, and Elasticsearch takes nothing else; transforms=wrap, " +
+		"transforms.wrap.type=org.apache.kafka.connect.transforms.HoistField$Value, transforms.wrap.field=NAME makes it a field of one")
+)
+
+// document is one operation as append made it, valid until the next call.
+type document struct {
+	lines    []byte // appended to dst
+	id       []byte // empty if Elasticsearch chooses it
+	isDelete bool
+}
 
 // append appends the operation of a record to dst, in the lines of the bulk API:
 //
 //	{"index":{"_index":"orders","_id":"7","version":42,"version_type":"external"}}
 //	{"id":7,…}
 //
-// and returns the document's id, empty if Elasticsearch chooses it. The id is valid until the next call. An error is
-// about this record.
-func (d *documents) append(dst []byte, index string, r *connectors.Record, at connectors.TopicPartition) (out, id []byte, err error) {
+// An error is about this record.
+func (d *documents) append(dst []byte, to *route, r *connectors.Record, at connectors.TopicPartition) (document, error) {
 	isNull, err := nullValue(r.Value)
 	if err != nil {
-		return dst, nil, fmt.Errorf("value: %w", err)
+		return document{}, fmt.Errorf("value: %w", err)
 	}
-	ignoreKey := d.ignoresKey(r.Topic)
-	if isNull && (d.nulls != onDelete || ignoreKey) {
-		if d.nulls == onFail {
-			return dst, nil, errNullValue
+	if isNull {
+		switch {
+		case d.nulls == onFail:
+			return document{}, errNullValue
+		case d.nulls == onIgnore, to.ignoreKey, r.Key.IsNull():
+			return document{}, errSkip // without a key there is nothing to delete by
 		}
-		return dst, nil, errSkip
 	}
-	if id, err = d.documentID(r, at, ignoreKey); err != nil {
-		return dst, nil, err
+	id, err := d.documentID(r, at, to.ignoreKey)
+	if err != nil {
+		return document{}, err
 	}
-	op := "index"
+	open, closing := `{"index":{"_index":`, ""
 	switch {
 	case isNull:
-		op = "delete"
+		open = `{"delete":{"_index":`
 	case d.upsert:
-		op = "update"
+		open, closing = `{"update":{"_index":`, `,"doc_as_upsert":true}`
 	}
-	out = append(append(append(dst, `{"`...), op...), `":{"_index":`...)
-	out = connectors.AppendJSONString(out, []byte(index))
+	out := append(append(dst, open...), to.quoted...)
 	if len(id) > 0 {
 		out = append(out, `,"_id":`...)
 		out = connectors.AppendJSONString(out, id)
@@ -65,10 +84,10 @@ func (d *documents) append(dst []byte, index string, r *connectors.Record, at co
 	// A version says which of two writes is the later one, also when a record is delivered again. An update cannot
 	// carry one, and then a delete must not either: it would be refused by the versions that updates count up.
 	// There, the lanes keep the order.
-	if !ignoreKey && !d.upsert && len(id) > 0 {
+	if !to.ignoreKey && !d.upsert && len(id) > 0 {
 		version, err := d.version(r)
 		if err != nil {
-			return dst, nil, err
+			return document{}, err
 		}
 		out = append(out, `,"version":`...)
 		out = strconv.AppendInt(out, version, 10)
@@ -76,17 +95,19 @@ func (d *documents) append(dst []byte, index string, r *connectors.Record, at co
 	}
 	out = append(out, "}}\n"...)
 	if isNull {
-		return out, id, nil
+		return document{lines: out, id: id, isDelete: true}, nil
 	}
-	if d.source, err = d.appendSource(d.source[:0], r.Value); err != nil {
-		return dst, nil, fmt.Errorf("value: %w", err)
+	if closing != "" {
+		out = append(out, `{"doc":`...)
 	}
-	if op == "update" {
-		out = append(append(append(out, `{"doc":`...), d.source...), `,"doc_as_upsert":true}`...)
-	} else {
-		out = append(out, d.source...)
+	start := len(out)
+	if out, err = d.appendSource(out, r.Value); err != nil {
+		return document{}, fmt.Errorf("value: %w", err)
 	}
-	return append(out, '\n'), id, nil
+	if source := bytes.TrimLeft(out[start:], " \t\r"); len(source) == 0 || source[0] != '{' {
+		return document{}, errNoObject
+	}
+	return document{lines: append(append(out, closing...), '\n'), id: id}, nil
 }
 
 // nullValue reports whether a value is null, with or without a schema.
@@ -116,6 +137,9 @@ func (d *documents) documentID(r *connectors.Record, at connectors.TopicPartitio
 	}
 	if len(d.id) == 0 {
 		return nil, errors.New("the key is the document's id, and must not be empty")
+	}
+	if len(d.id) > maxIDBytes {
+		return nil, fmt.Errorf("the key is the document's id, and Elasticsearch takes %d bytes at most; it has %d", maxIDBytes, len(d.id))
 	}
 	return d.id, nil
 }
@@ -147,7 +171,10 @@ func appendKey(dst []byte, key connectors.Data) ([]byte, error) {
 
 // appendSchemalessKey takes a JSON string or integer.
 func appendSchemalessKey(dst, text []byte) ([]byte, error) {
-	if len(text) > 0 && text[0] == '"' {
+	if n := len(text); n > 1 && text[0] == '"' {
+		if bytes.IndexByte(text, '\\') < 0 {
+			return append(dst, text[1:n-1]...), nil
+		}
 		var s string
 		if err := json.Unmarshal(text, &s); err != nil {
 			return dst, fmt.Errorf("key: %w", err)
@@ -186,19 +213,30 @@ func (d *documents) appendSource(dst []byte, value connectors.Data) ([]byte, err
 	if value.Schema == nil {
 		return appendLine(dst, value.Bytes)
 	}
-	p := d.printers[value.Schema]
-	if p == nil {
-		var err error
-		if p, err = connectors.NewJSONPrinter(value.Schema, d.json); err != nil {
+	if value.Schema != d.schema {
+		p, err := d.printerOf(value.Schema)
+		if err != nil {
 			return dst, err
 		}
-		if len(d.printers) >= maxPrinters {
-			clear(d.printers)
-		}
-		d.printers[value.Schema] = p
+		d.schema, d.printer = value.Schema, p
 	}
-	dst, _, err := p.Append(dst, value.Bytes)
+	dst, _, err := d.printer.Append(dst, value.Bytes)
 	return dst, err
+}
+
+func (d *documents) printerOf(schema *connectors.Schema) (*connectors.JSONPrinter, error) {
+	if p := d.printers[schema]; p != nil {
+		return p, nil
+	}
+	p, err := connectors.NewJSONPrinter(schema, d.json)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.printers) >= maxPrinters {
+		clear(d.printers)
+	}
+	d.printers[schema] = p
+	return p, nil
 }
 
 // appendLine appends JSON text without line breaks, which end an operation. Only text that has some is worked on.

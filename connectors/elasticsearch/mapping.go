@@ -1,43 +1,11 @@
 package elasticsearch
 
 import (
-	"context"
+	"math"
 	"strconv"
 
 	"github.com/sluicehub/sluice/connectors"
 )
-
-// indices remembers which indices are known to be there. It is used by Put alone.
-type indices struct {
-	client *client
-	ready  map[string]bool
-}
-
-// ensure makes an index that is not there. With a schema, an index without a mapping gets one made from it; later
-// fields of a schema are left to dynamic mapping. external indices are the user's own and are left alone.
-func (x *indices) ensure(ctx context.Context, index string, schema *connectors.Schema, o connectors.JSONOptions) error {
-	if x.ready[index] {
-		return nil
-	}
-	var mapping []byte
-	if schema != nil && schema.Type == connectors.Struct {
-		mapping = appendMapping(nil, schema, o)
-	}
-	exists, err := x.client.indexExists(ctx, index)
-	if err == nil && !exists {
-		err = x.client.createIndex(ctx, index, mapping)
-	} else if err == nil && mapping != nil {
-		var has bool
-		if has, err = x.client.hasMapping(ctx, index); err == nil && !has {
-			err = x.client.putMapping(ctx, index, mapping)
-		}
-	}
-	if err != nil {
-		return classed("make sure of index "+index, err)
-	}
-	x.ready[index] = true
-	return nil
-}
 
 // appendMapping appends the mapping of a schema, by the type map of Confluent's sink.
 func appendMapping(dst []byte, s *connectors.Schema, o connectors.JSONOptions) []byte {
@@ -99,6 +67,9 @@ func appendType(dst []byte, typ string, s *connectors.Schema) []byte {
 		case connectors.Int8, connectors.Int16, connectors.Int32, connectors.Int64:
 			dst = strconv.AppendInt(append(dst, `,"null_value":`...), s.Default.Int(), 10)
 		case connectors.Float32, connectors.Float64:
+			if f := s.Default.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
+				break // no number in JSON
+			}
 			dst = strconv.AppendFloat(append(dst, `,"null_value":`...), s.Default.Float(), 'g', -1, 64)
 		}
 	}

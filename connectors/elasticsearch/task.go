@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -16,14 +17,17 @@ type task struct {
 	settings
 	start     connectors.SinkStart
 	client    *client
-	indices   indices
+	routes    routes
 	documents documents
 	lanes     []*lane
-	seed      maphash.Seed
 	lines     []byte // scratch: the operation of one record
 	figures   figures
 
-	ends map[connectors.TopicPartition]int64 // next offset of each open partition
+	// ends is, of each open partition, the offset below which every record was taken; -1 before the first.
+	ends map[connectors.TopicPartition]int64
+	// partial says that Put failed in the middle of a batch of that partition, and took what is below its end. What is
+	// put next is that batch again.
+	partial connectors.TopicPartition
 
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -51,16 +55,12 @@ func (t *task) Start(ctx context.Context, start connectors.SinkStart) error {
 		return &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
 	}
 	if err := t.client.health(ctx); err != nil {
-		return classed("connect to "+t.values.String("connection.url"), err)
+		return classed("connect to "+t.client.address, err)
 	}
 	t.start = start
-	t.indices = indices{t.client, make(map[string]bool)}
-	for _, resource := range t.resources {
-		t.indices.ready[resource] = true
-	}
-	t.documents = documents{settings: t.settings, printers: make(map[*connectors.Schema]*connectors.JSONPrinter)}
+	t.routes, t.documents = newRoutes(&t.settings, t.client), newDocuments(&t.settings)
 	t.ends = make(map[connectors.TopicPartition]int64)
-	t.seed, t.progress, t.failed = maphash.MakeSeed(), make(chan struct{}, 1), make(chan struct{})
+	t.progress, t.failed = make(chan struct{}, 1), make(chan struct{})
 	ctx, t.cancel = context.WithCancel(context.Background())
 	for range t.settings.lanes {
 		l := newLane(t)
@@ -86,58 +86,74 @@ func (t *task) Open(_ context.Context, parts []connectors.TopicPartition) ([]con
 	return nil, nil
 }
 
-// Put implements connectors.SinkTask.
-func (t *task) Put(ctx context.Context, batch *connectors.Records) error {
+// check returns why the task cannot go on: for good, or for now.
+func (t *task) check() error {
 	select {
 	case <-t.failed:
 		return t.err
 	default:
 	}
-	for i := range batch.List {
-		if err := t.put(ctx, batch.From, &batch.List[i]); err != nil {
+	for _, l := range t.lanes {
+		if err := l.inTrouble(); err != nil {
 			return err
 		}
 	}
-	if batch.End > 0 {
-		t.ends[batch.From] = batch.End
+	return nil
+}
+
+// Put implements connectors.SinkTask.
+func (t *task) Put(ctx context.Context, batch *connectors.Records) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	end := t.ends[batch.From]
+	resumes := t.partial == batch.From
+	for i := range batch.List {
+		r := &batch.List[i]
+		if resumes && r.Offset < end {
+			continue
+		}
+		if err := t.put(ctx, batch.From, r); err != nil {
+			t.ends[batch.From], t.partial = r.Offset, batch.From
+			return err
+		}
+	}
+	if batch.End > 0 && (!resumes || batch.End >= end) {
+		t.ends[batch.From], t.partial = batch.End, connectors.TopicPartition{}
 	}
 	return nil
 }
 
 // put brings one record into its lane. What cannot be made an operation is reported.
 func (t *task) put(ctx context.Context, from connectors.TopicPartition, r *connectors.Record) error {
-	index := t.index(r.Topic)
-	schema := r.Value.Schema
-	if t.ignoresSchema(r.Topic) {
-		schema = nil
-	}
-	lines, id, err := t.documents.append(t.lines[:0], index, r, from)
-	t.lines = lines
-	if errors.Is(err, errSkip) {
+	to := t.routes.of(r.Topic)
+	d, err := t.documents.append(t.lines[:0], to, r, from)
+	switch {
+	case err == nil:
+		if t.lines = d.lines; cap(t.lines) > maxKept {
+			t.lines = nil
+		}
+	case errors.Is(err, errSkip):
 		t.figures.skipped.Add(1)
 		return nil
+	case errors.Is(err, errNoObject):
+		return t.refused(ctx, connectors.RecordRef{TopicPartition: from, Offset: r.Offset}, err)
+	default:
+		return t.invalid(ctx, connectors.RecordRef{TopicPartition: from, Offset: r.Offset}, err)
 	}
-	at := connectors.RecordRef{TopicPartition: from, Offset: r.Offset}
-	if err != nil {
-		return t.invalid(ctx, at, err)
+	if !d.isDelete { // a delete needs no index, and has no schema to make one from
+		if err := t.routes.ensure(ctx, to, r.Value.Schema); err != nil {
+			return err
+		}
 	}
-	if err := t.indices.ensure(ctx, index, schema, t.json); err != nil {
-		return err
-	}
-	var h maphash.Hash
-	h.SetSeed(t.seed)
-	h.WriteString(index)
-	h.WriteByte(0)
-	if h.Write(id); len(id) == 0 {
-		h.WriteString(at.String())
-	}
-	doc := h.Sum64()
+	doc := t.document(to, d.id, r.Offset)
 	l := t.lanes[doc%uint64(len(t.lanes))]
-	// The position must not pass this record while it waits for room.
-	t.ends[from] = r.Offset
-	for !l.add(lines, doc, from, r.Offset) {
+	for !l.add(d.lines, doc, from, r.Offset) {
 		select {
 		case <-l.room:
+			if err := l.inTrouble(); err != nil {
+				return err
+			}
 		case <-t.failed:
 			return t.err
 		case <-ctx.Done():
@@ -145,6 +161,14 @@ func (t *task) put(ctx context.Context, from connectors.TopicPartition, r *conne
 		}
 	}
 	return nil
+}
+
+// document returns the hash that says which operations are on one document. Without an id each has its own.
+func (t *task) document(to *route, id []byte, offset int64) uint64 {
+	if len(id) == 0 {
+		return uint64(offset)
+	}
+	return to.hash ^ maphash.Bytes(t.routes.seed, id)
 }
 
 // invalid decides about a record that is no document.
@@ -158,21 +182,22 @@ func (t *task) invalid(ctx context.Context, at connectors.RecordRef, err error) 
 	return t.start.Report(ctx, at, e)
 }
 
-// refused decides about a document that the cluster will never take.
+// refused decides about a document that the cluster will never take. It is called by Put and by the lanes.
 func (t *task) refused(ctx context.Context, at connectors.RecordRef, err error) error {
 	t.figures.refused.Add(1)
 	e := &connectors.Error{Op: "write a document", Class: connectors.ClassData, Record: &at, Err: err}
 	reported := t.start.Report(ctx, at, e)
-	switch {
-	case reported == nil || t.malformed == onFail:
+	if reported == nil || t.malformed == onFail || connectors.ClassOf(reported) != connectors.ClassData {
 		return reported
-	case t.malformed == onWarn:
+	}
+	if t.malformed == onWarn {
 		t.start.Log.Warn("document refused, and dropped by behavior.on.malformed.documents", "record", at.String(), "cause", err)
 	}
 	return nil
 }
 
-// Flush implements connectors.SinkTask.
+// Flush implements connectors.SinkTask. Trouble is no error of a flush that is not forced: what it says is true, and
+// the next Put says the trouble.
 func (t *task) Flush(ctx context.Context, force bool) ([]connectors.Position, error) {
 	if force {
 		if err := t.settle(ctx); err != nil {
@@ -197,21 +222,29 @@ func (t *task) Flush(ctx context.Context, force bool) ([]connectors.Position, er
 	return positions, nil
 }
 
-// settle waits until every lane is idle.
+// settle waits until every lane is idle, or in trouble.
 func (t *task) settle(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, t.flushTimeout, &connectors.Error{Op: "flush", Class: connectors.ClassEnvironment, Retriable: true,
 		Err: fmt.Errorf("the cluster did not settle everything within flush.timeout.ms=%d", t.flushTimeout.Milliseconds())})
 	defer cancel()
-	for {
+	return t.until(ctx, func() (bool, error) {
 		idle := true
 		for _, l := range t.lanes {
-			if !l.idle() {
-				idle = false
-				l.force()
-			}
+			idle = l.force() && idle
 		}
 		if idle {
-			return nil
+			return true, nil
+		}
+		return false, t.check()
+	})
+}
+
+// until waits until done says so. It asks again whenever a lane has made progress.
+func (t *task) until(ctx context.Context, done func() (bool, error)) error {
+	for {
+		ok, err := done()
+		if ok || err != nil {
+			return err
 		}
 		select {
 		case <-t.progress:
@@ -223,14 +256,39 @@ func (t *task) settle(ctx context.Context) error {
 	}
 }
 
-// Close implements connectors.SinkTask. What is under way cannot be called back, so it is waited for: a write that
-// came after another task's would undo it.
+// closePatience is how long Close waits for requests under way before it breaks them off.
+const closePatience = 5 * time.Second
+
+// Close implements connectors.SinkTask. What is not under way is dropped. What is cannot be called back, so its answer
+// is waited for: a write that came after another task's would undo it. It is not sent again.
 func (t *task) Close(ctx context.Context, parts []connectors.TopicPartition) error {
-	err := t.settle(ctx)
 	for _, p := range parts {
 		delete(t.ends, p)
+		if t.partial == p {
+			t.partial = connectors.TopicPartition{}
+		}
 	}
-	return err
+	for _, l := range t.lanes {
+		l.drop(parts)
+	}
+	patient, cancel := context.WithTimeout(ctx, closePatience)
+	defer cancel()
+	err := t.until(patient, func() (bool, error) { return t.dropped(false), nil })
+	if err == nil || patient.Err() == nil {
+		return err
+	}
+	hurry, cancelHurry := context.WithTimeout(context.WithoutCancel(ctx), closePatience)
+	defer cancelHurry()
+	return t.until(hurry, func() (bool, error) { return t.dropped(true), nil })
+}
+
+// dropped reports whether all lanes have dropped what was closed.
+func (t *task) dropped(hurry bool) bool {
+	all := true
+	for _, l := range t.lanes {
+		all = l.dropped(hurry) && all
+	}
+	return all
 }
 
 // Stop implements connectors.SinkTask.
