@@ -26,11 +26,11 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "resolve the configuration", Class: connectors.ClassConfig, Err: err}
 	}
-	// Until the plugin's own declarations are known, what looks like a secret counts as one.
-	h.redactor.Set("connector "+name, (&configs.Definition{}).Secrets(p.resolved))
 	class, version := p.resolved.Config["connector.class"], p.resolved.Config["connector.plugin.version"]
 	var err error
 	if p.info, err = h.launcher.Find(ctx, class, version); err != nil {
+		// Without the plugin's declarations, what looks like a secret counts as one.
+		h.redactor.Set("connector "+name, (&configs.Definition{}).Secrets(p.resolved))
 		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
 	}
 	h.noteVersion(name, p.info)
