@@ -55,7 +55,7 @@ func (s *sinkServer) run(ended context.Context, log *slog.Logger) error {
 	var observing sync.WaitGroup
 	err = s.task.Start(ctx, connectors.SinkStart{
 		Connector: start.GetConnector(), Task: int(start.GetTask()), Config: start.GetConfig(), Report: s.report,
-		Log: log.With("connector", start.GetConnector(), "task", start.GetTask()),
+		Log: log.With("task", start.GetTask()), // the hub knows the connector
 	})
 	s.out.put(&pluginpb.SinkResponse{What: &pluginpb.SinkResponse_Started{Started: &pluginpb.Done{Error: errorToWall(err)}}})
 	if err == nil {

@@ -68,7 +68,7 @@ func (s *sourceServer) run(ended context.Context, log *slog.Logger) error {
 	err = s.task.Start(ctx, connectors.SourceStart{
 		Connector: start.GetConnector(), Task: int(start.GetTask()), Config: start.GetConfig(),
 		Offsets: offsetsFromWall(nil, start.GetOffsets()), Report: s.report,
-		Log: log.With("connector", start.GetConnector(), "task", start.GetTask()),
+		Log: log.With("task", start.GetTask()), // the hub knows the connector
 	})
 	s.out.put(&pluginpb.SourceResponse{What: &pluginpb.SourceResponse_Started{Started: &pluginpb.Done{Error: errorToWall(err)}}})
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -173,10 +174,24 @@ func (e *entry) add(name string, value json.RawMessage) error {
 	case slog.MessageKey:
 		return json.Unmarshal(value, &e.message)
 	}
-	var text string
-	if err := json.Unmarshal(value, &text); err != nil {
-		text = string(value) // a number, an object: as it is
-	}
-	e.attrs = append(e.attrs, slog.String(name, text))
+	e.attrs = append(e.attrs, slog.Attr{Key: name, Value: logValue(value)})
 	return nil
+}
+
+// logValue returns a value of a log line as what it was: text, a number, a boolean; anything else as its JSON.
+func logValue(value json.RawMessage) slog.Value {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return slog.StringValue(text)
+	}
+	if i, err := strconv.ParseInt(string(value), 10, 64); err == nil {
+		return slog.Int64Value(i)
+	}
+	if f, err := strconv.ParseFloat(string(value), 64); err == nil {
+		return slog.Float64Value(f)
+	}
+	if b, err := strconv.ParseBool(string(value)); err == nil {
+		return slog.BoolValue(b)
+	}
+	return slog.StringValue(string(value))
 }
