@@ -23,7 +23,7 @@ import (
 func TestOwnServer(t *testing.T) {
 	server, err := services.StartElasticsearch(context.Background(), services.ElasticsearchOptions{Settings: map[string]string{
 		"xpack.security.enabled": "true", "xpack.security.http.ssl.enabled": "false", "xpack.security.transport.ssl.enabled": "false",
-		"xpack.security.autoconfiguration.enabled": "false", "xpack.security.authc.anonymous.roles": "superuser",
+		"xpack.security.autoconfiguration.enabled": "false", "xpack.security.authc.anonymous.roles": "remote_monitoring_collector",
 		"http.max_content_length": "1mb", "resource.reload.interval.high": "200ms",
 	}})
 	if err != nil {
@@ -37,51 +37,56 @@ func TestOwnServer(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("passwords and rights", func(t *testing.T) { passwords(t, newWorld(t, server)) })
-	t.Run("a request too large", func(t *testing.T) { tooLarge(t, newWorld(t, server)) })
-	t.Run("a server killed under load", func(t *testing.T) { killed(t, newWorld(t, server)) })
-}
-
-// write writes a file of the server's configuration, which it reads again when it changes.
-func (w *world) write(name, content string) {
-	w.t.Helper()
-	if err := os.WriteFile(filepath.Join(w.server.Dir(), "home", "config", name), []byte(content), 0o644); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
-// setPasswords gives all users a password, and waits until the server knows it.
-func (w *world) setPasswords(password string) {
-	w.t.Helper()
-	w.write("users", "writer:"+password+"\nwatcher:"+password+"\n")
-	eventually(w.t, "the server knows the users", func() bool {
-		req, err := http.NewRequest(http.MethodGet, w.server.URL+"/_security/_authenticate", nil)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		req.SetBasicAuth("writer", password)
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		body, _ := io.ReadAll(resp.Body)
-		return resp.StatusCode == http.StatusOK && strings.Contains(string(body), `"roles":["writer"]`)
+	writeUsers(t, server, "correct-horse")
+	admin := &services.Elasticsearch{Server: server.Server, URL: strings.Replace(server.URL, "http://", "http://admin:"+adminPassword+"@", 1)}
+	t.Run("passwords and rights", func(t *testing.T) {
+		w := newWorld(t, admin)
+		w.url = server.URL
+		passwords(t, w)
 	})
+	t.Run("a request too large", func(t *testing.T) { tooLarge(t, newWorld(t, admin)) })
+	t.Run("a server killed under load", func(t *testing.T) { killed(t, newWorld(t, admin)) })
 }
 
-func passwords(t *testing.T, w *world) {
-	topic := w.topic("orders")
-	w.write("roles.yml", `
+const adminPassword = "staple-battery"
+
+// writeUsers writes the files that the server knows its users from, and waits until it has read them. A writer may
+// only write, and a watcher only watch. Whoever comes without a name may ask for the cluster's health.
+func writeUsers(t *testing.T, server *services.Elasticsearch, password string) {
+	t.Helper()
+	for _, file := range [][2]string{
+		{"roles.yml", `
 writer:
   indices: [{names: ['t-*'], privileges: [create_index, view_index_metadata, index, delete]}]
 watcher:
   cluster: [monitor]
   indices: [{names: ['t-*'], privileges: [read, view_index_metadata]}]
-`)
-	w.write("users_roles", "writer:writer\nwatcher:watcher\n")
-	w.setPasswords("correct-horse")
+`},
+		{"users_roles", "superuser:admin\nwriter:writer\nwatcher:watcher\n"},
+		{"users", "admin:" + adminPassword + "\nwriter:" + password + "\nwatcher:" + password + "\n"},
+	} {
+		if err := os.WriteFile(filepath.Join(server.Dir(), "home", "config", file[0]), []byte(file[1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the server knows the users", func() bool {
+		req, err := http.NewRequest(http.MethodGet, server.URL+"/_security/_authenticate", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("writer", password)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode == http.StatusOK && strings.Contains(string(body), `["writer",`)
+	})
+}
 
+func passwords(t *testing.T, w *world) {
+	topic := w.topic("orders")
 	wrong := w.config("connection.username", "writer", "connection.password", "wrong-battery")
 	problems := New().Validate(t.Context(), wrong)
 	if len(problems) != 1 || problems[0].Key != "connection.username" || strings.Contains(problems[0].Message, "wrong-battery") {
@@ -117,12 +122,12 @@ watcher:
 	w.expect(topic, "1", `{"n":1}`)
 
 	// The password is changed while the task works.
-	w.setPasswords("other-staple")
+	writeUsers(t, w.server, "other-staple")
 	good.insist(batch(topic, 1, record("2", `{"n":2}`)))
 	if err := good.untilTrouble(); !retriable(err) || !contains(err, "401", "connection.password") {
 		t.Errorf("with a password that changed: %v", err)
 	}
-	w.setPasswords("correct-horse")
+	writeUsers(t, w.server, "correct-horse")
 	good.insistFlush(topic, 2)
 	w.expect(topic, "1", `{"n":1}`, "2", `{"n":2}`)
 }
