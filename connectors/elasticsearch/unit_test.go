@@ -204,7 +204,7 @@ func TestJudge(t *testing.T) {
 func TestOutcomes(t *testing.T) {
 	for answer, want := range map[string]string{
 		`{"errors":false,"items":[{"index":{"status":201}}]}`:          "",
-		`{"errors":true,"items":[{"index":{"status":201}}]}`:           "[{0 <nil>}]",
+		`{"errors":true,"items":[{"index":{"status":201}}]}`:           "[0 <nil>]",
 		`{"errors":true,"items":[]}`:                                   "!speaks of 0",
 		`{"errors":true}`:                                              "!speaks of 0",
 		`{"errors":true,"items":[{}]}`:                                 "!0 things",
@@ -215,17 +215,26 @@ func TestOutcomes(t *testing.T) {
 		`{"errors":true,"items":[{"index":{"status":201}}`:             "!cannot be read",
 		`<html>`: "!cannot be read",
 		``:       "!cannot be read",
-		`{"errors":true,"items":[{"index":{"status":400,"error":{"type":"a","reason":"b","caused_by":{"type":"c","reason":"d"}}}}]}`: "[{2 Elasticsearch answered 400 to index: a: b: d}]",
+		`{"errors":true,"items":[{"index":{"status":400,"error":{"type":"a","reason":"b","caused_by":{"type":"c","reason":"d"}}}}]}`: "[2 Elasticsearch answered 400 to index: a: b: d]",
 	} {
 		all, err := outcomes([]byte(answer), 1, false)
 		if part, bad := strings.CutPrefix(want, "!"); bad {
 			if !contains(err, part) {
 				t.Errorf("%s: %v", answer, err)
 			}
-		} else if got := fmt.Sprint(all); err != nil || got != want && !(all == nil && want == "") {
+		} else if got := verdicts(all); err != nil || got != want && !(all == nil && want == "") {
 			t.Errorf("%s: %s, %v", answer, got, err)
 		}
 	}
+}
+
+// verdicts shows outcomes with the text of their reasons.
+func verdicts(all []outcome) string {
+	var texts []string
+	for _, o := range all {
+		texts = append(texts, fmt.Sprintf("%d %v", o.verdict, o.reason))
+	}
+	return fmt.Sprint(texts)
 }
 
 func TestRetries(t *testing.T) {
