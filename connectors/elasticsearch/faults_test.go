@@ -214,7 +214,7 @@ func lostAnswer(t *testing.T, w *world) {
 	}, nil)
 	topic := w.topic("orders")
 	r := start(t, w.config("read.timeout.ms", "3000", "retry.backoff.ms", "1", "max.retries", "100", "max.in.flight.requests", "1", "behavior.on.null.values", "delete"), topic)
-	r.put(topic, 0, record("1", `{"n":1}`), record("2", `{"n":2}`), record("1", ""), record("1", `{"n":3}`))
+	r.insist(batch(topic, 0, record("1", `{"n":1}`), record("2", `{"n":2}`), record("1", ""), record("1", `{"n":3}`)))
 	r.insistFlush(topic, 4)
 	w.expect(topic, "1", `{"n":3}`, "2", `{"n":2}`)
 	if bulks, _ := p.counts(); bulks < 6 {

@@ -363,17 +363,17 @@ func compressed(t *testing.T, w *world) {
 	}
 }
 
-func manyVersions(t *testing.T, w *world) { versions(t, w, "insert") }
-func manyUpserts(t *testing.T, w *world)  { versions(t, w, "upsert") }
+func manyVersions(t *testing.T, w *world) { versions(t, w, "insert", 200_000) }
+func manyUpserts(t *testing.T, w *world)  { versions(t, w, "upsert", 30_000) }
 
-// versions writes 100,000 records on 2,000 documents, with deletes among them, and compares the end of it all.
-func versions(t *testing.T, w *world, method string) {
+// versions writes so many records on 2,000 documents, with deletes among them, and compares the end of it all.
+func versions(t *testing.T, w *world, method string, all int) {
 	topic := w.topic("orders")
 	w.create(topic, `{"settings":{"refresh_interval":"-1"}}`)
 	r := start(t, w.config("write.method", method, "behavior.on.null.values", "delete", "batch.size", "500"), topic)
 	want := map[string]string{}
 	random := rand.New(rand.NewPCG(1, 2))
-	const all, step = 100_000, 1000
+	const step = 1000
 	for from := 0; from < all; from += step {
 		var records []connectors.Record
 		for i := from; i < from+step; i++ {
@@ -388,7 +388,7 @@ func versions(t *testing.T, w *world, method string) {
 		}
 		r.put(topic, int64(from), records...)
 	}
-	r.flushTo(topic, all)
+	r.flushTo(topic, int64(all))
 	got := w.docs(topic)
 	for id, value := range want {
 		if got[id] != value {
