@@ -17,14 +17,15 @@ import (
 	"sync"
 	"time"
 
-	es "github.com/elastic/go-elasticsearch/v8"
+	"github.com/elastic/elastic-transport-go/v8/elastictransport"
+	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/klauspost/compress/gzip"
 )
 
 // client is the transport to the cluster: nodes in turn, authentication, TLS. It retries nothing; that is the lanes'
 // business. It may be used from several goroutines.
 type client struct {
-	es        *es.Client
+	es        *elastictransport.Client
 	transport *http.Transport
 	address   string // for errors, without a password
 	patience  time.Duration
@@ -56,12 +57,19 @@ func newClient(s settings) (*client, error) {
 		return nil, err
 	}
 	c := &client{transport: transport, address: addresses(v.List("connection.url")), patience: s.readTimeout, compress: v.Bool("connection.compression")}
-	c.es, err = es.NewClient(es.Config{
-		Addresses: v.List("connection.url"), Username: v.String("connection.username"), Password: v.Password("connection.password").Reveal(),
-		APIKey: v.Password("connection.api.key").Reveal(), Transport: tracked{transport}, DisableRetry: true,
-	})
-	if err != nil {
-		// The library's error repeats the addresses, with what secret may be in them.
+	// This is go-elasticsearch's transport. Its client on top of that, which nobody needs here, brings a typed API of
+	// some 850 packages into the program.
+	o := elastictransport.Config{Username: v.String("connection.username"), Password: v.Password("connection.password").Reveal(),
+		APIKey: v.Password("connection.api.key").Reveal(), Transport: tracked{transport}, DisableRetry: true, UserAgent: "sluice/" + version}
+	for _, text := range v.List("connection.url") {
+		u, err := url.Parse(strings.TrimRight(text, "/"))
+		if err != nil {
+			// The error repeats the address, with what secret may be in it.
+			return nil, fmt.Errorf("connection.url: the Elasticsearch client does not take %s", c.address)
+		}
+		o.URLs = append(o.URLs, u)
+	}
+	if c.es, err = elastictransport.New(o); err != nil {
 		return nil, fmt.Errorf("connection.url: the Elasticsearch client does not take %s", c.address)
 	}
 	return c, nil
@@ -247,12 +255,21 @@ const jsonType = "application/json"
 
 // health asks whether the cluster answers and lets us in. Not to be allowed to see its health is no trouble.
 func (c *client) health(ctx context.Context) error {
-	err := c.do(ctx, request{method: http.MethodGet, path: "/_cluster/health?filter_path=status"}, nil)
-	var he *httpError
-	if errors.As(err, &he) && he.status == http.StatusForbidden {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("%s: nothing came for read.timeout.ms=%d", c.address, c.patience.Milliseconds()))
+	defer cancel()
+	resp, err := esapi.ClusterHealthRequest{FilterPath: []string{"status"}}.Do(ctx, c.es)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode < 400 || resp.StatusCode == http.StatusForbidden {
 		return nil
 	}
-	return err
+	begin, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
+	return &httpError{resp.StatusCode, resp.Header.Get("Retry-After"), strings.TrimSpace(string(begin))}
 }
 
 func (c *client) indexExists(ctx context.Context, index string) (bool, error) {
