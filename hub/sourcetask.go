@@ -16,7 +16,7 @@ import (
 
 const (
 	// sourceInFlight bounds the bytes of a source task that the log has not acknowledged.
-	sourceInFlight = 16 << 20
+	sourceInFlight = 8 << 20
 	// sourceBatches bounds the batches in flight: an idle source moves on by batches without bytes.
 	sourceBatches = 256
 	// commitPause is the least time between two writes of source offsets. It delays nobody who reads: only the

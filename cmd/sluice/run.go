@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -46,6 +47,10 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
+// garbage is how much garbage may lie about in the hub, in percent of what is in use. Go's own default of 100 doubles
+// the buffers of a hub whose targets do not answer.
+const garbage = 50
+
 // runner is `sluice run`.
 type runner struct {
 	config, data string
@@ -56,6 +61,9 @@ type runner struct {
 // refused at once (files, ports, the data directory) has been.
 func (r *runner) run(ctx context.Context, files []string) (err error) {
 	began := time.Now()
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
+	}
 	raw, v, warnings, err := loadWorker(r.config, r.data, r.set)
 	if err != nil {
 		return err
