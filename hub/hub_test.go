@@ -22,7 +22,6 @@ type rig struct {
 	worker  map[string]string
 	hub     *Hub
 	ended   chan error
-	log     *strings.Builder
 }
 
 func newRig(t *testing.T, worker map[string]string) *rig {

@@ -15,7 +15,7 @@ import (
 
 func partitionsOrDefault(value string) error {
 	if n, err := strconv.Atoi(value); err != nil || n < 1 && n != -1 {
-		return errors.New("Value must be at least 1, or -1 for the broker's default")
+		return errors.New("must be at least 1, or -1 for the broker's default")
 	}
 	return nil
 }

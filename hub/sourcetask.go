@@ -278,13 +278,15 @@ func (s *sourceRun) reportRow(ctx context.Context, rec connectors.Record, err er
 func (s *sourceRun) commit(ctx context.Context, queue <-chan flight) error {
 	var held *flight
 	for {
-		f, ok := flight{}, true
-		if held != nil {
-			f, held = *held, nil
-		} else if f, ok = <-queue; !ok {
-			return nil
+		next := held
+		if next == nil {
+			f, ok := <-queue
+			if !ok {
+				return nil
+			}
+			next = &f
 		}
-		records, err := s.wait(ctx, f)
+		records, err := s.wait(ctx, *next)
 		if err != nil {
 			return err
 		}

@@ -59,17 +59,24 @@ func newClient(s settings) (*client, error) {
 	c := &client{transport: transport, address: addresses(v.List("connection.url")), patience: s.readTimeout, compress: v.Bool("connection.compression")}
 	// This is go-elasticsearch's transport. Its client on top of that, which nobody needs here, brings a typed API of
 	// some 850 packages into the program.
-	o := elastictransport.Config{Username: v.String("connection.username"), Password: v.Password("connection.password").Reveal(),
-		APIKey: v.Password("connection.api.key").Reveal(), Transport: tracked{transport}, DisableRetry: true, UserAgent: "sluice/" + version}
+	options := []elastictransport.Option{elastictransport.WithTransport(tracked{transport}), elastictransport.WithDisableRetry(),
+		elastictransport.WithUserAgent("sluice/" + version)}
+	if user := v.String("connection.username"); user != "" {
+		options = append(options, elastictransport.WithBasicAuth(user, v.Password("connection.password").Reveal()))
+	}
+	if key := v.Password("connection.api.key").Reveal(); key != "" {
+		options = append(options, elastictransport.WithAPIKey(key))
+	}
+	var urls []*url.URL
 	for _, text := range v.List("connection.url") {
 		u, err := url.Parse(strings.TrimRight(text, "/"))
 		if err != nil {
 			// The error repeats the address, with what secret may be in it.
 			return nil, fmt.Errorf("connection.url: the Elasticsearch client does not take %s", c.address)
 		}
-		o.URLs = append(o.URLs, u)
+		urls = append(urls, u)
 	}
-	if c.es, err = elastictransport.New(o); err != nil {
+	if c.es, err = elastictransport.NewClient(append(options, elastictransport.WithURLs(urls...))...); err != nil {
 		return nil, fmt.Errorf("connection.url: the Elasticsearch client does not take %s", c.address)
 	}
 	return c, nil

@@ -82,7 +82,7 @@ func (f *parquetFormat) pack(_ string, schema *connectors.Schema, in *blobReader
 		return err
 	}
 	w := &parquetWriter{columns: columns, values: make([][]parquet.Value, columns.count), optional: schema.Optional, of: schema}
-	w.file = parquet.NewWriter(out, f.options(schema, columns)...)
+	w.file = parquet.NewGenericWriter[any](out, f.options(schema, columns)...)
 	values := newFrames(in)
 	for {
 		v, err := values.next()
@@ -115,7 +115,7 @@ func (f *parquetFormat) options(schema *connectors.Schema, columns *columns) []p
 
 // parquetWriter turns encoded values into columns.
 type parquetWriter struct {
-	file     *parquet.Writer
+	file     *parquet.GenericWriter[any]
 	columns  *columns
 	of       *connectors.Schema
 	optional bool
