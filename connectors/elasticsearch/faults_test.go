@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,7 +227,15 @@ func lostAnswer(t *testing.T, w *world) {
 func slowClose(t *testing.T, w *world) {
 	p := newProxy(w)
 	release := make(chan struct{})
-	p.set(hang(release), nil)
+	lose := hang(release)
+	var first atomic.Bool
+	p.set(func(rw http.ResponseWriter, r *http.Request, body []byte) bool {
+		if first.Swap(true) {
+			return false
+		}
+		lose(rw, r, body)
+		panic(http.ErrAbortHandler) // it never reaches the server, whoever hears of its end first
+	}, nil)
 	topic, other := w.topic("orders"), w.topic("others")
 	r := start(t, w.config("max.in.flight.requests", "1"), topic, other)
 	r.put(topic, 0, record("1", `{"n":1}`))
