@@ -236,7 +236,11 @@ func (s *sinkRun) put(ctx context.Context, batch *connectors.Records) error {
 // putWithout handles a batch of which the target refuses a record. If the error names it, it is set aside and the
 // rest is put again; if not, the batch is cut in halves until it is found.
 func (s *sinkRun) putWithout(ctx context.Context, batch *connectors.Records, err error) error {
-	if i := s.named(batch, err); i >= 0 {
+	i := s.named(batch, err)
+	if i == elsewhere { // decided already, when it was reported
+		return err
+	}
+	if i >= 0 {
 		if err := s.setAside(ctx, batch.From, batch.List[i].Offset, err); err != nil {
 			return err
 		}
@@ -256,16 +260,24 @@ func (s *sinkRun) putWithout(ctx context.Context, batch *connectors.Records, err
 	return s.put(ctx, &connectors.Records{From: batch.From, List: batch.List[half:], End: batch.End})
 }
 
-// named returns the index of the record that an error is about: the one it names, or the only one there is.
+// elsewhere is the index of a record that is not in the batch: one of an earlier Put, which the task reports late.
+const elsewhere = -2
+
+// named returns the index of the record that an error is about: the one it names, or the only one there is; -1 if
+// that is not known.
 func (s *sinkRun) named(batch *connectors.Records, err error) int {
-	if len(batch.List) == 1 {
-		return 0
-	}
 	var e *connectors.Error
-	if !errors.As(err, &e) || e.Record == nil {
+	if !errors.As(err, &e) || e.Record == nil || e.Record.Place != "" {
+		if len(batch.List) == 1 {
+			return 0
+		}
 		return -1
 	}
-	return slices.IndexFunc(batch.List, func(r connectors.Record) bool { return r.Offset == e.Record.Offset })
+	i := slices.IndexFunc(batch.List, func(r connectors.Record) bool { return r.Offset == e.Record.Offset })
+	if i < 0 || e.Record.TopicPartition != batch.From {
+		return elsewhere
+	}
+	return i
 }
 
 // setAside reports a record, by its place in the log, that the target refuses.
