@@ -83,11 +83,15 @@ func countElements(body []byte, delimiter byte) int {
 // nextElement returns the first element of the body, without quotes and escapes, and what follows the delimiter.
 func nextElement(body []byte, delimiter byte, scratch *[]byte) (part []byte, quoted bool, rest []byte, more bool, err error) {
 	if len(body) == 0 || body[0] != '"' {
-		i := bytes.IndexByte(body, delimiter)
-		if i < 0 {
-			return body, false, nil, false, nil
+		part, more := body, false
+		if i := bytes.IndexByte(body, delimiter); i >= 0 {
+			part, rest, more = body[:i], body[i+1:], true
 		}
-		return body[:i], false, body[i+1:], true, nil
+		// The server quotes an element with either of these (array_out); countElements goes by them.
+		if bytes.IndexByte(part, '\\') >= 0 || bytes.IndexByte(part, '"') >= 0 {
+			return nil, false, nil, false, errMalformed
+		}
+		return part, false, rest, more, nil
 	}
 	out := (*scratch)[:0]
 	for i := 1; i < len(body); i++ {
