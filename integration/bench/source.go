@@ -81,7 +81,8 @@ func ended(ctx context.Context, adm *kadm.Client, topic string) (int, error) {
 
 // reaches waits until a topic has so many records, and returns when that was.
 func (b *bench) reaches(w *worker.Worker, topic string, n int) (time.Time, error) {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.Kafka))
+	// The client would remember for seconds that there is no such topic yet.
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.Kafka), kgo.MetadataMinAge(10*time.Millisecond))
 	if err != nil {
 		return time.Time{}, err
 	}
