@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/plugins/pluginpb"
@@ -29,8 +30,11 @@ import (
 // The numbers of schemas belong to the stream and direction, and count up from 1; each schema's text is sent before
 // or with the first record that uses it.
 
-// minFrame is the size of the smallest record: every part in one byte.
-const minFrame = 7
+// minFrame is the size of the smallest record, and minHeader that of the smallest header: every part in one byte.
+const (
+	minFrame  = 7
+	minHeader = 2
+)
 
 // encoder turns records into messages of one stream. It belongs to one goroutine, but for reuse.
 type encoder struct {
@@ -148,12 +152,13 @@ func decodeRecords(m *pluginpb.Records, schemas []*connectors.Schema, dst []conn
 	if uint64(m.Count)*minFrame > uint64(len(m.Frames)) {
 		return dst, fmt.Errorf("%w: %d records in %d bytes", errFrames, m.Count, len(m.Frames))
 	}
+	dst = slices.Grow(dst, int(m.Count))
 	for i := range m.Count {
-		var r connectors.Record
-		if err := d.record(&r); err != nil {
-			return dst, fmt.Errorf("record %d of %d: %w", i+1, m.Count, err)
+		dst = append(dst, connectors.Record{})
+		d.left = int(m.Count - i)
+		if err := d.record(&dst[len(dst)-1]); err != nil {
+			return dst[:len(dst)-1], fmt.Errorf("record %d of %d: %w", i+1, m.Count, err)
 		}
-		dst = append(dst, r)
 	}
 	if len(d.src) > 0 {
 		return dst, fmt.Errorf("%w: %d bytes behind the last one", errFrames, len(d.src))
@@ -166,6 +171,9 @@ type decoder struct {
 	schemas           []*connectors.Schema
 	topics            []string
 	offset, timestamp int64
+	left              int                 // records, with the present one
+	spare             []connectors.Header // memory for the headers of those
+	last              []connectors.Header // of the last record that had any
 }
 
 func (d *decoder) record(r *connectors.Record) error {
@@ -209,22 +217,37 @@ func (d *decoder) headers(r *connectors.Record) error {
 	if err != nil || n == 0 {
 		return err
 	}
-	if n > uint64(len(d.src)) {
+	if n > uint64(len(d.src))/minHeader {
 		return fmt.Errorf("%w: %d headers in %d bytes", errFrames, n, len(d.src))
 	}
-	for range n {
-		var h connectors.Header
+	list := d.room(int(n))
+	for i := range list {
+		h := &list[i]
 		name, err := d.bytes()
 		if err != nil {
 			return err
 		}
-		h.Key = string(name)
+		if i < len(d.last) && d.last[i].Key == string(name) {
+			h.Key = d.last[i].Key
+		} else {
+			h.Key = string(name)
+		}
 		if h.Value, err = d.data(); err != nil {
 			return fmt.Errorf("header %q: %w", name, err)
 		}
-		r.Headers = append(r.Headers, h)
 	}
+	r.Headers, d.last = list, list
 	return nil
+}
+
+// room returns n headers. Records of one batch mostly have equally many, so that there is one allocation for all.
+func (d *decoder) room(n int) []connectors.Header {
+	if len(d.spare) < n {
+		d.spare = make([]connectors.Header, min(n*d.left, max(n, len(d.src)/minHeader)))
+	}
+	list := d.spare[:n:n]
+	d.spare = d.spare[n:]
+	return list
 }
 
 func (d *decoder) data() (connectors.Data, error) {
