@@ -75,6 +75,11 @@ type SourceTask interface {
 	// with a last batch.
 	//
 	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch.
+	//
+	// With any other error the hub throws the batch away, so the error says what became of what had been read: one
+	// that is Retriable, or ctx's, means that nothing was taken, and the next Read of the same task returns it. Any
+	// other one ends the task, and a new one starts from the stored offsets; so does one that stays for a minute.
+	//
 	// While nobody calls Read, the source waits: that is the back-pressure.
 	Read(ctx context.Context, b *Batch) error
 	// Commit says that everything up to and including the batch that carried these offsets is durable in the

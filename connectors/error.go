@@ -62,7 +62,7 @@ type Error struct {
 	// Op says what was being done ("read slot sluice_orders", "put object").
 	Op    string
 	Class Class
-	// Retriable: the same call may succeed later.
+	// Retriable: the same call may succeed later, and loses nothing by being made again in place.
 	Retriable bool
 	// Record is the one record the error is about, nil if it is not about one.
 	Record *RecordRef
