@@ -76,7 +76,7 @@ type SourceTask interface {
 	//
 	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch.
 	//
-	// With any other error the hub throws the batch away, so the error says what became of what had been read: one
+	// With an error besides io.EOF the hub throws the batch away, so the error says what became of its rows: one
 	// that is Retriable, or ctx's, means that nothing was taken, and the next Read of the same task returns it. Any
 	// other one ends the task, and a new one starts from the stored offsets; so does one that stays for a minute.
 	//

@@ -36,6 +36,10 @@ func TestEachFlawIsFound(t *testing.T) {
 		{"Source", "refuses commits", "commit_beside_read"},
 		{"Source", "another error when cancelled", "read_ends_with_its_context"},
 		{"Source", "loses a row when cancelled", "read_ends_with_its_context"},
+		{"Source", "a failed read takes rows", "a_failed_read_takes_nothing"},
+		{"Source", "a failed read ends the task", ""},
+		{"Source", "a failed read without a class", "a_failed_read_takes_nothing"},
+		{"Source", "never fails", "a_failed_read_takes_nothing"},
 		{"Source", "refuses its own offsets", "offsets_can_be_altered"},
 		{"Sink", "none", ""},
 		{"Sink", "leaks a goroutine", "start_and_stop_leave_nothing"},
@@ -81,6 +85,10 @@ func TestFlawedSource(t *testing.T) {
 			world.set(rows)
 			return SourceWorld{Config: map[string]string{}, Grow: world.grow}
 		},
+		Faulty: func(_ *testing.T, rows int) FaultyWorld {
+			world.set(rows)
+			return FaultyWorld{SourceWorld{Config: map[string]string{}}, func() { world.broken = true }, func() { world.broken = false }}
+		},
 		Broken: func(*testing.T) []Broken {
 			return []Broken{{"broken", map[string]string{"broken": "true"}, connectors.ClassConfig}}
 		},
@@ -89,9 +97,10 @@ func TestFlawedSource(t *testing.T) {
 
 // shelf is what a flawedSource reads: the numbers below n.
 type shelf struct {
-	mu   sync.Mutex
-	n    int
-	wake chan struct{}
+	mu     sync.Mutex
+	n      int
+	wake   chan struct{}
+	broken bool
 }
 
 func (s *shelf) set(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.n = n }
@@ -127,6 +136,7 @@ type flawedSourceTask struct {
 	world *shelf
 	next  int
 	last  []byte
+	ended bool
 }
 
 func (t *flawedSourceTask) Start(_ context.Context, start connectors.SourceStart) error {
@@ -164,6 +174,12 @@ func (t *flawedSourceTask) Read(ctx context.Context, b *connectors.Batch) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if t.ended {
+		return errors.New("it was read from after its end")
+	}
+	if t.world.broken && !flaw("never fails") {
+		return t.fail()
+	}
 	if flaw("looks at its last batch") && len(t.last) > 0 && t.last[0] == 0xdb {
 		t.next++
 	}
@@ -196,6 +212,19 @@ func (t *flawedSourceTask) Read(ctx context.Context, b *connectors.Batch) error 
 		b.Offsets = append(b.Offsets, o)
 	}
 	return nil
+}
+
+// fail is a read while the shelf is broken. A task that is ended by it has lost its place.
+func (t *flawedSourceTask) fail() error {
+	switch {
+	case flaw("a failed read without a class"):
+		return errors.New("broken")
+	case flaw("a failed read takes rows"):
+		t.next++
+	case flaw("a failed read ends the task"):
+		t.ended = true
+	}
+	return &connectors.Error{Op: "read", Class: connectors.ClassEnvironment, Retriable: !t.ended, Err: errors.New("broken")}
 }
 
 func (t *flawedSourceTask) Commit(context.Context, []connectors.SourceOffset) error {

@@ -22,6 +22,10 @@ type Source struct {
 	// Identify returns a text that is another for each row and the same whenever the row is read. nil takes the
 	// bytes of key and value.
 	Identify func(r *connectors.Record) string
+	// Faulty returns a new world of rows rows whose reads can be made to fail with an error that passes. It must be
+	// there if the source ever returns such an error: without it nothing is known of what a failed read takes, for
+	// the suite cannot provoke one from outside.
+	Faulty func(t *testing.T, rows int) FaultyWorld
 	// Rows is how many rows the suite uses; 0 is 200.
 	Rows int
 }
@@ -52,6 +56,7 @@ func RunSource(t *testing.T, c connectors.SourceConnector, s Source) {
 	t.Run("an offset leads to exactly what follows", x.restart)
 	t.Run("commit beside read", x.commit)
 	t.Run("read ends with its context", x.readHonoursContext)
+	t.Run("a failed read takes nothing", x.failedRead)
 	t.Run("offsets can be altered", x.alterOffsets)
 }
 
@@ -64,6 +69,13 @@ type sourceSuite struct {
 func (x *sourceSuite) start(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset) connectors.SourceTask {
 	t.Helper()
 	task := x.c.NewSourceTask()
+	stopAtEnd(t, task)
+	must(t, "start", task.Start(deadline(t), sourceStart(t, w, offsets)))
+	return task
+}
+
+// stopAtEnd stops a task when the test ends.
+func stopAtEnd(t *testing.T, task connectors.SourceTask) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience())
 		defer cancel()
@@ -71,8 +83,6 @@ func (x *sourceSuite) start(t *testing.T, w SourceWorld, offsets []connectors.So
 			t.Errorf("stop: %v", err)
 		}
 	})
-	must(t, "start", task.Start(deadline(t), sourceStart(t, w, offsets)))
-	return task
 }
 
 func sourceStart(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset) connectors.SourceStart {

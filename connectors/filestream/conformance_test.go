@@ -36,6 +36,25 @@ func TestSourceConformance(t *testing.T) {
 				grow(rows)
 				return connectortest.SourceWorld{Config: map[string]string{"file": path, "topic": "t", "batch.size": "7"}, Grow: grow}
 			},
+			// The file comes after the task has started, and is a link that leads to itself while reads are to fail.
+			// Once it is open there is no fault to be had.
+			Faulty: func(t *testing.T, rows int) connectortest.FaultyWorld {
+				dir := t.TempDir()
+				path, content := filepath.Join(dir, "in"), filepath.Join(dir, "rows")
+				var text []byte
+				for i := range rows {
+					text = fmt.Appendf(text, "row %d\n", i)
+				}
+				must(t, os.WriteFile(content, text, 0o600))
+				link := func(to string) {
+					must(t, os.Symlink(to, path+".new"))
+					must(t, os.Rename(path+".new", path))
+				}
+				return connectortest.FaultyWorld{
+					SourceWorld: connectortest.SourceWorld{Config: map[string]string{"file": path, "topic": "t", "batch.size": "7"}},
+					Fail:        func() { link(path) }, Mend: func() { link(content) },
+				}
+			},
 			Broken: func(t *testing.T) []connectortest.Broken {
 				dir := t.TempDir()
 				return []connectortest.Broken{
@@ -93,4 +112,11 @@ func TestSinkConformance(t *testing.T) {
 
 func text(s string) connectors.Data {
 	return connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, s)}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
