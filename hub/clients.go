@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,13 +37,43 @@ const unknownTopicTries = 10
 
 // producerOptions are of a source task's own producer. Nothing lingers: a record is sent at once, and what comes
 // while a request is on its way goes with the next.
-func (h *Hub) producerOptions(s settings) []kgo.Opt {
-	opts := append([]kgo.Opt{kgo.ClientID("connector-producer-" + s.name)}, h.base...)
+func (h *Hub) producerOptions(s settings, task int) []kgo.Opt {
+	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-producer-%s-%d", s.name, task))}, h.base...)
 	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(unknownTopicTries))
 	opts = append(opts, h.producer.options...)
 	opts = append(opts, s.producer.options...)
 	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner()))
+}
+
+// deadLetterClient returns the producer of a task's dead letters and what ends it. As in Connect, it has the settings
+// of the worker's producers and the connector's overrides; without any it is the hub's own.
+func (h *Hub) deadLetterClient(s settings, task int) (client *kgo.Client, end func(), err error) {
+	if len(h.producer.options)+len(s.producer.options) == 0 {
+		return h.client, func() {}, nil
+	}
+	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s-%d", s.name, task))}, h.base...)
+	opts = append(opts, kgo.ProducerLinger(0), kgo.MetadataMinAge(50*time.Millisecond))
+	opts = append(append(opts, h.producer.options...), s.producer.options...)
+	if client, err = kgo.NewClient(append(opts, durableOptions()...)...); err != nil {
+		return nil, nil, &connectors.Error{Op: "make the producer of the dead-letter topic", Class: connectors.ClassConfig, Err: err}
+	}
+	return client, client.Close, nil
+}
+
+// adminClient returns the client that creates a connector's topics and what ends it. It has the worker's admin
+// settings and the connector's overrides; without any it is the hub's own.
+func (h *Hub) adminClient(s settings, task int) (admin *kadm.Client, end func(), err error) {
+	if len(h.adminSettings.options)+len(s.admin.options) == 0 {
+		return h.admin, func() {}, nil
+	}
+	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-adminclient-%s-%d", s.name, task))}, h.base...)
+	opts = append(append(append(opts, kgo.MetadataMinAge(50*time.Millisecond)), h.adminSettings.options...), s.admin.options...)
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return nil, nil, &connectors.Error{Op: "make the client that creates topics", Class: connectors.ClassConfig, Err: err}
+	}
+	return kadm.NewClient(client), client.Close, nil
 }
 
 // Bounds of what a sink's consumer holds that the sink has not taken yet.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -17,12 +18,14 @@ type clientKind string
 const (
 	clientProducer clientKind = "producer"
 	clientConsumer clientKind = "consumer"
+	clientAdmin    clientKind = "admin"
 )
 
 // clientSettings are settings of Kafka's Java clients, by their names, that mean something to the client used here.
 type clientSettings struct {
-	options []kgo.Opt
-	group   string // consumer's group.id
+	options  []kgo.Opt
+	group    string // consumer's group.id
+	instance string // consumer's group.instance.id
 }
 
 // clientSetting turns one value into options.
@@ -57,7 +60,10 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 		"metadata.max.age.ms": millis(func(d time.Duration) kgo.Opt { return kgo.MetadataMaxAge(d) }),
 		"request.timeout.ms":  millis(func(d time.Duration) kgo.Opt { return kgo.RequestTimeoutOverhead(d) }),
 	}
-	if kind == clientProducer {
+	switch kind {
+	case clientAdmin:
+		return common
+	case clientProducer:
 		common["compression.type"] = compression
 		common["linger.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.ProducerLinger(d) })
 		common["max.request.size"] = bytes32(func(n int32) kgo.Opt { return kgo.ProducerBatchMaxBytes(n) })
@@ -65,7 +71,7 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 		return common
 	}
 	common["group.id"] = func(s *clientSettings, v string) bool { s.group = v; return v != "" }
-	common["group.instance.id"] = func(s *clientSettings, v string) bool { s.options = append(s.options, kgo.InstanceID(v)); return true }
+	common["group.instance.id"] = func(s *clientSettings, v string) bool { s.instance = v; return v != "" }
 	common["auto.offset.reset"] = offsetReset
 	common["isolation.level"] = isolation
 	common["fetch.min.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMinBytes(n) })
@@ -123,6 +129,28 @@ func parseClient(kind clientKind, given map[string]string, prefix string) (clien
 	return s, problems
 }
 
+// The policies of connector.client.config.override.policy, also as their Java class names.
+const (
+	policyAll       = "All"
+	policyNone      = "None"
+	policyPrincipal = "Principal"
+	policyAllowlist = "Allowlist"
+)
+
+// policyName returns a policy's short name: Kafka Connect takes both that and its Java class.
+func policyName(policy string) string {
+	return strings.TrimSuffix(policy[strings.LastIndexByte(policy, '.')+1:], "ConnectorClientConfigOverridePolicy")
+}
+
+// isPolicy checks connector.client.config.override.policy. One that is not known must not allow everything.
+func isPolicy(value string) error {
+	switch policyName(value) {
+	case policyAll, policyNone, policyPrincipal, policyAllowlist:
+		return nil
+	}
+	return errors.New("must be one of All, None, Principal, Allowlist, or the Java class of one")
+}
+
 // overrideProblems returns an error for each client setting that the worker's policy does not let connectors change.
 func overrideProblems(policy string, allowed []string, config map[string]string) []configs.Problem {
 	var problems []configs.Problem
@@ -132,20 +160,20 @@ func overrideProblems(policy string, allowed []string, config map[string]string)
 			if !ok || overrideAllowed(policy, allowed, setting) {
 				continue
 			}
-			problems = append(problems, configs.KeyError(key, "The '"+policy+"' policy does not allow '"+setting+"' to be overridden in the connector configuration."))
+			problems = append(problems, configs.KeyError(key, "The '"+policyName(policy)+"' policy does not allow '"+setting+"' to be overridden in the connector configuration."))
 		}
 	}
 	return problems
 }
 
 func overrideAllowed(policy string, allowed []string, setting string) bool {
-	switch strings.TrimSuffix(policy[strings.LastIndexByte(policy, '.')+1:], "ConnectorClientConfigOverridePolicy") {
-	case "None":
-		return false
-	case "Principal":
+	switch policyName(policy) {
+	case policyAll:
+		return true
+	case policyPrincipal:
 		return setting == "sasl.jaas.config" || setting == "sasl.mechanism" || setting == "security.protocol"
-	case "Allowlist":
+	case policyAllowlist:
 		return slices.Contains(allowed, setting)
 	}
-	return true
+	return false
 }

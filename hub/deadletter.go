@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -29,7 +28,7 @@ type badRecord struct {
 // original key, value, headers and timestamp, any partition, and what went wrong in headers if that is wanted. The
 // headers are appended, so a record that comes a second time carries both stories.
 type deadLetters struct {
-	client    *kgo.Client
+	client    *kgo.Client // while the task runs
 	topic     string
 	headers   bool
 	connector string
@@ -37,21 +36,23 @@ type deadLetters struct {
 	redact    func(string) string
 }
 
-// openDeadLetters makes sure that the topic exists, with one partition as Connect makes it.
-func openDeadLetters(ctx context.Context, client *kgo.Client, s errorSettings, explicit bool) error {
-	admin := kadm.NewClient(client)
+// openDeadLetters makes sure that the dead-letter topic exists, with one partition as Connect makes it, and gives
+// the task its producer, until close is called.
+func (r *taskRun) openDeadLetters(ctx context.Context) (close func(), err error) {
+	s := r.settings.errors
 	replication := s.deadLettersReplication
-	if !explicit {
-		brokers, err := admin.ListBrokers(ctx)
+	if _, explicit := r.config["errors.deadletterqueue.topic.replication.factor"]; !explicit {
+		brokers, err := r.admin.ListBrokers(ctx)
 		if err == nil {
 			replication = int16(min(int(replication), max(1, len(brokers))))
 		}
 	}
-	if err := createTopic(ctx, admin, s.deadLetters, 1, replication, nil); err != nil {
-		return &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
+	if err := createTopic(ctx, r.admin, s.deadLetters, 1, replication, nil); err != nil {
+		return nil, &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
 			Remedy: "set errors.deadletterqueue.topic.replication.factor to at most the number of brokers, or create the topic by hand"}
 	}
-	return nil
+	r.errors.letters.client, close, err = r.hub.deadLetterClient(r.settings, r.index)
+	return close, err
 }
 
 // put appends a record and returns when it is durable (I5).

@@ -52,7 +52,8 @@ func commonDefinition() *configs.Definition {
 		{Name: "predicates.*", Type: configs.String, Group: predicateGroup, Doc: "Type and settings of a predicate."},
 		{Name: "config.action.reload", Type: configs.String, Default: "restart", Enum: []string{"none", "restart"}, Importance: configs.Low,
 			Group: commonGroup, Width: configs.WidthMedium, DisplayName: "Reload Action",
-			Doc: "What to do when a config provider's values change."},
+			Doc: "What to do when a config provider's values change.",
+			Notice: "config.action.reload has no effect: config providers do not tell when their values change; restart the connector with its tasks to read them anew."},
 		{Name: "errors.retry.timeout", Type: configs.Long, Default: "0", Unit: "ms", Importance: configs.Medium, Group: errorGroup, Width: configs.WidthMedium,
 			DisplayName: "Retry Timeout for Errors", Doc: "How long a failed conversion or transform is tried again, in milliseconds; 0 not at all, -1 for ever."},
 		{Name: "errors.retry.delay.max.ms", Type: configs.Long, Default: "60000", Importance: configs.Medium, Group: errorGroup, Width: configs.WidthMedium,
@@ -74,7 +75,17 @@ func converterKey(name, display, what string) configs.Key {
 
 func converterVersion(name string) configs.Key {
 	return configs.Key{Name: name + ".plugin.version", Type: configs.String, Importance: configs.Low, Group: commonGroup,
-		Width: configs.WidthShort, DisplayName: name + " version", Doc: "Version of the converter. Converters are part of the hub and have its version."}
+		Width: configs.WidthShort, DisplayName: name + " version", Doc: "Version of the converter. Converters are part of the hub and have its version.",
+		Notice: converterVersionUnused(name)}
+}
+
+func converterVersionUnused(name string) string {
+	return name + ".plugin.version has no effect: converters are part of the hub and have its version."
+}
+
+// noTransactions is the notice of keys about exactly-once delivery of sources.
+func noTransactions(name string) string {
+	return name + " has no effect: this worker delivers at least once, without transactions."
 }
 
 func sourceDefinition() *configs.Definition {
@@ -91,16 +102,18 @@ func sourceDefinition() *configs.Definition {
 		{Name: "exactly.once.support", Type: configs.String, Default: "requested", Enum: []string{"requested", "required"}, Importance: configs.Medium,
 			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Exactly once support", Doc: "Whether to demand exactly-once delivery into the log."},
 		{Name: "transaction.boundary", Type: configs.String, Default: "poll", Enum: []string{"poll", "connector", "interval"}, Importance: configs.Medium,
-			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Transaction Boundary", Doc: "What a transaction of the producer spans."},
+			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Transaction Boundary", Doc: "What a transaction of the producer spans.",
+			Notice: noTransactions("transaction.boundary")},
 		{Name: "transaction.boundary.interval.ms", Type: configs.Long, Importance: configs.Low, Group: onceGroup, Width: configs.WidthShort,
-			DisplayName: "Transaction boundary interval", Doc: "Length of transactions with the boundary interval."},
+			DisplayName: "Transaction boundary interval", Doc: "Length of transactions with the boundary interval.",
+			Notice: noTransactions("transaction.boundary.interval.ms")},
 		{Name: "offsets.storage.topic", Type: configs.String, Importance: configs.Low, Group: offsetsGroup, Width: configs.WidthLong,
 			DisplayName: "Offsets topic", Doc: "A topic of its own for the connector's source offsets.",
 			Notice: "offsets.storage.topic has no effect: source offsets go to the worker's offset.storage.topic."},
 		{Name: "errors.deadletterqueue.*", Type: configs.String, Group: errorGroup,
 			Doc: "The dead-letter topic, as of a sink: errors.deadletterqueue.topic.name and so on. Kafka Connect has none for sources."},
-		{Name: "producer.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the connector's producer."},
-		{Name: "admin.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the client that creates the connector's topics."},
+		{Name: "producer.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the connector's producer, and of that of its dead-letter topic."},
+		{Name: "admin.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the client that creates the connector's topics, the dead-letter topic included."},
 	}, Rules: []configs.Rule{configs.Check("a required exactly-once delivery is refused", []string{"exactly.once.support"}, func(v configs.Values) []configs.Problem {
 		if v.String("exactly.once.support") == "required" {
 			return []configs.Problem{configs.KeyError("exactly.once.support", "This worker delivers at least once; set exactly.once.support to requested.")}
@@ -123,7 +136,7 @@ func sinkDefinition() *configs.Definition {
 			DisplayName: "Enable Error Context Headers", Doc: "Whether records of that topic carry what went wrong in headers named __connect.errors.…."},
 		{Name: "consumer.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the connector's consumer."},
 		{Name: "producer.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the producer of the dead-letter topic."},
-		{Name: "admin.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the client that creates topics."},
+		{Name: "admin.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the client that creates the dead-letter topic."},
 	}, Rules: []configs.Rule{
 		configs.ExactlyOne("topics", "topics.regex"),
 		configs.Check("the dead-letter topic is not consumed", []string{"topics", "topics.regex", "errors.deadletterqueue.topic.name"}, deadLettersNotConsumed),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,7 @@ type Hub struct {
 	offsets   *offsetStore
 	status    *statusStore
 	started   time.Time
+	up        chan struct{} // closed when the hub takes requests
 	stopped   chan struct{}
 	stopOnce  sync.Once
 	done      chan struct{}
@@ -81,6 +83,8 @@ type options struct {
 	overrideAllowed []string
 	producer        clientSettings
 	consumer        clientSettings
+	adminSettings   clientSettings
+	warnings        []configs.Problem // about the worker's configuration, beyond its declarations
 }
 
 // health is what Health answers.
@@ -92,8 +96,9 @@ type health struct {
 // New checks the options and returns a hub that does nothing yet.
 func New(o Options) (*Hub, error) {
 	v, problems := WorkerDefinition().Parse(o.Worker)
+	declared := len(problems) // who made Options.Worker has told of the warnings among these
 	var more []configs.Problem
-	h := &Hub{stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
+	h := &Hub{up: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
 		figures: map[string]map[int]*taskFigures{}, versions: map[string]connectors.Info{}, started: time.Now()}
 	h.options = options{worker: o.Worker, values: v, base: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
 		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, version: o.Version, sinkDrain: 15 * time.Second}
@@ -111,6 +116,9 @@ func New(o Options) (*Hub, error) {
 	problems = append(problems, more...)
 	h.consumer, more = parseClient(clientConsumer, v.Prefixed("consumer."), "consumer.")
 	problems = append(problems, more...)
+	h.adminSettings, more = parseClient(clientAdmin, v.Prefixed("admin."), "admin.")
+	problems = append(problems, more...)
+	h.warnings = slices.DeleteFunc(append(h.converterWarnings(), problems[declared:]...), configs.Problem.IsError)
 	if err := configs.Err(problems); err != nil {
 		return nil, fmt.Errorf("worker configuration: %w", err)
 	}
@@ -148,6 +156,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.startRunner(name)
 	}
 	h.setHealth(true, nil)
+	close(h.up)
 	h.log.Info("the hub is ready", "connectors", len(h.configs.names()), "took", time.Since(h.started).Round(time.Millisecond))
 	<-ctx.Done()
 	return h.drain()
@@ -366,7 +375,7 @@ func (h *Hub) newTaskRun(r *runner, index int, config map[string]string, p prepa
 		gate: r.gate, log: r.log.With("task", index), report: func(state State, trace string) { h.setTask(r.name, index, state, trace) }}
 	run.errors = &errorHandler{settings: p.settings.errors, connector: r.name, task: index, figures: run.figures, log: run.log, redact: h.redactor.Redact}
 	if topic := p.settings.errors.deadLetters; topic != "" {
-		run.errors.letters = &deadLetters{client: h.client, topic: topic, headers: p.settings.errors.deadLettersHeaders,
+		run.errors.letters = &deadLetters{topic: topic, headers: p.settings.errors.deadLettersHeaders,
 			connector: r.name, task: index, redact: h.redactor.Redact}
 	}
 	return run

@@ -20,18 +20,19 @@ type rig struct {
 	world   *fakeWorld
 	cluster *kfake.Cluster
 	worker  map[string]string
+	client  []kgo.Opt // more options of the hub's clients
 	hub     *Hub
 	ended   chan error
 }
 
-func newRig(t *testing.T, worker map[string]string) *rig {
+func newRig(t *testing.T, worker map[string]string, client ...kgo.Opt) *rig {
 	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.DefaultNumPartitions(1), kfake.AllowAutoTopicCreation())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	r := &rig{t: t, world: newFakeWorld(), cluster: cluster, worker: map[string]string{
+	r := &rig{t: t, world: newFakeWorld(), cluster: cluster, client: client, worker: map[string]string{
 		"key.converter": "string", "value.converter": "string", "offset.flush.interval.ms": "50", "offset.storage.partitions": "2"}}
 	for k, v := range worker {
 		r.worker[k] = v
@@ -44,7 +45,7 @@ func newRig(t *testing.T, worker map[string]string) *rig {
 func (r *rig) start() {
 	r.t.Helper()
 	redactor := &configs.Redactor{}
-	h, err := New(Options{Worker: r.worker, Client: []kgo.Opt{kgo.SeedBrokers(r.cluster.ListenAddrs()...)}, Launcher: r.world,
+	h, err := New(Options{Worker: r.worker, Client: append(r.client, kgo.SeedBrokers(r.cluster.ListenAddrs()...)), Launcher: r.world,
 		Formats: DefaultFormats(nil, nil), Redactor: redactor, WorkerID: "127.0.0.1:8083", Version: "test",
 		Log: slog.New(redactor.Handler(slog.NewTextHandler(testWriter{r.t}, nil)))})
 	if err != nil {
@@ -52,7 +53,16 @@ func (r *rig) start() {
 	}
 	r.hub, r.ended = h, make(chan error, 1)
 	go func() { r.ended <- h.Run(context.Background()) }()
-	r.until("the hub is ready", func() bool { ok, _ := h.Ready(); return ok })
+	select {
+	case <-h.Up():
+	case err := <-r.ended:
+		r.t.Fatalf("run: %v", err)
+	case <-time.After(time.Minute):
+		r.t.Fatal("the hub did not start within a minute")
+	}
+	if ok, err := h.Ready(); !ok || err != nil {
+		r.t.Fatalf("ready %v, %v", ok, err)
+	}
 }
 
 func (r *rig) stop() {

@@ -67,6 +67,9 @@ func (h *Hub) Ready() (ready bool, err error) {
 	return h.state.ready, h.state.err
 }
 
+// Up returns a channel that is closed once the hub takes requests. If Run fails before that, it stays open.
+func (h *Hub) Up() <-chan struct{} { return h.up }
+
 // About returns what GET / answers: the hub's version and the id of the log's cluster.
 func (h *Hub) About() (version, cluster string) { return h.version, h.clusterID }
 

@@ -61,7 +61,9 @@ type settings struct {
 	topics               []string // of a sink
 	topicsRegex          string
 	creation             *topicCreation // of a source; nil: none is configured
-	producer, consumer   clientSettings
+	producer             clientSettings // of a source's records, and of dead letters
+	consumer             clientSettings // of a sink
+	admin                clientSettings // of what creates topics
 }
 
 // errorSettings are the keys errors.….
@@ -90,9 +92,10 @@ func parseSettings(kind connectors.Kind, config map[string]string) (settings, []
 		},
 	}
 	var more []configs.Problem
-	if s.producer, more = parseClient(clientProducer, v.Prefixed("producer.override."), "producer.override."); more != nil {
-		problems = append(problems, more...)
-	}
+	s.producer, more = parseClient(clientProducer, v.Prefixed("producer.override."), "producer.override.")
+	problems = append(problems, more...)
+	s.admin, more = parseClient(clientAdmin, v.Prefixed("admin.override."), "admin.override.")
+	problems = append(problems, more...)
 	if kind == connectors.Source {
 		s.errors.deadLetters = strings.TrimSpace(config["errors.deadletterqueue.topic.name"])
 		s.errors.deadLettersReplication, s.errors.deadLettersHeaders, more = sourceDeadLetters(config)

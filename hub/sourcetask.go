@@ -44,7 +44,7 @@ type flight struct {
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
 	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
-	if s.client, err = kgo.NewClient(r.hub.producerOptions(r.settings)...); err != nil {
+	if s.client, err = kgo.NewClient(r.hub.producerOptions(r.settings, r.index)...); err != nil {
 		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
 	}
 	defer s.client.Close()
@@ -248,13 +248,13 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 	switch {
 	case !s.hub.createTopics: // the broker creates it, or refuses the record
 	case s.settings.creation != nil:
-		if err := s.settings.creation.create(ctx, s.hub.admin, topic); err != nil {
+		if err := s.settings.creation.create(ctx, s.admin, topic); err != nil {
 			return err
 		}
 	default:
 		// As the broker itself would, also where it does not create topics by itself. If it does not let us either,
 		// the topic may still be there.
-		if err := createTopic(ctx, s.hub.admin, topic, -1, -1, nil); err != nil {
+		if err := createTopic(ctx, s.admin, topic, -1, -1, nil); err != nil {
 			s.log.Info("the topic could not be created; it is written to all the same", "topic", topic, "error", err)
 		}
 	}

@@ -72,11 +72,17 @@ func (t *task) once(ctx context.Context) error {
 
 // start makes a task of the connector and runs it.
 func (t *task) start(ctx context.Context) (err error) {
+	var end func()
+	if t.run.admin, end, err = t.run.hub.adminClient(t.run.settings, t.run.index); err != nil {
+		return err
+	}
+	defer end()
 	if t.run.settings.errors.deadLetters != "" {
-		_, explicit := t.run.config["errors.deadletterqueue.topic.replication.factor"]
-		if err := openDeadLetters(ctx, t.run.hub.client, t.run.settings.errors, explicit); err != nil {
+		closeLetters, err := t.run.openDeadLetters(ctx)
+		if err != nil {
 			return err
 		}
+		defer closeLetters()
 	}
 	if t.run.pipeline, err = t.run.hub.formats.pipeline(t.run.hub.worker, t.run.config); err != nil {
 		return err

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
 	"github.com/sluicehub/sluice/connectors"
 )
 
@@ -17,6 +19,7 @@ type taskRun struct {
 	config    map[string]string // placeholders resolved: it holds secrets
 	settings  settings
 	pipeline  *pipeline
+	admin     *kadm.Client // creates the connector's topics
 	errors    *errorHandler
 	figures   *taskFigures
 	gate      *gate

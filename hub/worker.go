@@ -43,7 +43,8 @@ func WorkerDefinition() *configs.Definition {
 		{Name: "offset.flush.interval.ms", Type: configs.Long, Default: "60000", Min: "1", Group: "Worker",
 			Doc: "How often sinks are asked how far they are, and their consumer groups' offsets are committed. Source offsets are written as soon as the records are durable."},
 		{Name: "offset.flush.timeout.ms", Type: configs.Long, Default: "5000", Min: "1", Group: "Worker",
-			Doc: "How long the offsets of a stopping source may take."},
+			Doc: "Understood for compatibility.",
+			Notice: "offset.flush.timeout.ms has no effect: source offsets are written as soon as the records are durable, and task.shutdown.graceful.timeout.ms bounds what is left when a task stops."},
 		{Name: "task.shutdown.graceful.timeout.ms", Type: configs.Long, Default: "5000", Min: "0", Group: "Worker",
 			Doc: "How long a stopping task may take to bring what it has in hand to its end."},
 		{Name: "topic.creation.enable", Type: configs.Boolean, Default: "true", Group: "Topics",
@@ -52,13 +53,13 @@ func WorkerDefinition() *configs.Definition {
 			Doc: "Whether the hub keeps which topics a connector uses."},
 		{Name: "topic.tracking.allow.reset", Type: configs.Boolean, Default: "true", Group: "Topics",
 			Doc: "Whether that may be reset by a request."},
-		{Name: "connector.client.config.override.policy", Type: configs.String, Default: "All", Group: "Worker",
+		{Name: "connector.client.config.override.policy", Type: configs.String, Default: policyAll, Check: isPolicy, Group: "Worker",
 			Doc: "Which keys with producer.override., consumer.override. and admin.override. connectors may set: All, None, Principal or Allowlist."},
 		{Name: "connector.client.config.override.allowlist", Type: configs.List, Group: "Worker",
 			Doc: "The keys that the policy Allowlist allows, without the prefix."},
-		{Name: "producer.*", Type: configs.String, Group: "Log", Doc: "Settings of the producers of all sources."},
+		{Name: "producer.*", Type: configs.String, Group: "Log", Doc: "Settings of the producers of all sources and dead-letter topics."},
 		{Name: "consumer.*", Type: configs.String, Group: "Log", Doc: "Settings of the consumers of all sinks."},
-		{Name: "admin.*", Type: configs.String, Group: "Log", Doc: "Settings of the clients that create topics."},
+		{Name: "admin.*", Type: configs.String, Group: "Log", Doc: "Settings of the clients that create topics for connectors."},
 		{Name: "config.providers", Type: configs.List, Group: "Secrets", Doc: "Names of the config providers for placeholders."},
 		{Name: "config.providers.*", Type: configs.String, Group: "Secrets", Doc: "Class and parameters of a config provider."},
 		{Name: "listeners", Type: configs.List, Default: "http://127.0.0.1:8083", Importance: configs.Medium, Group: "REST",
@@ -71,7 +72,14 @@ func WorkerDefinition() *configs.Definition {
 		notUsed("worker.sync.timeout.ms"), notUsed("worker.unsync.backoff.ms"), notUsed("scheduled.rebalance.max.delay.ms"),
 		notUsed("connect.protocol"), notUsed("exactly.once.source.support"), notUsed("metric.reporters"), notUsed("offset.storage.file.filename"),
 		notUsed("rest.extension.classes"), notUsed("inter.worker.key.ttl.ms"), notUsed("rest.advertised.listener"), notUsed("admin.listeners"),
+		workerConverterVersion("key.converter"), workerConverterVersion("value.converter"), workerConverterVersion("header.converter"),
 	}}
+}
+
+func workerConverterVersion(name string) configs.Key {
+	k := notUsed(name + ".plugin.version")
+	k.Notice = converterVersionUnused(name)
+	return k
 }
 
 // notUsed declares a key of Kafka Connect that means nothing here.

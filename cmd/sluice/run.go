@@ -47,8 +47,11 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-// garbage is how much garbage may lie about in the hub, in percent of what is in use. Go's own default of 100 doubles
-// the buffers of a hub whose targets do not answer.
+// garbage is how much garbage may lie about in the hub, in percent of what is in use, unless GOGC says otherwise. What
+// is in use is bounded by each task's buffers (hub/clients.go, hub/sourcetask.go: about 130 MB with a source and four
+// sink tasks whose targets do not answer); Go's default of 100 doubles that, to more than the 300 MB a hub may have.
+// A share of what is in use grows with the number of tasks. A limit (GOMEMLIMIT) would not: a hub with more tasks than
+// the limit was made for would spend its CPU on collecting what is no garbage. Who knows the tasks may set both.
 const garbage = 50
 
 // runner is `sluice run`.
@@ -110,6 +113,9 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, p := range h.Warnings() {
+		logger.Warn(p.String())
+	}
 	if err := h.CheckWorker(); err != nil {
 		return err
 	}
@@ -142,21 +148,14 @@ func (r *runner) brokers(v configs.Values, d *doors, logger *slog.Logger) (*brok
 	return embeddedBrokers(v, d.kafka, logger)
 }
 
-// readyInterval is how often a starting hub is asked whether it is ready.
-const readyInterval = 2 * time.Millisecond
-
 // apply waits until the hub is ready and gives it the connectors of the files.
 func (r *runner) apply(ctx context.Context, h *hub.Hub, failed <-chan error, files []configs.File) error {
-	tick := time.NewTicker(readyInterval)
-	defer tick.Stop()
-	for ready := false; !ready; ready, _ = h.Ready() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		case err := <-failed:
-			return err
-		}
+	select {
+	case <-h.Up():
+	case <-ctx.Done():
+		return nil
+	case err := <-failed:
+		return err
 	}
 	for _, f := range files {
 		if err := applyFile(ctx, h, f); err != nil {
