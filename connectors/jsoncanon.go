@@ -11,32 +11,53 @@ import (
 // Java's doubles. A number that a double cannot hold keeps its own digits (Connect would change it); members keep
 // their order, and members that are named twice are both kept.
 func AppendCanonicalJSON(dst, text []byte) ([]byte, error) {
-	c := canonicalizer{r: jsonReader{src: text}, dst: dst}
+	c := canonicalizer{jsonReader: jsonReader{src: text}, dst: dst}
 	if err := c.value(maxJSONDepth); err != nil {
 		return dst, err
 	}
-	return c.dst, c.r.end()
+	c.leaveOut(c.pos)
+	return c.dst, c.end()
 }
 
+// canonicalizer reads JSON text. What is canonical already is copied in stretches as long as possible: in text that a
+// converter has written, that is all of it.
 type canonicalizer struct {
-	r       jsonReader
+	jsonReader
 	dst     []byte
+	copied  int // src is dealt with up to here; from here to pos nothing needs a change
 	scratch []byte
+}
+
+// next returns the next byte that is not white space without consuming it, and leaves out what is white.
+func (c *canonicalizer) next() byte {
+	from := c.pos
+	if from < len(c.src) && c.src[from] > ' ' {
+		return c.src[from]
+	}
+	b := c.peek()
+	if c.pos > from {
+		c.leaveOut(from)
+	}
+	return b
+}
+
+// leaveOut copies what is canonical before from, and leaves out the rest up to pos.
+func (c *canonicalizer) leaveOut(from int) {
+	c.dst = append(c.dst, c.src[c.copied:from]...)
+	c.copied = c.pos
 }
 
 func (c *canonicalizer) value(depth int) error {
 	if depth == 0 {
-		return c.r.fail("nested too deeply")
+		return c.fail("nested too deeply")
 	}
-	switch c.r.peek() {
+	switch c.next() {
 	case '{':
-		return c.object(depth)
+		return c.list('}', depth, true)
 	case '[':
-		return c.array(depth)
+		return c.list(']', depth, false)
 	case '"':
-		text, escaped, err := c.r.raw()
-		c.string(text, escaped)
-		return err
+		return c.string()
 	case 'n':
 		return c.literal("null")
 	case 't':
@@ -47,59 +68,66 @@ func (c *canonicalizer) value(depth int) error {
 	return c.number()
 }
 
-func (c *canonicalizer) literal(word string) error {
-	c.dst = append(c.dst, word...)
-	return c.r.literal(word)
+// list reads an object or array up to its last bracket.
+func (c *canonicalizer) list(last byte, depth int, object bool) error {
+	c.pos++
+	if c.next() == last {
+		c.pos++
+		return nil
+	}
+	for {
+		if object {
+			if c.next() != '"' {
+				return c.fail("expected '\"'")
+			}
+			if err := c.string(); err != nil {
+				return err
+			}
+			if c.next() != ':' {
+				return c.fail("expected ':'")
+			}
+			c.pos++
+		}
+		if err := c.value(depth - 1); err != nil {
+			return err
+		}
+		switch c.next() {
+		case last:
+			c.pos++
+			return nil
+		case ',':
+			c.pos++
+		default:
+			return c.fail("expected ','")
+		}
+	}
 }
 
-func (c *canonicalizer) string(text []byte, escaped bool) {
-	if escaped {
+func (c *canonicalizer) string() error {
+	from := c.pos
+	c.pos++
+	text, kind, err := c.inside()
+	if err != nil || kind == plainString {
+		return err
+	}
+	c.leaveOut(from)
+	if kind == escapedString {
 		c.scratch = unescape(c.scratch[:0], text)
 		text = c.scratch
 	}
 	c.dst = AppendJSONString(c.dst, text)
-}
-
-func (c *canonicalizer) object(depth int) error {
-	c.dst = append(c.dst, '{')
-	first := true
-	err := c.r.members(func(name []byte, escaped bool) error {
-		if !first {
-			c.dst = append(c.dst, ',')
-		}
-		first = false
-		c.string(name, escaped)
-		c.dst = append(c.dst, ':')
-		return c.value(depth - 1)
-	})
-	c.dst = append(c.dst, '}')
-	return err
-}
-
-func (c *canonicalizer) array(depth int) error {
-	c.dst = append(c.dst, '[')
-	first := true
-	err := c.r.elements(func() error {
-		if !first {
-			c.dst = append(c.dst, ',')
-		}
-		first = false
-		return c.value(depth - 1)
-	})
-	c.dst = append(c.dst, ']')
-	return err
+	return nil
 }
 
 func (c *canonicalizer) number() error {
-	text, integer, err := c.r.number()
-	if err != nil {
+	from := c.pos
+	text, integer, err := c.jsonReader.number()
+	if err != nil || integer && string(text) != "-0" {
 		return err
 	}
+	c.leaveOut(from)
 	if integer {
-		if string(text) == "-0" {
-			text = text[1:]
-		}
-		c.dst = append(c.dst, text...)
+		c.dst = append(c.dst, '0')
 		return nil
 	}
 	f, err := strconv.ParseFloat(string(text), 64)

@@ -75,30 +75,57 @@ func (r *jsonReader) raw() (text []byte, escaped bool, err error) {
 	if err := r.expect('"'); err != nil {
 		return nil, false, err
 	}
-	start, ascii := r.pos, true
-	for r.pos < len(r.src) {
-		switch c := r.src[r.pos]; {
-		case c == '"':
-			text = r.src[start:r.pos:r.pos]
-			if !ascii && !utf8.Valid(text) {
-				return nil, false, r.fail("string is not UTF-8")
-			}
-			r.pos++
-			return text, escaped, nil
-		case c == '\\':
-			escaped = true
-			if err := r.escape(); err != nil {
-				return nil, false, err
-			}
-		case c < 0x20:
-			return nil, false, r.fail("control character in a string")
-		default:
-			ascii = ascii && c < utf8.RuneSelf
-			r.pos++
-		}
-	}
-	return nil, false, r.fail("string without an end")
+	text, kind, err := r.inside()
+	return text, kind == escapedString, err
 }
+
+// stringKind says how a JSON string is written.
+type stringKind uint8
+
+const (
+	plainString   stringKind = iota // without escapes and characters beyond U+FFFF
+	wideString                      // without escapes
+	escapedString                   // with escapes
+)
+
+// inside consumes the rest of a string, behind its first quote, and returns what stands between the quotes.
+func (r *jsonReader) inside() (text []byte, kind stringKind, err error) {
+	start, ascii := r.pos, true
+	for i := start; ; {
+		i += plainPrefix(r.src[i:])
+		r.pos = i
+		if i >= len(r.src) {
+			return nil, kind, r.fail("string without an end")
+		}
+		switch c := r.src[i]; {
+		case c == '"':
+			text = r.src[start:i:i]
+			if !ascii && !utf8.Valid(text) {
+				return nil, kind, r.fail("string is not UTF-8")
+			}
+			r.pos++
+			return text, kind, nil
+		case c == '\\':
+			kind = escapedString
+			if err := r.escape(); err != nil {
+				return nil, kind, err
+			}
+			i = r.pos
+			continue
+		case c < 0x20:
+			return nil, kind, r.fail("control character in a string")
+		case c >= utf8.RuneSelf:
+			ascii = false
+			if c >= firstWide && kind == plainString {
+				kind = wideString
+			}
+		}
+		i++
+	}
+}
+
+// firstWide is the least first byte of a character beyond U+FFFF in UTF-8.
+const firstWide = 0xF0
 
 // escape consumes one escape sequence.
 func (r *jsonReader) escape() error {

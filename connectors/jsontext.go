@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/big"
+	"math/bits"
 	"strconv"
 	"unicode/utf8"
 )
@@ -23,11 +24,7 @@ func AppendJSONString(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	start := 0
 	for i := 0; i < len(s); {
-		// Eight bytes at a time as long as none of them is below 0x20, a quote, a backslash or beyond ASCII.
-		for len(s)-i >= 8 && plainASCII(binary.LittleEndian.Uint64(s[i:])) {
-			i += 8
-		}
-		if i >= len(s) {
+		if i += plainPrefix(s[i:]); i >= len(s) {
 			break
 		}
 		c := s[i]
@@ -55,11 +52,20 @@ func AppendJSONString(dst, s []byte) []byte {
 	return append(append(dst, s[start:]...), '"')
 }
 
-// plainASCII reports whether eight bytes surely need no escape. It may say false for some that need none.
-func plainASCII(x uint64) bool {
+// plainPrefix returns how many bytes at the start of s surely are ASCII and need no escape. It looks at whole eights
+// only: at the end of s it may say less than is true.
+func plainPrefix(s []byte) (n int) {
 	const ones, high = 0x0101010101010101, 0x8080808080808080
-	quote, slash := x^(ones*'"'), x^(ones*'\\')
-	return (x|(x-ones*0x20)|(quote-ones)|(slash-ones))&high == 0
+	for ; len(s)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(s[n:])
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		// A bit for each byte below 0x20, a quote, a backslash or beyond ASCII. A borrow may set more of them, but none
+		// before the first that is right.
+		if found := (x | (x - ones*0x20) | (quote - ones) | (slash - ones)) & high; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
+		}
+	}
+	return n
 }
 
 func appendEscaped(dst []byte, c byte) []byte {

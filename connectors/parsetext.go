@@ -218,21 +218,18 @@ var (
 // parseNumber reads a number into the smallest type that holds it: int8 to int64, for fractions float32 unless it is
 // too large, otherwise a Decimal.
 func parseNumber(text string) (*Schema, Value, bool) {
-	if !numberText.MatchString(text) || len(text) > 400 || text[0] == '.' {
+	if c := text[0]; c != '+' && c != '-' && (c < '0' || c > '9') || len(text) > 400 {
+		return nil, Value{}, false
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return smallest(n)
+	}
+	if !numberText.MatchString(text) {
 		return nil, Value{}, false
 	}
 	if i, ok := integerValue(text); ok {
 		if i.IsInt64() {
-			t := Int64
-			switch n := i.Int64(); {
-			case n == int64(int8(n)):
-				t = Int8
-			case n == int64(int16(n)):
-				t = Int16
-			case n == int64(int32(n)):
-				t = Int32
-			}
-			return &Schema{Type: t}, IntValue(t, i.Int64()), true
+			return smallest(i.Int64())
 		}
 		if !strings.ContainsAny(text, ".eE") {
 			return &Schema{Type: Bytes, Name: DecimalName, Version: 1,
@@ -247,6 +244,20 @@ func parseNumber(text string) (*Schema, Value, bool) {
 		return Float32Schema, FloatValue(Float32, float64(f32)), true
 	}
 	return Float64Schema, FloatValue(Float64, f), true
+}
+
+// smallest returns an integer in the smallest type that holds it.
+func smallest(n int64) (*Schema, Value, bool) {
+	s := Int64Schema
+	switch {
+	case n == int64(int8(n)):
+		s = Int8Schema
+	case n == int64(int16(n)):
+		s = Int16Schema
+	case n == int64(int32(n)):
+		s = Int32Schema
+	}
+	return s, IntValue(s.Type, n), true
 }
 
 // integerValue returns the value of a number without a fraction, unless it is too long to be meant as an integer.
@@ -274,26 +285,31 @@ func exponent(text string) int {
 	return max(n, -n)
 }
 
+// One schema for all values of a type saves whoever keeps something per schema from keeping it per value.
+var (
+	dateSchema      = &Schema{Type: Int32, Name: DateName, Version: 1}
+	timeSchema      = &Schema{Type: Int32, Name: TimeName, Version: 1}
+	timestampSchema = &Schema{Type: Int64, Name: TimestampName, Version: 1}
+)
+
 func parseTemporal(text string) (*Schema, Value, bool) {
 	if len(text) == 0 || text[0] < '0' || text[0] > '9' {
 		return nil, Value{}, false
 	}
 	text = strings.ReplaceAll(text, `\:`, ":")
-	logical := func(name string, t Type, n int64) (*Schema, Value, bool) {
-		return &Schema{Type: t, Name: name, Version: 1}, IntValue(t, n), true
-	}
+	logical := func(s *Schema, n int64) (*Schema, Value, bool) { return s, IntValue(s.Type, n), true }
 	switch len(text) {
 	case len("2006-01-02"):
 		if t, err := time.Parse("2006-01-02", text); err == nil {
-			return logical(DateName, Int32, t.Unix()/86400)
+			return logical(dateSchema, t.Unix()/86400)
 		}
 	case len("15:04:05.000Z"):
 		if t, err := time.Parse("2006-01-02T15:04:05.000Z", "1970-01-01T"+text); err == nil {
-			return logical(TimeName, Int32, t.UnixMilli())
+			return logical(timeSchema, t.UnixMilli())
 		}
 	case len("2006-01-02T15:04:05.000Z"):
 		if t, err := time.Parse("2006-01-02T15:04:05.000Z", text); err == nil {
-			return logical(TimestampName, Int64, t.UnixMilli())
+			return logical(timestampSchema, t.UnixMilli())
 		}
 	}
 	return nil, Value{}, false

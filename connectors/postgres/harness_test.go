@@ -221,11 +221,13 @@ func (b *bench) settle(r *run, slot string) {
 	})
 }
 
-// awaitStream waits until the snapshot is done and the stream runs. A slot is active, too, while it is made.
+// awaitStream waits until the snapshot is done and the stream runs. A slot is active, too, while it is made, and while
+// the task catches up.
 func (b *bench) awaitStream(r *run, slot string) {
 	b.t.Helper()
 	r.until("streaming", func() bool {
-		return b.text("SELECT count(*) FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid WHERE state = 'streaming' AND slot_name = '"+slot+"'") == "1"
+		_, offsets := r.taken()
+		return (len(offsets) == 0 || !strings.Contains(string(offsets[0].Offset), `"snapshot_completed":false`)) && b.text("SELECT count(*) FROM pg_replication_slots JOIN pg_stat_replication ON pid = active_pid WHERE state = 'streaming' AND slot_name = '"+slot+"'") == "1"
 	})
 }
 

@@ -22,7 +22,8 @@ import (
 //	lsn_proc, lsn   the last event delivered; inside of the transaction that follows lsn_commit if txId is its id
 //	lsn_events_processed   how many events with exactly that LSN were delivered, if there are more of the transaction
 //	txId, ts_usec, messageType   of that event
-//	snapshot, snapshot_completed   of the rows of a snapshot, whose consistent point lsn is
+//	snapshot, snapshot_completed   of the rows of a snapshot, whose consistent point lsn is. While it is not complete,
+//	             everything that was committed before lsn has been delivered, or is older than everything delivered
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
 type position struct {
 	Commit pglogrepl.LSN // 0: none yet
@@ -110,6 +111,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 	json.Unmarshal(m["transaction_id"], &p.TransactionID)
 	if s := strings.Trim(string(m["snapshot"]), `"`); s != "" && s != "null" && s != "false" {
 		p.Snapshot, p.Completed = true, truth("snapshot_completed") || truth("last_snapshot_record")
+		if lsn := number("lsn"); lsn != 0 { // what else there is comes from before the snapshot
+			p.Event = pglogrepl.LSN(lsn)
+		}
 	}
 	for name := range m {
 		if table, ok := strings.CutPrefix(name, cdc.OrderKey); ok {

@@ -122,7 +122,7 @@ func (b *bench) copyRows(table string, n int, pad string) {
 }
 
 // TestSnapshotMeetsStream writes all the time while the snapshot is taken, interrupted and taken again: each row must
-// be there, and after the last start exactly once.
+// be there, and from the last snapshot on exactly once.
 func TestSnapshotMeetsStream(t *testing.T) {
 	for _, threads := range []string{"1", "3"} {
 		t.Run("threads "+threads, func(t *testing.T) {
@@ -154,6 +154,10 @@ func TestSnapshotMeetsStream(t *testing.T) {
 			ops := map[string]int{}
 			for _, l := range lines(t, records) {
 				f := strings.Fields(l)
+				if len(ops) == 0 && f[len(f)-1] != `"r"` { // caught up with before the rows, which have it too
+					records = records[1:]
+					continue
+				}
 				seen[f[1]]++
 				ops[f[len(f)-1]]++
 			}
@@ -290,7 +294,14 @@ func (b *bench) manual(config map[string]string) (connectors.SourceTask, func() 
 		}
 		return batch
 	}
-	batch := read() // the end of the snapshot
+	batch := read() // the offset of the snapshot alone
+	if len(batch.Records) != 0 || !strings.Contains(string(batch.Offsets[0].Offset), `"snapshot_completed":false`) {
+		b.t.Fatalf("%d records, offset %s", len(batch.Records), batch.Offsets[0].Offset)
+	}
+	if err := task.Commit(context.Background(), batch.Offsets); err != nil {
+		b.t.Fatal(err)
+	}
+	batch = read() // the end of the snapshot
 	if !strings.Contains(string(batch.Offsets[0].Offset), `"snapshot_completed":true`) {
 		b.t.Fatalf("offset %s", batch.Offsets[0].Offset)
 	}

@@ -239,8 +239,13 @@ func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, e
 		}
 	}
 	b.EventTime = sn.pos.Micros / 1000
-	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
+	sn.offset(b)
 	return done, nil
+}
+
+// offset appends where the snapshot stands.
+func (sn *snapshot) offset(b *connectors.Batch) {
+	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
 
 // row takes a row in, and appends the one before it, whose marker is now known.

@@ -19,14 +19,19 @@ type acknowledger struct {
 	kick    chan struct{}
 	stop    chan struct{}
 	ended   chan struct{}
+	ask     bool // that the server answers each report with its position
 }
 
 // leastPause keeps a fast committer from flooding the server.
 const leastPause = 100 * time.Millisecond
 
-// newAcknowledger starts to report to the server, at least as often as every says.
-func newAcknowledger(conn net.Conn, durable pglogrepl.LSN, every time.Duration) *acknowledger {
-	a := &acknowledger{conn: conn, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+// newAcknowledger starts to report to the server, at least as often as every says; if it asks for answers, often enough
+// that an idle server's position is known at once.
+func newAcknowledger(conn net.Conn, durable pglogrepl.LSN, every time.Duration, ask bool) *acknowledger {
+	if ask {
+		every = min(every, leastPause)
+	}
+	a := &acknowledger{conn: conn, ask: ask, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 	a.durable.Store(uint64(durable))
 	go a.run(every)
 	return a
@@ -89,7 +94,11 @@ func (a *acknowledger) send() error {
 		msg = binary.BigEndian.AppendUint64(msg, lsn)
 	}
 	msg = binary.BigEndian.AppendUint64(msg, uint64(time.Now().UnixMicro()-postgresEpoch))
-	_, err := a.conn.Write(append(msg, 0))
+	reply := byte(0)
+	if a.ask {
+		reply = 1
+	}
+	_, err := a.conn.Write(append(msg, reply))
 	if err == nil {
 		a.sent.Store(lsn)
 	}

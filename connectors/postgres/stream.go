@@ -48,21 +48,23 @@ type stream struct {
 	offeredAt time.Time
 	beatAt    time.Time
 	committed bool // a commit was seen
+
+	until   pglogrepl.LSN // where a catch-up ends; 0: the stream has no end
+	reached bool          // it has ended
 }
 
-// startStream starts replication at the position.
-func (t *task) startStream(ctx context.Context, pos position) (*stream, error) {
+// startStream starts replication at the position. until is where a catch-up ends, 0 for a stream without an end.
+func (t *task) startStream(ctx context.Context, pos position, until pglogrepl.LSN) error {
 	op := "start replication on slot " + t.s.slot
 	if err := t.waitUnused(ctx); err != nil {
-		return nil, trouble(op, err)
+		return trouble(op, err)
 	}
-	w, err := newWire(ctx, t.replication, batchBytes)
+	w, err := t.replicationWire(ctx)
 	if err != nil {
-		return nil, trouble(op, err)
+		return trouble(op, err)
 	}
-	t.replication = nil // the wire has it
 	st := &stream{s: t.s, log: t.log, w: w, cat: t.catalog, comp: t.compiler, emit: t.emit, report: t.report,
-		relations: map[uint32]*table{}, versions: t.versions, viaRoot: t.viaRoot, pos: pos,
+		relations: map[uint32]*table{}, versions: t.versions, viaRoot: t.viaRoot, pos: pos, until: until,
 		messages: newMessages(t.s, t.compiler.source, t.compiler.block)}
 	t.stream = st
 	st.offered, st.offeredAt, st.beatAt = pos.start(), time.Now(), time.Now()
@@ -79,6 +81,9 @@ func (t *task) startStream(ctx context.Context, pos position) (*stream, error) {
 		st.pos.TxID = 0 // the snapshot's is of no transaction that was delivered, and the next one may have it
 	}
 	st.pos.Snapshot, st.pos.Count = false, 0
+	if until != 0 {
+		st.pos.Commit = pos.start() // what offset names
+	}
 	args := fmt.Sprintf("proto_version '1', publication_names %s", quoteText(quote(t.s.publication)))
 	if t.version >= 140000 {
 		args += ", messages 'true'"
@@ -87,15 +92,34 @@ func (t *task) startStream(ctx context.Context, pos position) (*stream, error) {
 		args += fmt.Sprintf(", %s %s", quote(name), quoteText(value))
 	}
 	if err := w.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quote(t.s.slot), pos.start(), args)); err != nil {
-		return nil, trouble(op, err)
+		return trouble(op, err)
 	}
 	if _, err := w.expect(ctx, 'W'); err != nil {
-		return nil, t.explain(trouble(op, err))
+		return t.explain(trouble(op, err))
 	}
-	st.acks = newAcknowledger(w.conn, t.acknowledged, t.reportInterval)
+	st.acks = newAcknowledger(w.conn, max(t.acknowledged, pglogrepl.LSN(t.durable.Load())), t.reportInterval, until != 0)
 	t.acks.Store(st.acks)
-	t.log.Info("streaming", "slot", t.s.slot, "from", pos.start())
-	return st, nil
+	if until != 0 {
+		t.log.Info("catching up with what was committed before the snapshot", "slot", t.s.slot, "from", pos.start(), "to", until)
+	} else {
+		t.log.Info("streaming", "slot", t.s.slot, "from", pos.start())
+	}
+	return nil
+}
+
+// replicationWire takes the session for the slot over, or makes one.
+func (t *task) replicationWire(ctx context.Context) (*wire, error) {
+	if t.replication == nil {
+		var err error
+		if t.replication, err = t.s.connectReplication(ctx); err != nil {
+			return nil, err
+		}
+	}
+	w, err := newWire(ctx, t.replication, batchBytes)
+	if err == nil {
+		t.replication = nil // the wire has it
+	}
+	return w, err
 }
 
 // streamParams reads slot.stream.params: name=value;name=value.
@@ -122,11 +146,12 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 			}
 		}
 		st.beat(b)
-		if !ok && (len(b.Records) > 0 || st.idleDue()) {
+		if st.reached || !ok && (len(b.Records) > 0 || st.idleDue()) {
 			break
 		}
 	}
-	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: st.s.partition(), Offset: st.pos.append(nil, st.emit.txmeta)})
+	pos := st.offset()
+	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: st.s.partition(), Offset: pos.append(nil, st.emit.txmeta)})
 	st.offered, st.offeredAt = st.pos.start(), time.Now()
 	return nil
 }
@@ -202,8 +227,9 @@ func (st *stream) copied(ctx context.Context, b *connectors.Batch, kind byte, bo
 			st.acks.report()
 		}
 		// Outside of a transaction, all that was committed before the server's position has been received.
-		if !st.open && k.ServerWALEnd > st.pos.start() {
-			st.pos.Commit = k.ServerWALEnd
+		if !st.open {
+			st.pos.Commit = max(st.pos.start(), k.ServerWALEnd)
+			st.reach(k.ServerWALEnd)
 		}
 	}
 	return nil
@@ -253,6 +279,9 @@ func (st *stream) begin(b *connectors.Batch, lsn pglogrepl.LSN, body []byte) err
 	m, err := parseBegin(body)
 	if err != nil {
 		return err
+	}
+	if st.reach(m.final) {
+		return nil
 	}
 	st.tx, st.open = m, true
 	st.skipping = st.resuming && uint32(st.resume.TxID) == m.xid
@@ -337,8 +366,8 @@ func (st *stream) message(b *connectors.Batch, lsn pglogrepl.LSN, body []byte) e
 		}
 	} else {
 		// It stands between transactions, in the order of the log.
-		if lsn <= st.resume.Commit {
-			return nil // delivered before the stored offset
+		if lsn <= st.resume.Commit || st.reach(lsn-1) { // the LSN is behind the message
+			return nil // delivered before the stored offset, or to be delivered behind the snapshot
 		}
 		us := st.pos.Micros
 		if us == 0 {

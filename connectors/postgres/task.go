@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +34,7 @@ type task struct {
 	viaRoot        bool
 	reportInterval time.Duration
 	acknowledged   pglogrepl.LSN // where the slot stands already
+	durable        atomic.Uint64 // what Commit has said is durable, as an LSN
 
 	catalog  *catalog
 	compiler *compiler
@@ -45,6 +47,10 @@ type task struct {
 	monitor  *monitor
 	from     position // where the stream is to begin, after the snapshot
 	only     bool     // the snapshot is all there is to do
+
+	unannounced bool          // no offset of the snapshot has been handed on
+	announced   chan struct{} // closed when one is durable; nil if rows need not wait for it
+	once        sync.Once     // closes announced
 }
 
 // Start connects, makes publication and slot if they are missing, and opens the snapshot or the stream.
@@ -67,7 +73,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if err := wait(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
 		return err
 	}
-	return t.begin(ctx, pos, stored && pos.usable())
+	return t.begin(ctx, pos, stored)
 }
 
 // connect opens the sessions and makes what both snapshot and stream need.
@@ -122,7 +128,7 @@ func (t *task) begin(ctx context.Context, pos position, stored bool) error {
 	mode := t.s.snapshotMode
 	if mode == "initial_only" {
 		t.only = true
-		if stored {
+		if stored && pos.usable() {
 			return nil
 		}
 		return t.beginSnapshotOnly(ctx)
@@ -139,31 +145,30 @@ func (t *task) begin(ctx context.Context, pos position, stored bool) error {
 			return err
 		}
 	}
-	stored = stored && mode != "always"
+	again := mode == "always" || mode != "no_data" && !pos.usable()
 	if stored {
 		err := t.checkOffset(ctx, sl, &pos)
 		switch {
 		case err == nil:
-		case mode == "when_needed" && connectors.ClassOf(err) == connectors.ClassGone:
-			t.log.Warn("the stored offset cannot be used; the tables are read anew", "cause", err)
+		case (mode == "when_needed" || mode == "always") && connectors.ClassOf(err) == connectors.ClassGone:
+			t.log.Warn("the changes since the stored offset are not to be had; the tables are read anew, and rows that were deleted meanwhile stay where they were delivered", "cause", err)
 			stored = false
 		default:
 			return err
 		}
 	}
-	if sl != nil && sl.status == "lost" { // when_needed, or no offset: nothing can be read from it
+	if sl != nil && sl.status == "lost" { // when_needed, always, or no offset: nothing can be read from it
 		if err := dropSlot(ctx, t.control, t.s.slot); err != nil {
 			return trouble("drop the lost slot "+t.s.slot, err)
 		}
 		sl = nil
 	}
-	if t.replication, err = t.s.connectReplication(ctx); err != nil {
-		return trouble("connect for replication", err)
-	}
-	if stored {
+	switch {
+	case stored && again:
+		return t.beginAgain(ctx, sl, pos)
+	case stored:
 		t.acknowledged = sl.confirmed
-		_, err := t.startStream(ctx, pos)
-		return err
+		return t.startStream(ctx, pos, 0)
 	}
 	return t.beginAnew(ctx, sl, mode != "no_data")
 }
@@ -173,30 +178,31 @@ func (t *task) begin(ctx context.Context, pos position, stored bool) error {
 // Where the slot exists, its own snapshot is gone. A temporary slot then gives another one: what was committed
 // before its point is in the snapshot, and the stream from the lasting slot begins at that point.
 func (t *task) beginAnew(ctx context.Context, sl *slot, data bool) error {
-	op := "create slot " + t.s.slot
 	var made madeSlot
 	var err error
-	if sl == nil {
-		t.log.Info("creating the replication slot; this waits for the transactions that are running now", "slot", t.s.slot)
-		made, err = createSlot(ctx, t.replication, t.s.slot, false, data, t.s.v.Bool("slot.failover"), t.version)
-		if err != nil {
-			return trouble(op, err)
-		}
+	switch {
+	case sl == nil:
+		made, err = t.lastingSlot(ctx, data)
 		t.acknowledged = made.point
-	} else {
+	case data:
+		t.acknowledged = sl.confirmed
+		made, err = t.temporarySlot(ctx)
+	default:
 		t.acknowledged, made.point = sl.confirmed, sl.confirmed
-		if data {
-			if made, err = t.temporarySlot(ctx); err != nil {
-				return trouble("create a temporary slot for the snapshot", err)
-			}
-		}
 	}
-	t.from = position{Event: made.point, Micros: time.Now().UnixMicro(), Snapshot: true, Completed: true}
-	if !data {
-		t.from.Snapshot = false
-		_, err := t.startStream(ctx, t.from)
+	if err != nil {
 		return err
 	}
+	if !data {
+		return t.startStream(ctx, position{Event: made.point, Micros: time.Now().UnixMicro()}, 0)
+	}
+	t.unannounced, t.announced = true, make(chan struct{})
+	return t.openSnapshot(ctx, made)
+}
+
+// openSnapshot opens the sessions of the snapshot at the slot's point, where the stream is to go on behind it.
+func (t *task) openSnapshot(ctx context.Context, made madeSlot) error {
+	t.from = position{Event: made.point, Micros: time.Now().UnixMicro(), Snapshot: true, Completed: true}
 	entries, err := t.snapshotEntries(ctx)
 	if err != nil {
 		return err
@@ -206,14 +212,26 @@ func (t *task) beginAnew(ctx context.Context, sl *slot, data bool) error {
 	return err
 }
 
+// lastingSlot makes the connector's slot. Its snapshot, if it is to be exported, lives in t.replication.
+func (t *task) lastingSlot(ctx context.Context, export bool) (madeSlot, error) {
+	var err error
+	if t.replication, err = t.s.connectReplication(ctx); err != nil {
+		return madeSlot{}, trouble("connect for replication", err)
+	}
+	t.log.Info("creating the replication slot; this waits for the transactions that are running now", "slot", t.s.slot)
+	made, err := createSlot(ctx, t.replication, t.s.slot, false, export, t.s.v.Bool("slot.failover"), t.version)
+	return made, trouble("create slot "+t.s.slot, err)
+}
+
 // temporarySlot makes a slot that ends with its session, for the sake of its snapshot.
 func (t *task) temporarySlot(ctx context.Context) (madeSlot, error) {
 	var err error
 	if t.exporter, err = t.s.connectReplication(ctx); err != nil {
-		return madeSlot{}, err
+		return madeSlot{}, trouble("connect for replication", err)
 	}
 	name := fmt.Sprintf("%.40s_tmp_%d", t.s.slot, t.exporter.PID())
-	return createSlot(ctx, t.exporter, name, true, true, false, t.version)
+	made, err := createSlot(ctx, t.exporter, name, true, true, false, t.version)
+	return made, trouble("create a temporary slot for the snapshot", err)
 }
 
 func (t *task) endExport(ctx context.Context) {
@@ -236,13 +254,7 @@ func (t *task) beginSnapshotOnly(ctx context.Context) error {
 	if err != nil {
 		return trouble("export a snapshot", err)
 	}
-	entries, err := t.snapshotEntries(ctx)
-	if err != nil {
-		return err
-	}
-	_, err = t.newSnapshot(ctx, made, entries)
-	t.endExport(ctx)
-	return err
+	return t.openSnapshot(ctx, made)
 }
 
 // snapshotEntries lists the tables to read.
@@ -274,39 +286,69 @@ func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
 }
 
 func (t *task) read(ctx context.Context, b *connectors.Batch) error {
-	if t.snapshot != nil {
-		done, err := t.snapshot.read(ctx, b)
-		if done {
-			t.from.TxID, t.from.Micros = t.snapshot.pos.TxID, t.snapshot.pos.Micros
-			t.snapshot = nil
+	if t.stream != nil {
+		err := t.explain(t.stream.read(ctx, b))
+		if t.stream.reached {
+			t.endCatchUp()
 		}
 		return err
+	}
+	if t.snapshot != nil {
+		return t.readSnapshot(ctx, b)
 	}
 	if t.only {
 		return io.EOF
 	}
-	if t.stream == nil {
-		if err := wait(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
-			return err
-		}
-		if _, err := t.startStream(ctx, t.from); err != nil {
-			return err
-		}
+	if err := wait(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
+		return err
+	}
+	if err := t.startStream(ctx, t.from, 0); err != nil {
+		return err
 	}
 	return t.explain(t.stream.read(ctx, b))
 }
 
-// Commit lets the slot forget what came before the offsets (I1).
-func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
-	acks := t.acks.Load()
-	if acks == nil || t.s.manualFlush {
+// readSnapshot returns rows. The very first batch is the offset alone, and rows follow when it is durable: rows that
+// were delivered under no offset would be nobody's if the task died, and those deleted before the next snapshot would
+// stay where they were delivered.
+func (t *task) readSnapshot(ctx context.Context, b *connectors.Batch) error {
+	if t.unannounced {
+		t.unannounced = false
+		t.snapshot.offset(b)
 		return nil
 	}
+	if t.announced != nil {
+		select {
+		case <-t.announced:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	done, err := t.snapshot.read(ctx, b)
+	if done {
+		t.from.TxID, t.from.Micros = t.snapshot.pos.TxID, t.snapshot.pos.Micros
+		t.snapshot = nil
+	}
+	return err
+}
+
+// Commit lets the slot forget what came before the offsets (I1).
+func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
+	if t.announced != nil {
+		t.once.Do(func() { close(t.announced) })
+	}
 	p, ok, err := t.s.stored(offsets)
-	if err != nil || !ok || p.Commit == 0 {
+	if err != nil || !ok || t.only || t.s.manualFlush {
 		return err
 	}
-	acks.advance(p.Commit)
+	lsn := p.Commit
+	if p.Snapshot {
+		lsn = p.Event
+	}
+	t.durable.Store(max(t.durable.Load(), uint64(lsn)))
+	if acks := t.acks.Load(); acks != nil {
+		acks.advance(lsn)
+	}
 	return nil
 }
 
