@@ -42,6 +42,7 @@ type encoder struct {
 	unsent  []*pluginpb.Schema // numbered for messages that were not sent
 	topics  map[string]uint64
 	spare   chan []byte // memory for the next frames
+	size    int         // of the last frames: the next ones will be about as large
 }
 
 func newEncoder() *encoder {
@@ -57,12 +58,14 @@ func (e *encoder) records(list []connectors.Record) (*pluginpb.Records, error) {
 	case dst = <-e.spare:
 		dst = dst[:0]
 	default:
+		dst = make([]byte, 0, e.size+e.size/8)
 	}
 	clear(e.topics)
 	if err := e.frames(m, dst, list); err != nil {
 		e.drop(m)
 		return nil, err
 	}
+	e.size = len(m.Frames)
 	return m, nil
 }
 
