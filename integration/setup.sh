@@ -27,6 +27,9 @@ servers=(postgres s3 elasticsearch)
 if [ "${1-}" != demo ]; then
   servers=() # all
   need kcat command -v kcat
+  need debootstrap command -v debootstrap
+  need mariadb-server-core command -v mariadbd
+  need mariadb-client-core command -v mariadb
   need python3-venv python3 -c 'import ensurepip, venv'
   need gcc command -v gcc
   need libc6-dev race_detector_toolchain

@@ -43,6 +43,16 @@ func kinds() []kind {
 			},
 		},
 		{
+			name:  "mysql",
+			fetch: func(ctx context.Context) error { _, err := FetchMySQL(ctx); return err },
+			start: func(ctx context.Context) (running, error) { return StartMySQL(ctx, MySQLOptions{}) },
+		},
+		{
+			name:  "mariadb",
+			fetch: func(ctx context.Context) error { _, err := FetchMariaDB(ctx); return err },
+			start: func(ctx context.Context) (running, error) { return StartMariaDB(ctx, MySQLOptions{}) },
+		},
+		{
 			name:  "kafka",
 			fetch: func(ctx context.Context) error { _, err := FetchKafka(ctx); return err },
 			start: func(ctx context.Context) (running, error) { return StartKafka(ctx, KafkaOptions{}) },

@@ -14,6 +14,10 @@ const (
 	// EnvPostgres is a URL with user and, if needed, password of a superuser of
 	// a PostgreSQL with wal_level=logical: postgres://postgres@127.0.0.1:5432/postgres
 	EnvPostgres = "SLUICE_TEST_POSTGRES_URL"
+	// EnvMySQL and EnvMariaDB are URLs of servers with a binary log of rows,
+	// with a user that may do everything: mysql://sluice:sluice@127.0.0.1:3306
+	EnvMySQL   = "SLUICE_TEST_MYSQL_URL"
+	EnvMariaDB = "SLUICE_TEST_MARIADB_URL"
 	// EnvS3 is the base URL of an S3 server that takes path-style addresses:
 	// http://127.0.0.1:7070
 	EnvS3 = "SLUICE_TEST_S3_URL"
