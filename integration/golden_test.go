@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
 	"github.com/twmb/franz-go/pkg/kadm"

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/connectors"
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 	"github.com/sluicehub/sluice/integration/services"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
 // TestGolden replays what was recorded of Debezium: the same set-up, configuration and changes must give the same

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sluicehub/sluice/connectors"
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
 // lines prints keys and rows of records, without what depends on the time of reading.

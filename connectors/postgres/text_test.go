@@ -12,7 +12,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
 // TestText reads values of each form that the server prints, and refuses what it does not print.

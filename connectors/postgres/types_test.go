@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehub/sluice/connectors/postgres/goldentest"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
 // TestTypes writes every type by snapshot and by stream, with the values at the edges of each, under three sets of

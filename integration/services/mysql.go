@@ -258,6 +258,7 @@ func (m *MySQL) Exec(tb testing.TB, database, sql string) *mysql.Result {
 		tb.Fatalf("connect to %s: %v", m.addr(), err)
 	}
 	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	r, err := c.Execute(sql)
 	if err != nil {
 		tb.Fatalf("%.300s: %v", sql, err)

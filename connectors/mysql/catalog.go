@@ -1,0 +1,163 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// catalog reads the definitions of tables as they are now, which may be later than the log.
+type catalog struct {
+	s    *settings
+	conn *session
+}
+
+// entry is a table as the catalog has it.
+type entry struct {
+	name cdc.Table
+	rows float64 // estimated
+	def  *definition
+}
+
+const tablesSQL = `SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES
+WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
+ORDER BY CAST(TABLE_SCHEMA AS BINARY), CAST(TABLE_NAME AS BINARY)`
+
+// tables returns the tables that captures allows, in the order of their names, without definitions.
+func (c *catalog) tables(ctx context.Context, captures func(cdc.Table) bool) ([]*entry, error) {
+	ctx, cancel := c.s.queryContext(ctx)
+	defer cancel()
+	rows, err := c.conn.query(ctx, tablesSQL)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	var out []*entry
+	for _, r := range rows {
+		e := &entry{name: cdc.Table{Schema: r[0], Name: r[1]}}
+		e.rows, _ = strconv.ParseFloat(r[2], 64)
+		if captures(e.name) {
+			out = append(out, e)
+		}
+	}
+	return out, nil
+}
+
+const columnsSQL = `SELECT COLUMN_NAME, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME, ''), IS_NULLABLE, COLUMN_DEFAULT IS NULL, COALESCE(COLUMN_DEFAULT, ''), EXTRA, COLUMN_COMMENT,
+  GENERATION_EXPRESSION IS NOT NULL AND GENERATION_EXPRESSION <> '' FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION`
+
+// Indexes on expressions and on prefixes are no keys. MariaDB has no EXPRESSION; there is a COLUMN_NAME always.
+const indexesSQL = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS
+WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX`
+
+const tableSQL = `SELECT COALESCE(c.CHARACTER_SET_NAME, ''), t.TABLE_COMMENT FROM information_schema.TABLES t
+LEFT JOIN information_schema.COLLATIONS c ON c.COLLATION_NAME = t.TABLE_COLLATION WHERE t.TABLE_SCHEMA = %s AND t.TABLE_NAME = %s`
+
+// define reads the definition of a table, nil if there is none.
+func (c *catalog) define(ctx context.Context, name cdc.Table) (*definition, error) {
+	ctx, cancel := c.s.queryContext(ctx)
+	defer cancel()
+	query := func(sql string) ([][]string, error) {
+		rows, err := c.conn.query(ctx, fmt.Sprintf(sql, quoteText(name.Schema), quoteText(name.Name)))
+		if err != nil {
+			return nil, fmt.Errorf("read the definition of %s: %w", name, err)
+		}
+		return rows, nil
+	}
+	head, err := query(tableSQL)
+	if err != nil || len(head) == 0 {
+		return nil, err
+	}
+	def := &definition{Charset: head[0][0], Comment: head[0][1]}
+	rows, err := query(columnsSQL)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		col := column{Name: r[0], Charset: r[2], NotNull: r[3] == "NO", Comment: r[7], Generated: r[8] == "1"}
+		if err := col.setType(r[1]); err != nil {
+			return nil, fmt.Errorf("read the definition of %s, column %s: %w", name, col.Name, err)
+		}
+		extra := strings.ToLower(r[6])
+		col.Increment = strings.Contains(extra, "auto_increment")
+		if r[4] == "0" && !col.Generated {
+			col.Default = c.s.flavor.constant(&col, r[5], strings.Contains(extra, "default_generated"))
+		}
+		def.Columns = append(def.Columns, col)
+	}
+	if rows, err = query(indexesSQL); err != nil {
+		return nil, err
+	}
+	broken := map[string]bool{}
+	for _, r := range rows {
+		if n := len(def.Unique); n == 0 || def.Unique[n-1].Name != r[0] {
+			def.Unique = append(def.Unique, index{Name: r[0]})
+		}
+		last := &def.Unique[len(def.Unique)-1]
+		last.Columns = append(last.Columns, r[1])
+		broken[r[0]] = broken[r[0]] || r[1] == "" || r[2] == "1" && r[0] != primary
+	}
+	kept := def.Unique[:0]
+	for _, u := range def.Unique {
+		if !broken[u.Name] {
+			kept = append(kept, u)
+		}
+	}
+	def.Unique = kept
+	return def, nil
+}
+
+// now is what Debezium shows for a default that is the time of the insert.
+const now = "1970-01-01 00:00:00"
+
+// constant returns the default of a column from what the catalog says, nil if it is an expression. MySQL gives the
+// constant itself and marks expressions; MariaDB gives SQL.
+func (f flavor) constant(c *column, text string, expression bool) *string {
+	lower := strings.ToLower(text)
+	isNow := strings.HasPrefix(lower, "current_timestamp") || strings.HasPrefix(lower, "now(")
+	s := text
+	switch {
+	case isNow:
+		s = now
+	case f.mariadb && strings.HasPrefix(text, "'"):
+		var rest string
+		var ok bool
+		if s, rest, ok = unquote(text[1:]); !ok || rest != "" {
+			return nil
+		}
+	case f.mariadb && (lower == "null" || !isNumber(text) && !strings.HasPrefix(lower, "b'")):
+		return nil
+	case expression:
+		return nil
+	}
+	return &s
+}
+
+func isNumber(s string) bool {
+	_, err := strconv.ParseFloat(s, 64)
+	return err == nil
+}
+
+// createSQL returns the statement that makes the table.
+func (c *catalog) createSQL(ctx context.Context, name cdc.Table) (string, error) {
+	ctx, cancel := c.s.queryContext(ctx)
+	defer cancel()
+	r, err := c.conn.one(ctx, "SHOW CREATE TABLE "+quoteTable(name))
+	if err != nil {
+		return "", err
+	}
+	return r[1], nil
+}
+
+// databaseCharset returns character set and collation that tables of the database get.
+func (c *catalog) databaseCharset(ctx context.Context, name string) (charset, collation string, err error) {
+	ctx, cancel := c.s.queryContext(ctx)
+	defer cancel()
+	r, err := c.conn.query(ctx, "SELECT DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = "+quoteText(name))
+	if err != nil || len(r) == 0 {
+		return "utf8mb4", "", err
+	}
+	return r[0][0], r[0][1], nil
+}

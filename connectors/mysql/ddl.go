@@ -1,0 +1,429 @@
+package mysql
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pingcap/tidb/pkg/parser"
+	"github.com/pingcap/tidb/pkg/parser/ast"
+	"github.com/pingcap/tidb/pkg/parser/format"
+	_ "github.com/pingcap/tidb/pkg/parser/test_driver" // the parser's own values; it cannot parse without some
+
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// statement is what a statement does to tables.
+type statement struct {
+	kind    statementKind
+	sql     string
+	changes []tableChange // in order
+	// tables are those that are truncated, or that the statement names and whose definition it does not say.
+	tables []cdc.Table
+	// renamed are former names.
+	renamed []cdc.Table
+}
+
+type statementKind int
+
+const (
+	ofNoConcern  statementKind = iota
+	changesTable               // or its indexes, or a database
+	truncates
+	unreadable // it changes a table, and the parser does not know how
+	changesRow // a statement instead of rows: the log's format is not ROW
+)
+
+// definitions is what statements are applied to: the tables as they are before.
+type definitions interface {
+	// definition returns a table's definition, nil if there is none.
+	definition(name cdc.Table) *definition
+	// charset returns the character set that a new table of the database gets.
+	charset(database string) string
+}
+
+// ddl applies statements to definitions.
+type ddl struct {
+	parser *parser.Parser
+}
+
+func newDDL() *ddl { return &ddl{parser: parser.New()} }
+
+// errDDL says that a statement does not fit the definitions.
+var errDDL = errors.New("the statement does not fit the table's definition")
+
+// keywords returns the first words of a statement in upper case, without comments.
+func keywords(sql string, n int) []string {
+	var out []string
+	for len(out) < n {
+		sql = strings.TrimLeft(sql, " \t\r\n(;")
+		switch {
+		case strings.HasPrefix(sql, "/*"):
+			if rest, ok := strings.CutPrefix(sql, "/*!"); ok { // /*!50000 … */ is code
+				sql = strings.TrimLeft(rest, "0123456789")
+				continue
+			}
+			_, after, ok := strings.Cut(sql, "*/")
+			if !ok {
+				return out
+			}
+			sql = after
+			continue
+		case strings.HasPrefix(sql, "--"), strings.HasPrefix(sql, "#"):
+			_, after, ok := strings.Cut(sql, "\n")
+			if !ok {
+				return out
+			}
+			sql = after
+			continue
+		}
+		end := strings.IndexFunc(sql, func(r rune) bool { return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '_') })
+		if end == 0 || sql == "" {
+			return out
+		}
+		if end < 0 {
+			end = len(sql)
+		}
+		out = append(out, strings.ToUpper(sql[:end]))
+		sql = sql[end:]
+	}
+	return out
+}
+
+// kindOf tells by its first words whether a statement may change a table.
+func kindOf(sql string) statementKind {
+	w := keywords(sql, 6)
+	if len(w) == 0 {
+		return ofNoConcern
+	}
+	switch w[0] {
+	case "INSERT", "UPDATE", "DELETE", "REPLACE", "LOAD":
+		return changesRow
+	case "TRUNCATE":
+		return truncates
+	case "RENAME":
+		if len(w) > 1 && w[1] == "TABLE" {
+			return changesTable
+		}
+	case "ALTER", "CREATE", "DROP":
+		for _, word := range w[1:] {
+			switch word {
+			case "TABLE", "INDEX", "DATABASE", "SCHEMA":
+				return changesTable
+			case "OR", "REPLACE", "ONLINE", "OFFLINE", "IGNORE", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR":
+				continue
+			}
+			break // TEMPORARY, VIEW, USER, PROCEDURE, TRIGGER, …
+		}
+	}
+	return ofNoConcern
+}
+
+// read reads a statement, which was run in the database, and what it does to the definitions. It changes nothing.
+func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
+	st := statement{kind: kindOf(sql), sql: sql}
+	if st.kind == ofNoConcern || st.kind == changesRow {
+		return st, nil
+	}
+	nodes, _, err := d.parser.ParseSQL(sql)
+	if err != nil || len(nodes) != 1 {
+		st.kind = unreadable
+		return st, nil
+	}
+	a := &applier{defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
+	if err := a.apply(nodes[0]); err != nil {
+		return st, fmt.Errorf("%w: %s", err, sql)
+	}
+	return st, nil
+}
+
+// applier applies one statement.
+type applier struct {
+	defs     definitions
+	database string
+	st       *statement
+	made     map[cdc.Table]*definition // by this statement
+}
+
+func (a *applier) name(t *ast.TableName) cdc.Table {
+	if t.Schema.O != "" {
+		return cdc.Table{Schema: t.Schema.O, Name: t.Name.O}
+	}
+	return cdc.Table{Schema: a.database, Name: t.Name.O}
+}
+
+func (a *applier) definition(name cdc.Table) *definition {
+	if d, ok := a.made[name]; ok {
+		return d
+	}
+	return a.defs.definition(name)
+}
+
+func (a *applier) set(kind string, name cdc.Table, d *definition) {
+	a.made[name] = d
+	a.st.changes = append(a.st.changes, tableChange{kind: kind, name: name, def: d})
+}
+
+func (a *applier) apply(node ast.StmtNode) error {
+	switch n := node.(type) {
+	case *ast.CreateTableStmt:
+		return a.create(n)
+	case *ast.AlterTableStmt:
+		return a.alter(n)
+	case *ast.DropTableStmt:
+		if n.IsView || n.TemporaryKeyword != ast.TemporaryNone {
+			a.st.kind = ofNoConcern
+			return nil
+		}
+		for _, t := range n.Tables {
+			a.set("DROP", a.name(t), nil)
+		}
+	case *ast.RenameTableStmt:
+		for _, p := range n.TableToTables {
+			a.rename(a.name(p.OldTable), a.name(p.NewTable))
+		}
+	case *ast.TruncateTableStmt:
+		a.st.tables = []cdc.Table{a.name(n.Table)}
+	case *ast.CreateIndexStmt:
+		a.createIndex(n)
+	case *ast.DropIndexStmt:
+		name := a.name(n.Table)
+		if old := a.definition(name); old != nil {
+			d := old.clone()
+			d.dropIndex(n.IndexName)
+			a.made[name] = d
+		}
+	case *ast.DropDatabaseStmt, *ast.CreateDatabaseStmt, *ast.AlterDatabaseStmt:
+	default:
+		a.st.kind = unreadable
+	}
+	return nil
+}
+
+func (a *applier) create(n *ast.CreateTableStmt) error {
+	if n.TemporaryKeyword != ast.TemporaryNone {
+		a.st.kind = ofNoConcern
+		return nil
+	}
+	name := a.name(n.Table)
+	if n.IfNotExists && a.definition(name) != nil {
+		return nil
+	}
+	if n.ReferTable != nil {
+		like := a.definition(a.name(n.ReferTable))
+		if like == nil {
+			a.st.kind, a.st.tables = unreadable, []cdc.Table{name}
+			return nil
+		}
+		a.set("CREATE", name, like.clone())
+		return nil
+	}
+	if n.Select != nil { // the log has the columns written out, unless it is an old server's
+		a.st.kind, a.st.tables = unreadable, []cdc.Table{name}
+		return nil
+	}
+	d := &definition{Charset: a.defs.charset(name.Schema)}
+	d.options(n.Options)
+	for _, c := range n.Cols {
+		col, err := d.column(c)
+		if err != nil {
+			return err
+		}
+		d.Columns = append(d.Columns, col)
+		d.columnKeys(c)
+	}
+	for _, c := range n.Constraints {
+		d.constraint(c)
+	}
+	d.sortKeys()
+	a.set("CREATE", name, d)
+	return nil
+}
+
+func (a *applier) rename(from, to cdc.Table) {
+	d := a.definition(from)
+	a.made[from] = nil
+	a.st.renamed = append(a.st.renamed, from)
+	a.set("ALTER", to, d)
+	if d == nil {
+		a.st.tables = append(a.st.tables, to)
+	}
+}
+
+func (a *applier) createIndex(n *ast.CreateIndexStmt) {
+	name := a.name(n.Table)
+	old := a.definition(name)
+	if n.KeyType != ast.IndexKeyTypeUnique || old == nil {
+		return
+	}
+	d := old.clone()
+	d.unique(n.IndexName, n.IndexPartSpecifications)
+	d.sortKeys()
+	a.made[name] = d
+}
+
+// options takes what a table's options say of its columns.
+func (d *definition) options(list []*ast.TableOption) {
+	for _, o := range list {
+		switch o.Tp {
+		case ast.TableOptionCharset:
+			d.Charset = charsetName(o.StrValue)
+		case ast.TableOptionCollate:
+			d.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+		case ast.TableOptionComment:
+			d.Comment = o.StrValue
+		}
+	}
+}
+
+func charsetName(s string) string {
+	if s = strings.ToLower(s); s == "utf8" {
+		return "utf8mb3"
+	}
+	return s
+}
+
+// column reads a column's definition.
+func (d *definition) column(n *ast.ColumnDef) (column, error) {
+	c := column{Name: n.Name.Name.O}
+	if err := c.setType(n.Tp.InfoSchemaStr()); err != nil {
+		return c, err
+	}
+	switch c.Type {
+	case "tinyint", "smallint", "mediumint", "int", "bigint", "year":
+		c.Length = n.Tp.GetFlen() // and not a width that nobody has given
+	}
+	if c.Type == "enum" || c.Type == "set" {
+		c.Labels = n.Tp.GetElems()
+	}
+	if c.isText() {
+		if c.Charset = charsetName(n.Tp.GetCharset()); c.Charset == "" {
+			c.Charset = d.Charset
+		}
+	}
+	for _, o := range n.Options {
+		switch o.Tp {
+		case ast.ColumnOptionNotNull, ast.ColumnOptionPrimaryKey:
+			c.NotNull = true
+		case ast.ColumnOptionAutoIncrement:
+			c.Increment, c.NotNull = true, true
+		case ast.ColumnOptionComment:
+			c.Comment = constantOf(o.Expr)
+		case ast.ColumnOptionGenerated:
+			c.Generated = true
+		case ast.ColumnOptionCollate:
+			if c.isText() {
+				c.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+			}
+		case ast.ColumnOptionDefaultValue:
+			c.Default = defaultOf(o.Expr)
+		}
+	}
+	return c, nil
+}
+
+// restored prints an expression as SQL.
+func restored(e ast.ExprNode) string {
+	var b strings.Builder
+	flags := format.RestoreStringSingleQuotes | format.RestoreKeyWordUppercase | format.RestoreStringWithoutCharset
+	if e.Restore(format.NewRestoreCtx(flags, &b)) != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// constantOf returns the text of a constant.
+func constantOf(e ast.ExprNode) string {
+	s := restored(e)
+	if rest, ok := strings.CutPrefix(s, "'"); ok {
+		if text, after, ok := unquote(rest); ok && after == "" {
+			return text
+		}
+	}
+	return s
+}
+
+// defaultOf returns a default that is a constant, else nil.
+func defaultOf(e ast.ExprNode) *string {
+	s := constantOf(e)
+	switch e.(type) {
+	case ast.ValueExpr, *ast.UnaryOperationExpr:
+		if s == "NULL" {
+			return nil
+		}
+	case *ast.FuncCallExpr:
+		if !strings.HasPrefix(s, "CURRENT_TIMESTAMP") && !strings.HasPrefix(s, "NOW") && !strings.HasPrefix(s, "LOCALTIME") {
+			return nil
+		}
+		s = now
+	default:
+		return nil
+	}
+	return &s
+}
+
+// columnKeys takes the keys that a column's definition declares.
+func (d *definition) columnKeys(n *ast.ColumnDef) {
+	for _, o := range n.Options {
+		switch o.Tp {
+		case ast.ColumnOptionPrimaryKey:
+			d.addIndex(primary, []string{n.Name.Name.O})
+		case ast.ColumnOptionUniqKey:
+			d.addIndex(n.Name.Name.O, []string{n.Name.Name.O})
+		}
+	}
+}
+
+func (d *definition) addIndex(name string, columns []string) {
+	d.dropIndex(name)
+	d.Unique = append(d.Unique, index{Name: name, Columns: columns})
+	if name == primary {
+		for _, c := range columns {
+			if i := d.find(c); i >= 0 {
+				d.Columns[i].NotNull = true
+			}
+		}
+	}
+}
+
+func (d *definition) dropIndex(name string) {
+	d.Unique = slices.DeleteFunc(d.Unique, func(u index) bool { return strings.EqualFold(u.Name, name) })
+}
+
+// unique adds an index, unless it is on an expression or on the begin of a text.
+func (d *definition) unique(name string, parts []*ast.IndexPartSpecification) {
+	var columns []string
+	for _, p := range parts {
+		if p.Column == nil || p.Length > 0 && name != primary {
+			return
+		}
+		columns = append(columns, p.Column.Name.O)
+	}
+	if name == "" && len(columns) > 0 {
+		name = columns[0]
+	}
+	d.addIndex(name, columns)
+}
+
+func (d *definition) constraint(c *ast.Constraint) {
+	switch c.Tp {
+	case ast.ConstraintPrimaryKey:
+		d.unique(primary, c.Keys)
+	case ast.ConstraintUniq, ast.ConstraintUniqKey, ast.ConstraintUniqIndex:
+		d.unique(c.Name, c.Keys)
+	}
+}
+
+// sortKeys puts the indexes into the order of the catalog: the primary key, then by name.
+func (d *definition) sortKeys() {
+	slices.SortStableFunc(d.Unique, func(a, b index) int {
+		switch {
+		case a.Name == primary:
+			return -1
+		case b.Name == primary:
+			return 1
+		}
+		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
+	})
+}

@@ -1,0 +1,525 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+const (
+	// blockBytes is how many bytes of rows a session hands on at once.
+	blockBytes = 256 << 10
+	// readAheadBlocks is what all sessions of a snapshot together may hold read ahead.
+	readAheadBlocks = 96
+)
+
+// snapshot reads the rows of the tables as they were at one place of the log. Its sessions see the same moment; each
+// reads one chunk at a time. Chunks are delivered in the order of the plan, while the other sessions read ahead.
+type snapshot struct {
+	t       *task
+	plan    cdc.Plan
+	sources map[cdc.Table]*source
+	idle    []*session
+	busy    []*reading // by chunk, as far as reading has begun
+	begun   int
+	at      int // the chunk being delivered
+	block   block
+	pos     position
+	origin  origin
+	tell    []func(b *connectors.Batch) // records of the tables' definitions, that come first
+
+	markers cdc.Markers
+	waiting *source // the table of the row that waits for its marker
+	row     []byte
+	cells   []cell
+	shown   cdc.Snapshot
+	shownDB string
+	rows    int64
+	started time.Time
+
+	ctx    context.Context // ends the sessions' goroutines
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+}
+
+// source is a table of a snapshot.
+type source struct {
+	table   *table
+	reader  reader
+	columns string // as they are selected
+	from    string // table, or the SELECT that replaces it
+	rows    float64
+	key     string // a single integer column that rows can be cut by, "" if there is none
+}
+
+// block is rows as they came, one behind the other.
+type block struct {
+	bytes []byte
+	ends  []int
+	at    int
+}
+
+// reading is a chunk that a session reads.
+type reading struct {
+	session *session
+	blocks  chan block
+	err     error // set before blocks is closed
+}
+
+// openSnapshot opens the sessions at one moment, whose place in the log becomes the position behind the snapshot. With
+// no rows to read, there are only definitions and the place.
+func (t *task) openSnapshot(ctx context.Context, data bool) error {
+	sn := &snapshot{t: t, sources: map[cdc.Table]*source{}, started: time.Now()}
+	sn.ctx, sn.cancel = context.WithCancel(context.Background())
+	t.snapshot = sn
+	threads := t.s.v.Int("snapshot.max.threads")
+	if !data {
+		threads = 0
+	}
+	for range threads {
+		c, err := t.s.connect(ctx)
+		if err != nil {
+			return trouble("open a session for the snapshot", err)
+		}
+		sn.idle = append(sn.idle, c)
+	}
+	entries, err := sn.meet(ctx)
+	if err != nil {
+		return err
+	}
+	if err := sn.define(ctx, entries); err != nil {
+		return err
+	}
+	if !data {
+		return nil
+	}
+	var extents []cdc.Extent
+	for _, e := range entries {
+		if !t.s.captures(e.name) || len(t.s.snapshotTables) > 0 && !t.s.snapshotTables.Match(e.name.String()) {
+			continue
+		}
+		src, err := sn.source(ctx, e)
+		if err != nil {
+			return err
+		}
+		sn.sources[e.name] = src
+		x, err := sn.extent(ctx, e.name, src)
+		if err != nil {
+			return trouble("plan the snapshot of "+e.name.String(), err)
+		}
+		extents = append(extents, x)
+	}
+	sn.plan = cdc.NewPlan(extents)
+	sn.busy = make([]*reading, len(sn.plan))
+	t.log.Info("snapshot begins", "tables", len(extents), "chunks", len(sn.plan), "threads", threads, "file", sn.pos.File, "pos", sn.pos.Pos, "gtids", sn.pos.GTIDs)
+	return nil
+}
+
+// meet makes all sessions see one moment and reads its place in the log and the definitions of the tables then.
+func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
+	t := sn.t
+	var before position
+	var err error
+	if t.s.locking == "none" {
+		if before, err = t.server.here(ctx, t.control); err != nil {
+			return nil, trouble("read the position of the binary log", err)
+		}
+	} else if err := t.lock(ctx); err != nil {
+		return nil, err
+	}
+	for _, c := range sn.idle {
+		for _, sql := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
+			if _, err := c.query(ctx, sql); err != nil {
+				return nil, trouble("begin the snapshot", err)
+			}
+		}
+	}
+	if sn.pos, err = t.server.here(ctx, t.control); err != nil {
+		return nil, trouble("read the position of the binary log", err)
+	}
+	if t.s.locking == "none" {
+		sn.pos = before // what was committed in between comes twice
+	}
+	now := time.Now()
+	sn.pos.TS, sn.pos.Snapshot = now.Unix(), true
+	sn.origin = origin{ns: now.Truncate(time.Second).UnixNano(), file: sn.pos.File, pos: sn.pos.Pos}
+	entries, err := t.history.readAll(ctx, mark{File: sn.pos.File, Pos: sn.pos.Pos}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if t.s.locking != "extended" {
+		t.unlock()
+	}
+	return entries, nil
+}
+
+// lock keeps everybody from writing: all, or where that right is missing, those who write to the captured tables.
+func (t *task) lock(ctx context.Context) error {
+	c, err := t.s.connect(ctx)
+	if err != nil {
+		return trouble("open a session for the lock", err)
+	}
+	t.locker = c
+	seconds := max(1, int64(t.s.v.Duration("snapshot.lock.timeout.ms")/time.Second))
+	if _, err := c.query(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
+		return trouble("set the time to wait for the lock", err)
+	}
+	_, err = c.query(ctx, "FLUSH TABLES WITH READ LOCK")
+	if err == nil || !isDenied(err) {
+		return t.lockTrouble("take the global read lock", err)
+	}
+	t.log.Info("without the right RELOAD, the captured tables are locked one by one for a moment", "cause", err)
+	entries, err := t.catalog.tables(ctx, t.s.captures)
+	if err != nil {
+		return trouble("list tables", err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, quoteTable(e.name)+" READ")
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	_, err = c.query(ctx, "LOCK TABLES "+strings.Join(list, ", "))
+	if isDenied(err) {
+		user := t.s.v.String("database.user")
+		return &connectors.Error{Op: "lock the captured tables", Class: connectors.ClassEnvironment, Retriable: true, Err: err,
+			Remedy: fmt.Sprintf("GRANT RELOAD ON *.* TO %s, or GRANT LOCK TABLES ON the captured databases, or snapshot.locking.mode=none, with which rows may come twice", user)}
+	}
+	return t.lockTrouble("lock the captured tables", err)
+}
+
+func (t *task) lockTrouble(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Retriable: true, Err: err,
+		Remedy: "a long transaction holds a table; wait for it or end it, or raise snapshot.lock.timeout.ms"}
+}
+
+// unlock ends the lock.
+func (t *task) unlock() {
+	t.locker.close()
+	t.locker = nil
+}
+
+// define prepares the records of the tables' definitions.
+func (sn *snapshot) define(ctx context.Context, entries []*entry) error {
+	t := sn.t
+	if !t.s.schemaChanges {
+		return nil
+	}
+	r, err := t.control.one(ctx, "SELECT @@GLOBAL.character_set_server, @@GLOBAL.collation_server")
+	if err != nil {
+		return trouble("read the server's character set", err)
+	}
+	sn.announce("", "", fmt.Sprintf("SET character_set_server=%s, collation_server=%s", r[0], r[1]), nil)
+	for _, e := range entries {
+		sn.announce(e.name.Schema, e.name.Name, "DROP TABLE IF EXISTS "+quoteTable(e.name), []tableChange{{kind: "DROP", name: e.name}})
+	}
+	for i, e := range entries {
+		if i == 0 || e.name.Schema != entries[i-1].name.Schema {
+			charset, collation, err := t.catalog.databaseCharset(ctx, e.name.Schema)
+			if err != nil {
+				return trouble("read the character set of "+e.name.Schema, err)
+			}
+			db := quote(e.name.Schema)
+			sn.announce(e.name.Schema, "", "DROP DATABASE IF EXISTS "+db, nil)
+			sn.announce(e.name.Schema, "", fmt.Sprintf("CREATE DATABASE %s CHARSET %s COLLATE %s", db, charset, collation), nil)
+			sn.announce(e.name.Schema, "", "USE "+db, nil)
+		}
+		sql, err := t.catalog.createSQL(ctx, e.name)
+		if err != nil {
+			return trouble("read the definition of "+e.name.String(), err)
+		}
+		sn.announce(e.name.Schema, e.name.Name, sql, []tableChange{{kind: "CREATE", name: e.name, def: e.def}})
+	}
+	return nil
+}
+
+func (sn *snapshot) announce(db, table, sql string, changes []tableChange) {
+	sn.tell = append(sn.tell, func(b *connectors.Batch) {
+		e := sn.t.emit
+		o := sn.origin
+		o.ns = e.now().UnixNano()
+		e.at(&o, cdc.InSnapshot, db)
+		place := cdc.AppendOptionalNull(nil)
+		if table != "" {
+			place = cdc.AppendOptionalString(nil, table)
+		}
+		e.schemaChange(b, sn.t.changes, place, db, sql, changes)
+	})
+}
+
+// source prepares to read a table.
+func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
+	t := sn.t
+	tb, err := t.compiler.compile(ctx, e.name, e.def)
+	if err != nil {
+		return nil, wrong("prepare table "+e.name.String(), "check message.key.columns", "%w", err)
+	}
+	if len(tb.dropped) > 0 {
+		t.log.Warn("columns of types without a mapping are left out", "table", tb.id, "columns", tb.dropped)
+	}
+	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows}
+	var list []string
+	for i, f := range tb.fields {
+		item := quote(f.name)
+		if f.schema == nil {
+			item = "NULL"
+		} else if f.codec.selected != "" {
+			item = fmt.Sprintf(f.codec.selected, item)
+		}
+		list = append(list, item)
+		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
+			switch e.def.Columns[i].Type {
+			case "tinyint", "smallint", "mediumint", "int", "bigint":
+				src.key = quote(f.name)
+			}
+		}
+	}
+	src.columns = strings.Join(list, ", ")
+	for _, o := range t.s.v.List("snapshot.select.statement.overrides") {
+		if strings.EqualFold(o, tb.id) {
+			sql := t.s.v.String("snapshot.select.statement.overrides." + o)
+			src.from, src.key = "("+strings.TrimRight(strings.TrimSpace(sql), ";")+") AS overridden", ""
+		}
+	}
+	return src, nil
+}
+
+// extent says where a table can be cut: its keys, in steps of about so many rows.
+func (sn *snapshot) extent(ctx context.Context, name cdc.Table, src *source) (cdc.Extent, error) {
+	x := cdc.Extent{Table: name}
+	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
+	if src.key == "" || len(sn.idle) < 2 || src.rows <= chunk {
+		return x, nil
+	}
+	r, err := sn.idle[0].one(ctx, fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from))
+	if err != nil || r[0] == "" {
+		return x, err
+	}
+	low, err1 := strconv.ParseFloat(r[0], 64)
+	high, err2 := strconv.ParseFloat(r[1], 64)
+	if err1 != nil || err2 != nil || high-low > 1<<62 {
+		return x, nil
+	}
+	x.By = src.key
+	pieces := int(src.rows/chunk) + 1
+	step := max((high-low)/float64(pieces), 1)
+	for i := 1; i < pieces; i++ {
+		if at := low + step*float64(i); at < high {
+			x.Bounds = append(x.Bounds, strconv.FormatInt(int64(at), 10))
+		}
+	}
+	return x, nil
+}
+
+// selectSQL is the statement that reads a chunk.
+func (s *source) selectSQL(c cdc.Chunk) string {
+	sql := "SELECT " + s.columns + " FROM " + s.from
+	sep := " WHERE "
+	if c.From != "" {
+		sql += sep + c.By + " >= " + c.From
+		sep = " AND "
+	}
+	if c.To != "" {
+		sql += sep + c.By + " < " + c.To
+	}
+	return sql
+}
+
+// begin gives idle sessions the next chunks.
+func (sn *snapshot) begin() {
+	for len(sn.idle) > 0 && sn.begun < len(sn.plan) {
+		c := sn.idle[len(sn.idle)-1]
+		sn.idle = sn.idle[:len(sn.idle)-1]
+		chunk := sn.plan[sn.begun]
+		r := &reading{session: c, blocks: make(chan block, max(2, readAheadBlocks/sn.t.s.v.Int("snapshot.max.threads")))}
+		sn.busy[sn.begun] = r
+		sn.begun++
+		sn.group.Add(1)
+		go func() {
+			defer sn.group.Done()
+			defer close(r.blocks)
+			r.err = sn.copy(r, sn.sources[chunk.Table].selectSQL(chunk))
+		}()
+	}
+}
+
+// copy reads the rows of a chunk.
+func (sn *snapshot) copy(r *reading, sql string) error {
+	if err := r.session.sendQuery(sql); err != nil {
+		return err
+	}
+	var b block
+	for {
+		row, err := r.session.nextRow()
+		if err != nil {
+			return err
+		}
+		if row != nil {
+			b.bytes = append(b.bytes, row...)
+			b.ends = append(b.ends, len(b.bytes))
+		}
+		if row == nil || len(b.bytes) >= blockBytes {
+			select {
+			case r.blocks <- b:
+			case <-sn.ctx.Done():
+				return sn.ctx.Err()
+			}
+			b = block{bytes: make([]byte, 0, blockBytes+blockBytes/4), ends: make([]int, 0, len(b.ends)+len(b.ends)/4)}
+		}
+		if row == nil {
+			return nil
+		}
+	}
+}
+
+// read fills the batch with rows. done says that there are no more: the batch then has the offset that says so.
+func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, err error) {
+	for len(sn.tell) > 0 && len(b.Buf) < batchBytes {
+		sn.tell[0](b)
+		sn.tell = sn.tell[1:]
+	}
+	for len(b.Buf) < batchBytes {
+		if sn.at == len(sn.plan) {
+			if err := sn.finish(ctx, b); err != nil {
+				return false, err
+			}
+			done = true
+			break
+		}
+		if sn.block.at < len(sn.block.ends) {
+			if err := sn.take(ctx, b); err != nil {
+				return false, err
+			}
+			continue
+		}
+		sn.begin()
+		more, err := sn.next(ctx, len(b.Records) == 0)
+		if err != nil {
+			return false, trouble("read the snapshot of "+sn.plan[sn.at].Table.String(), err)
+		}
+		if !more {
+			break
+		}
+	}
+	b.EventTime = sn.origin.ns / 1e6
+	sn.offset(b)
+	return done, nil
+}
+
+// next gets the next block, of the next chunk where one is done. more is false if there is none now.
+func (sn *snapshot) next(ctx context.Context, wait bool) (more bool, err error) {
+	r := sn.busy[sn.at]
+	var b block
+	var ok bool
+	if wait {
+		select {
+		case b, ok = <-r.blocks:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	} else {
+		select {
+		case b, ok = <-r.blocks:
+		default:
+			return false, nil
+		}
+	}
+	if ok {
+		sn.block = b
+		return true, nil
+	}
+	if r.err != nil {
+		return false, r.err
+	}
+	sn.busy[sn.at] = nil
+	sn.idle = append(sn.idle, r.session)
+	sn.at++
+	return true, nil
+}
+
+// offset appends where the snapshot stands.
+func (sn *snapshot) offset(b *connectors.Batch) {
+	sn.t.history.offsets(b)
+	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
+}
+
+// take takes a row in, and appends the one before it, whose marker is now known.
+func (sn *snapshot) take(ctx context.Context, b *connectors.Batch) error {
+	src := sn.sources[sn.plan[sn.at].Table]
+	if marker, ok := sn.markers.Row(src != sn.waiting); ok {
+		if err := sn.append(ctx, b, marker); err != nil {
+			return err
+		}
+	}
+	from := 0
+	if sn.block.at > 0 {
+		from = sn.block.ends[sn.block.at-1]
+	}
+	sn.waiting, sn.row = src, sn.block.bytes[from:sn.block.ends[sn.block.at]]
+	sn.block.at++
+	return nil
+}
+
+// append appends the waiting row.
+func (sn *snapshot) append(ctx context.Context, b *connectors.Batch, marker cdc.Snapshot) error {
+	t := sn.waiting.table
+	var err error
+	if sn.cells, err = splitRow(sn.row, sn.cells); err != nil || len(sn.cells) != len(t.fields) {
+		return fmt.Errorf("read the snapshot of %s: %w", t.id, errRow)
+	}
+	if sn.shown != marker || sn.shownDB != t.name.Schema { // only a change costs anything
+		uses := sn.t.emit.uses
+		sn.t.emit.at(&sn.origin, marker, t.name.Schema)
+		sn.t.emit.uses, sn.shown, sn.shownDB = uses, marker, t.name.Schema
+	}
+	sn.rows++
+	err = sn.t.emit.emit(b, &change{t: t, read: sn.waiting.reader, op: cdc.Read, after: sn.cells, headers: sn.t.emit.context})
+	var bad *valueError
+	if errors.As(err, &bad) {
+		place := fmt.Sprintf("snapshot at %s:%d, row %d, table %s, column %s", sn.pos.File, sn.pos.Pos, sn.rows, t.id, bad.column)
+		err = refuse(ctx, sn.t.report, t, sn.cells, place, bad)
+	}
+	return err
+}
+
+// finish appends the last row and ends the sessions.
+func (sn *snapshot) finish(ctx context.Context, b *connectors.Batch) error {
+	if marker, ok := sn.markers.End(); ok {
+		if err := sn.append(ctx, b, marker); err != nil {
+			return err
+		}
+	}
+	sn.pos.Snapshot, sn.pos.Completed = sn.t.only, sn.t.only
+	sn.close()
+	sn.t.log.Info("snapshot ends", "rows", sn.rows, "seconds", time.Since(sn.started).Seconds())
+	return nil
+}
+
+// close ends the sessions and the lock.
+func (sn *snapshot) close() {
+	sn.cancel()
+	for _, r := range sn.busy {
+		if r != nil {
+			r.session.close()
+		}
+	}
+	for _, c := range sn.idle {
+		c.close()
+	}
+	sn.group.Wait()
+	sn.idle, sn.busy = nil, nil
+	if sn.t.locker != nil {
+		sn.t.unlock()
+	}
+}

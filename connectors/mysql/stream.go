@@ -1,0 +1,526 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/replication"
+	guuid "github.com/google/uuid"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// batchBytes is where a batch is cut.
+const batchBytes = 1 << 20
+
+// stream reads changes from the log. It is used by the goroutine that calls Read.
+type stream struct {
+	s        *settings
+	log      *slog.Logger
+	feed     *feed
+	history  *history
+	charsets *charsets
+	comp     *compiler
+	emit     *emitter
+	ddl      *ddl
+	changes  *schemaChanges // nil without include.schema.changes
+	beats    *cdc.Heartbeats
+	report   func(ctx context.Context, bad connectors.Record, err error) error
+
+	events  []*replication.BinlogEvent // taken from the feed
+	at      int                        // the next of them
+	images  map[uint64]*image          // by table id, nil for those not captured; new with each start of the server
+	tables  map[cdc.Table]*table       // compiled, by the definition they have
+	skipped map[cdc.Table]bool         // whose changes are lost, as inconsistent.schema.handling.mode says
+
+	file  string // that is being read
+	end   uint64 // of the last event
+	pos   position
+	gtids mysql.GTIDSet // nil without GTIDs
+	dirty bool          // gtids have changed since they were printed
+	tx    transaction
+
+	resume    position // where the stored offset was inside of a transaction
+	resuming  bool     // until the first transaction has begun
+	offered   mark     // the last offset handed on
+	offeredAt time.Time
+	beatAt    time.Time
+	cells     [2][]cell
+	key       [2][]byte
+}
+
+// transaction is the one that is being read.
+type transaction struct {
+	origin
+	begun    bool // its GTID was seen, and nothing of it has been delivered
+	open     bool // after its BEGIN
+	filtered bool // it is of a server that does not count
+	events   int64
+	skip     int64 // events that were delivered before
+	skipRows int64 // and rows of the event after them
+	ts       int64
+}
+
+// startStream starts to read at the position.
+func (t *task) startStream(ctx context.Context, pos position) error {
+	op := "read the binary log of " + t.s.addr()
+	st := &stream{s: t.s, log: t.log, history: t.history, charsets: t.charsets, comp: t.compiler, emit: t.emit, ddl: newDDL(), report: t.report,
+		images: map[uint64]*image{}, tables: map[cdc.Table]*table{}, skipped: map[cdc.Table]bool{}, file: pos.File, end: pos.Pos, pos: pos}
+	if t.s.schemaChanges {
+		st.changes = t.changes
+	}
+	if t.s.heartbeat > 0 {
+		st.beats = cdc.NewHeartbeats(t.s.heartbeatTopic(), t.s.prefix)
+	}
+	st.pos.Snapshot, st.pos.Completed = false, false
+	if pos.Events > 0 {
+		st.resume, st.resuming = pos, true
+	}
+	st.offered, st.offeredAt, st.beatAt = mark{File: pos.File, Pos: pos.Pos}, time.Now(), time.Now()
+	if t.server.gtids && (pos.GTIDs != "" || !t.s.flavor.mariadb) {
+		set, err := t.s.flavor.parseGTIDs(pos.GTIDs)
+		if err != nil {
+			return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
+		}
+		if pos.GTIDs != "" {
+			st.gtids = set
+		}
+	}
+	if st.gtids == nil && pos.Pos > 1<<32-1 {
+		return wrong(op, "SET GLOBAL gtid_mode = ON (in its four steps) and take a new snapshot", "the position %s:%d is beyond 4 GiB, which the protocol has no room for without GTIDs", pos.File, pos.Pos)
+	}
+	var from mysql.GTIDSet
+	if st.gtids != nil {
+		from = st.gtids.Clone()
+	}
+	var err error
+	if st.feed, err = t.s.newFeed(&pos, from, t.s.query && t.s.flavor.mariadb); err != nil {
+		return trouble(op, err)
+	}
+	t.stream = st
+	t.log.Info("streaming", "file", pos.File, "pos", pos.Pos, "gtids", pos.GTIDs)
+	return nil
+}
+
+func (st *stream) close() { st.feed.close() }
+
+// read fills the batch with what is there, and waits while there is nothing.
+func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
+	for len(b.Buf) < batchBytes || st.tx.begun {
+		e, err := st.next(ctx, b)
+		if err != nil {
+			return trouble("read the binary log", err)
+		}
+		if e != nil {
+			if err := st.event(ctx, b, e); err != nil {
+				return err
+			}
+		}
+		st.beat(b)
+		if e == nil && (len(b.Records) > 0 || st.idleDue()) && !st.tx.begun {
+			break
+		}
+	}
+	st.offset(b)
+	return nil
+}
+
+// offset appends where the stream stands, after the definitions that have changed on the way there.
+func (st *stream) offset(b *connectors.Batch) {
+	st.history.offsets(b)
+	if st.dirty {
+		st.pos.GTIDs, st.dirty = st.gtids.String(), false
+	}
+	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: st.s.partition(), Offset: st.pos.append(nil, st.emit.txmeta)})
+	st.offered, st.offeredAt = mark{File: st.pos.File, Pos: st.pos.Pos}, time.Now()
+}
+
+// next returns the next event. If there is none, it waits if the batch is empty, but not past the time when a
+// heartbeat or an offset without records is due: then it returns nil.
+func (st *stream) next(ctx context.Context, b *connectors.Batch) (*replication.BinlogEvent, error) {
+	var due <-chan time.Time
+	for {
+		if st.at < len(st.events) {
+			e := st.events[st.at]
+			st.events[st.at] = nil
+			st.at++
+			return e, nil
+		}
+		var err error
+		if st.events, err = st.feed.take(st.events[:0]); err != nil {
+			return nil, err
+		}
+		st.at = 0
+		if len(st.events) > 0 {
+			continue
+		}
+		if len(b.Records) > 0 && !st.tx.begun {
+			return nil, nil
+		}
+		if due == nil {
+			if d := st.due(); d > 0 {
+				timer := time.NewTimer(d)
+				defer timer.Stop()
+				due = timer.C
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-st.feed.filled:
+		case <-due:
+			return nil, nil
+		}
+	}
+}
+
+// due is how long nothing may happen; 0 is for ever.
+func (st *stream) due() (due time.Duration) {
+	if st.beats != nil && !st.tx.open {
+		due = max(time.Until(st.beatAt.Add(st.s.heartbeat)), time.Millisecond)
+	}
+	if st.moved() {
+		if d := max(time.Until(st.offeredAt.Add(st.s.status)), time.Millisecond); due == 0 || d < due {
+			due = d
+		}
+	}
+	return due
+}
+
+// moved reports whether the position has moved on since the last offset, outside of a transaction.
+func (st *stream) moved() bool {
+	return !st.tx.open && (st.pos.File != st.offered.File || st.pos.Pos != st.offered.Pos)
+}
+
+// idleDue reports whether it moved without records, and long enough ago for an offset of its own.
+func (st *stream) idleDue() bool { return st.moved() && time.Since(st.offeredAt) >= st.s.status }
+
+// beat appends a heartbeat if it is time. It never stands inside of a transaction.
+func (st *stream) beat(b *connectors.Batch) {
+	if st.beats == nil || st.tx.open || st.tx.begun || time.Since(st.beatAt) < st.s.heartbeat {
+		return
+	}
+	st.beatAt = time.Now()
+	st.beats.Append(b, st.beatAt.UnixMilli())
+}
+
+// advance moves to the end of an event and returns its place. Positions in the log have 32 bits: what is above them is
+// counted.
+func (st *stream) advance(h *replication.EventHeader) (start uint64) {
+	if h.LogPos == 0 || h.Flags&replication.LOG_EVENT_ARTIFICIAL_F != 0 {
+		return st.end
+	}
+	end := st.end + uint64(h.EventSize)
+	if uint32(end) != h.LogPos { // the server has left out what was read before
+		end = st.end&^(1<<32-1) | uint64(h.LogPos)
+		if end < st.end {
+			end += 1 << 32
+		}
+	}
+	st.end = end
+	return end - uint64(h.EventSize)
+}
+
+// event handles one event of the log.
+func (st *stream) event(ctx context.Context, b *connectors.Batch, e *replication.BinlogEvent) error {
+	if r, ok := e.Event.(*replication.RotateEvent); ok {
+		st.file, st.end = string(r.NextLogName), r.Position
+		return nil
+	}
+	start := st.advance(e.Header)
+	if p, ok := e.Event.(*replication.TransactionPayloadEvent); ok { // a whole transaction, compressed
+		for _, inner := range p.Events {
+			if err := st.inner(ctx, b, inner, start); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return st.inner(ctx, b, e, start)
+}
+
+// inner handles an event that begins at the place.
+func (st *stream) inner(ctx context.Context, b *connectors.Batch, e *replication.BinlogEvent, start uint64) error {
+	switch ev := e.Event.(type) {
+	case *replication.FormatDescriptionEvent:
+		clear(st.images) // the server counts tables anew when it starts
+		return nil
+	case *replication.GTIDEvent:
+		return st.gtidEvent(e.Header, start, ev)
+	case *replication.GtidTaggedLogEvent:
+		return st.gtidEvent(e.Header, start, &ev.GTIDEvent)
+	case *replication.MariadbGTIDEvent:
+		st.begin(e.Header, start, fmt.Sprintf("%d-%d-%d", ev.GTID.DomainID, ev.GTID.ServerID, ev.GTID.SequenceNumber), 0)
+		if !ev.IsStandalone() {
+			st.open(b, 0)
+			st.tx.events = 1
+		}
+		return nil
+	case *replication.QueryEvent:
+		if err := st.query(ctx, b, e.Header, start, ev); err != nil {
+			return err
+		}
+	case *replication.XIDEvent:
+		st.commit(b)
+		return nil
+	case *replication.TableMapEvent:
+		if err := st.tableMap(ctx, ev, start); err != nil {
+			return err
+		}
+	case *replication.RowsEvent:
+		if err := st.rows(ctx, b, e.Header, start, ev); err != nil {
+			return err
+		}
+	case *replication.RowsQueryEvent:
+		if st.s.query {
+			st.tx.query = string(ev.Query)
+		}
+	case *replication.MariadbAnnotateRowsEvent:
+		if st.s.query {
+			st.tx.query = string(ev.Query)
+		}
+	default:
+		if e.Header.EventType == replication.XA_PREPARE_LOG_EVENT {
+			st.commit(b)
+			return nil
+		}
+	}
+	if st.tx.open {
+		st.tx.events++
+		st.pos.Events = st.tx.events
+	}
+	return nil
+}
+
+func (st *stream) gtidEvent(h *replication.EventHeader, start uint64, ev *replication.GTIDEvent) error {
+	gtid := ""
+	if h.EventType != replication.ANONYMOUS_GTID_EVENT {
+		u, err := guuid.FromBytes(ev.SID)
+		if err != nil {
+			return fmt.Errorf("read the GTID at %s:%d: %w", st.file, start, err)
+		}
+		gtid = u.String() + ":"
+		if tag := ev.Tag.String(); tag != "" {
+			gtid += tag + ":"
+		}
+		gtid += strconv.FormatInt(ev.GNO, 10)
+	}
+	st.begin(h, start, gtid, int64(ev.OriginalCommitTimestamp))
+	return nil
+}
+
+// begin takes up the first event of a transaction. us is when it was committed, in microseconds; 0 is not known.
+func (st *stream) begin(h *replication.EventHeader, start uint64, gtid string, us int64) {
+	st.tx = transaction{ts: int64(h.Timestamp)}
+	st.tx.ns, st.tx.server, st.tx.gtid, st.tx.file, st.tx.pos = int64(h.Timestamp)*1e9, int64(h.ServerID), gtid, st.file, start
+	if us > 0 {
+		st.tx.ns = us * 1000
+	}
+	if gtid != "" && st.s.v.Bool("gtid.source.filter.dml.events") {
+		source, _, _ := strings.Cut(gtid, ":")
+		st.tx.filtered = !st.s.sources.Allows(source)
+	}
+	if st.resuming {
+		st.tx.skip, st.tx.skipRows, st.resuming = st.resume.Events, st.resume.Rows, false
+	}
+	st.pos.File, st.pos.Pos, st.pos.Events, st.pos.Rows = st.file, start, 0, 0
+	st.pos.TS, st.pos.Server = st.tx.ts, st.tx.server
+}
+
+// open takes up the BEGIN of a transaction.
+func (st *stream) open(b *connectors.Batch, thread int64) {
+	st.tx.open, st.tx.thread = true, thread
+	b.EventTime = st.tx.ns / 1e6
+	if st.emit.txmeta == nil {
+		return
+	}
+	st.emit.txID = st.tx.gtid
+	if st.emit.txID == "" {
+		st.emit.txID = fmt.Sprintf("file=%s,pos=%d", st.tx.file, st.tx.pos)
+	}
+	if st.tx.skip > 0 {
+		st.emit.txmeta.Restore(st.emit.txID, st.resume.Orders)
+		return
+	}
+	st.emit.txmeta.Begin(b, st.emit.txID, st.emit.txID, st.tx.ns/1e6)
+	st.tx.begun = true // the record stands for no event: the batch must have one more
+}
+
+// commit ends a transaction: all before the end of the last event has been read.
+func (st *stream) commit(b *connectors.Batch) {
+	if st.tx.open && st.emit.txmeta != nil {
+		st.emit.txmeta.End(b, st.emit.txID, st.tx.ns/1e6)
+		st.emit.txmeta.Restore("", nil)
+	}
+	if st.tx.gtid != "" && st.gtids != nil {
+		st.addGTID()
+	}
+	st.pos.File, st.pos.Pos, st.pos.Events, st.pos.Rows = st.file, st.end, 0, 0
+	st.tx.open, st.tx.begun, st.tx.gtid = false, false, ""
+}
+
+func (st *stream) addGTID() {
+	if err := st.gtids.Update(st.tx.gtid); err != nil {
+		st.log.Error("a GTID could not be added to those that were read", "gtid", st.tx.gtid, "error", err)
+	}
+	st.dirty = true
+}
+
+// query handles a statement: the frame of a transaction, or what changes a table.
+func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication.EventHeader, start uint64, ev *replication.QueryEvent) error {
+	sql := strings.TrimSpace(string(ev.Query))
+	word := keywords(sql, 2)
+	first, second := "", ""
+	if len(word) > 0 {
+		first = word[0]
+	}
+	if len(word) > 1 {
+		second = word[1]
+	}
+	switch {
+	case first == "BEGIN", first == "XA" && second == "START", first == "XA" && second == "BEGIN":
+		if st.resuming || st.tx.file == "" { // the log begins at the BEGIN: an offset of Debezium's
+			st.begin(h, start, "", 0)
+		}
+		st.open(b, int64(ev.SlaveProxyID))
+		return nil
+	case first == "COMMIT", first == "ROLLBACK" && second != "TO" && second != "WORK":
+		st.commit(b)
+		return nil
+	case first == "XA" && second == "END", first == "SAVEPOINT", first == "ROLLBACK", first == "RELEASE":
+		return nil
+	case first == "XA" && second == "ROLLBACK":
+		st.log.Warn("a prepared XA transaction was rolled back after its changes were delivered: the log has them when they are prepared", "statement", sql, "file", st.file, "pos", start)
+	}
+	// CREATE TABLE … SELECT: the rows follow, in the same transaction.
+	bare, rows := strings.CutSuffix(sql, " START TRANSACTION")
+	st.tx.ts, st.tx.thread = int64(h.Timestamp), int64(ev.SlaveProxyID)
+	if err := st.statement(ctx, b, start, bare, string(ev.Schema)); err != nil {
+		return err
+	}
+	switch {
+	case rows:
+		st.open(b, int64(ev.SlaveProxyID))
+	case !st.tx.open:
+		st.commit(b)
+	}
+	return nil
+}
+
+// errRowFormat says that the log has statements where it should have rows.
+var errRowFormat = errors.New("the log has a statement in place of the rows that it changed")
+
+// errPartial says that the log has differences in place of values.
+var errPartial = errors.New("the log has only what changed inside of JSON documents (binlog_row_value_options=PARTIAL_JSON)")
+
+// statement handles a statement that may change tables.
+func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint64, sql, database string) error {
+	s, err := st.ddl.read(sql, database, st.history)
+	if err != nil {
+		st.log.Warn("a statement does not fit what is known of its table; the definition is read from the server, and checked with the log", "statement", sql, "error", err)
+		s.kind = unreadable
+	}
+	here := mark{File: st.file, Pos: st.end, GTID: st.tx.gtid}
+	o := st.tx.origin
+	o.file, o.pos, o.thread = st.file, start, 0
+	o.ns -= o.ns % 1e6
+	switch s.kind {
+	case ofNoConcern:
+		return nil
+	case changesRow:
+		if !st.s.capturesDatabase(database) {
+			return nil
+		}
+		return &connectors.Error{Op: fmt.Sprintf("read the binary log at %s:%d", st.file, start), Class: connectors.ClassConfig, Err: fmt.Errorf("%w: %.200s", errRowFormat, sql),
+			Remedy: "SET GLOBAL binlog_format = ROW, and let all sessions connect anew; then take a new snapshot"}
+	case truncates:
+		return st.truncate(ctx, b, &o, s.tables)
+	case unreadable:
+		st.history.doubts(s.tables, sql)
+		clear(st.images)
+	}
+	if st.headIncludes(&s, here) {
+		return st.tell(b, &o, database, &s)
+	}
+	for _, name := range s.renamed {
+		st.history.set(name, nil, here)
+	}
+	for _, c := range s.changes {
+		st.history.set(c.name, c.def, here)
+		for id, m := range st.images {
+			if m == nil || m.name == c.name {
+				delete(st.images, id)
+			}
+		}
+	}
+	return st.tell(b, &o, database, &s)
+}
+
+// headIncludes reports whether the definitions were read from the server when it was past the statement already.
+func (st *stream) headIncludes(s *statement, here mark) bool {
+	for _, c := range s.changes {
+		if t := st.history.tables[c.name]; t != nil && t.head != nil && here.compare(*t.head) <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// tell appends the record of a statement.
+func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *statement) error {
+	if st.changes == nil {
+		return nil
+	}
+	dropped := len(s.changes) > 0 && s.changes[0].kind == "DROP"
+	if dropped { // one statement for each table
+		for _, c := range s.changes {
+			if st.s.capturesDatabase(c.name.Schema) {
+				st.emit.at(o, cdc.NoSnapshot, c.name.Schema)
+				st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, c.name.Name), c.name.Schema, "DROP TABLE "+quoteTable(c.name), []tableChange{c})
+			}
+		}
+		return nil
+	}
+	var names []string
+	var changes []tableChange
+	for _, c := range s.changes {
+		if c.def != nil {
+			database = c.name.Schema
+			names, changes = append(names, c.name.Name), append(changes, c)
+		}
+	}
+	if st.s.capturesDatabase(database) {
+		st.emit.at(o, cdc.NoSnapshot, database)
+		st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, strings.Join(names, ",")), database, s.sql, changes)
+	}
+	return nil
+}
+
+// truncate handles TRUNCATE, which empties a table without a change of any row in the log.
+func (st *stream) truncate(ctx context.Context, b *connectors.Batch, o *origin, tables []cdc.Table) error {
+	for _, name := range tables {
+		if st.s.skip[cdc.Truncate] || !st.s.captures(name) {
+			continue
+		}
+		def := st.history.definition(name)
+		if def == nil {
+			continue
+		}
+		t, err := st.compiled(ctx, name, def)
+		if err != nil {
+			return err
+		}
+		st.emit.at(o, cdc.NoSnapshot, name.Schema)
+		if err := st.emit.emit(b, &change{t: t, op: cdc.Truncate, headers: st.emit.context}); err != nil {
+			return err
+		}
+	}
+	return nil
+}

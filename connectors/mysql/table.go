@@ -1,0 +1,382 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// field is a column compiled: everything that its values need is ready to be appended.
+type field struct {
+	name  string
+	out   bool // part of the row
+	codec codec
+	// schema is the codec's with optionality, default and documentation; nil if the column has no mapping.
+	schema *connectors.Schema
+	// What precedes a value, and what stands for null (nil if the column is required), for a value that is not
+	// there, and for one that an update did not change.
+	present, null, missing, unchanged []byte
+}
+
+// table is a definition compiled: from cells to records. It is used by one goroutine.
+type table struct {
+	name   cdc.Table
+	def    *definition
+	id     string // database.table
+	topic  string
+	fields []field
+	key    []int // indexes of the key's columns, in order
+
+	rowSchema, keySchema, envelope *connectors.Schema
+	place                          []byte // the source block's field table
+	lenient                        bool   // null stands for what cannot be converted
+	dropped                        []string
+}
+
+// cell is one column's value in a row: its bytes, or the reason why there are none.
+type cell struct {
+	kind byte
+	raw  []byte
+}
+
+// The kinds of cells.
+const (
+	cellValue  = iota
+	cellNull   // NULL
+	cellAbsent // the row image does not have the column (binlog_row_image is not FULL)
+)
+
+// valueError is a value that its column cannot take.
+type valueError struct {
+	column string
+	err    error
+}
+
+func (e *valueError) Error() string { return "column " + e.column + ": " + e.err.Error() }
+func (e *valueError) Unwrap() error { return e.err }
+
+// errNull says that a NOT NULL column has a null.
+var errNull = errors.New("null in a NOT NULL column")
+
+// compiler makes tables from definitions.
+type compiler struct {
+	s             *settings
+	codecs        codecs
+	source, block *connectors.Schema
+}
+
+// compile makes the table of a definition. It fails if the key names a column that is not there.
+func (c *compiler) compile(ctx context.Context, name cdc.Table, def *definition) (*table, error) {
+	t := &table{name: name, def: def, id: name.String(), topic: c.s.naming.Topic(name.Schema, name.Name), lenient: !c.s.convertFails}
+	t.place = cdc.AppendOptionalString(nil, name.Name)
+	schema := func(suffix string) string { return c.s.naming.Schemas.Schema(t.topic + suffix) }
+	t.rowSchema = &connectors.Schema{Type: connectors.Struct, Optional: true, Name: schema(".Value")}
+	taken := map[string]string{}
+	for i := range def.Columns {
+		f, err := c.field(ctx, &def.Columns[i])
+		if err != nil {
+			return nil, err
+		}
+		if f.schema == nil {
+			t.dropped = append(t.dropped, f.name)
+		}
+		f.out = f.schema != nil && c.s.columns.Allows(t.id+"."+f.name)
+		if f.out {
+			name := c.s.naming.Fields.Field(f.name)
+			if other, ok := taken[name]; ok {
+				return nil, fmt.Errorf("columns %s and %s of %s have the same field name %s under field.name.adjustment.mode", other, f.name, t.id, name)
+			}
+			taken[name] = f.name
+			t.rowSchema.Fields = append(t.rowSchema.Fields, connectors.Field{Name: name, Schema: f.schema})
+		}
+		t.fields = append(t.fields, f)
+	}
+	if err := c.compileKey(t, schema(".Key")); err != nil {
+		return nil, err
+	}
+	t.envelope = cdc.Envelope(schema(".Envelope"), t.rowSchema, c.source, c.block)
+	return t, nil
+}
+
+func (c *compiler) compileKey(t *table, name string) error {
+	key := t.def.key(t.name, c.s.keys)
+	if len(key) == 0 {
+		return nil
+	}
+	t.keySchema = &connectors.Schema{Type: connectors.Struct, Name: name}
+	for _, k := range key {
+		i := t.def.find(k)
+		if i < 0 || t.fields[i].schema == nil {
+			return fmt.Errorf("the key of %s has the column %s, which the table does not have or whose type cannot be written", t.id, k)
+		}
+		t.key = append(t.key, i)
+		t.keySchema.Fields = append(t.keySchema.Fields, connectors.Field{Name: c.s.naming.Fields.Field(t.fields[i].name), Schema: t.fields[i].schema})
+	}
+	return nil
+}
+
+// field compiles a column; its schema is nil if the type has no mapping.
+func (c *compiler) field(ctx context.Context, col *column) (field, error) {
+	f := field{name: col.Name}
+	k, ok, err := c.codecs.of(ctx, col)
+	if err != nil || !ok {
+		return f, err
+	}
+	s := *k.schema
+	s.Optional = !col.NotNull
+	if col.Comment != "" && c.s.values.comments {
+		s.Doc = col.Comment
+	}
+	if v, ok := defaultValue(&k, col); ok {
+		s.Default = &v
+	}
+	f.codec, f.schema = k, &s
+	f.present = connectors.AppendPresent(nil, &s)
+	if s.Optional {
+		f.null = connectors.AppendNull(nil, &s)
+		f.missing = f.null
+	} else if s.Default != nil {
+		f.missing = mustAppend(&s, *s.Default)
+	} else {
+		f.missing = mustAppend(&s, k.zero)
+	}
+	f.unchanged = f.missing
+	switch s.Type {
+	case connectors.String:
+		f.unchanged = mustAppend(&s, connectors.StringBytesValue(c.s.values.placeholder))
+	case connectors.Bytes:
+		f.unchanged = mustAppend(&s, connectors.BytesValue(c.s.values.placeholder))
+	}
+	return f, nil
+}
+
+// mustAppend encodes a value that was made for the schema.
+func mustAppend(s *connectors.Schema, v connectors.Value) []byte {
+	b, err := connectors.AppendValue(nil, s, v)
+	if err != nil {
+		panic("mysql: " + err.Error()) // a mistake in codec.go, which its test finds
+	}
+	return b
+}
+
+// defaultValue returns the default that a column's schema shows; ok is false if it shows none.
+func defaultValue(k *codec, col *column) (connectors.Value, bool) {
+	if col.Default == nil || k.cannotDefault {
+		return connectors.Null(), false
+	}
+	text := []byte(*col.Default)
+	switch col.Type {
+	case "bit":
+		text = bitLiteral(*col.Default)
+	case "tinyint", "smallint", "mediumint", "int", "bigint", "year":
+		if s := *col.Default; s == "TRUE" || s == "true" {
+			text = []byte("1")
+		} else if s == "FALSE" || s == "false" {
+			text = []byte("0")
+		}
+	}
+	b, err := k.text(nil, text)
+	if errors.Is(err, errZeroDate) {
+		if !col.NotNull {
+			return connectors.Null(), false
+		}
+		return k.zero, true
+	}
+	if err != nil {
+		return connectors.Null(), false
+	}
+	v, _, err := connectors.ReadValue(k.schema, b)
+	return v, err == nil
+}
+
+// bitLiteral reads b'101', as a bit column's value.
+func bitLiteral(s string) []byte {
+	var u uint64
+	for _, c := range s {
+		switch c {
+		case '0':
+			u <<= 1
+		case '1':
+			u = u<<1 | 1
+		}
+	}
+	out := make([]byte, 8)
+	for i := range out {
+		out[7-i] = byte(u >> (8 * i))
+	}
+	return out
+}
+
+// reader says how the cells of a row are read: as the text of a SELECT, or as one version of a table's row image.
+type reader []appendFunc
+
+// texts reads the cells of a SELECT.
+func (t *table) texts() reader {
+	r := make(reader, len(t.fields))
+	for i := range t.fields {
+		r[i] = t.fields[i].codec.text
+	}
+	return r
+}
+
+// image is how the rows of a table stand in the log, by the description that precedes them.
+type image struct {
+	*table
+	extents []extent
+	reader  reader
+}
+
+// errDrift says that the log describes a table in another way than its definition does.
+var errDrift = errors.New("the definition does not fit the log")
+
+// image prepares to read rows of the table, whose columns have the types and meta data. It fails if the definition is
+// not that of the rows.
+func (t *table) image(types []byte, metas []uint16) (*image, error) {
+	if len(types) != len(t.fields) {
+		return nil, fmt.Errorf("%w: %d columns in the log, %d in the definition", errDrift, len(types), len(t.fields))
+	}
+	m := &image{table: t, extents: make([]extent, len(types)), reader: make(reader, len(types))}
+	for i, typ := range types {
+		var err error
+		if m.extents[i], err = extentOf(typ, metas[i]); err != nil {
+			return nil, fmt.Errorf("%w: column %s: %w", errDrift, t.fields[i].name, err)
+		}
+		col := &t.def.Columns[i]
+		if t.fields[i].schema == nil {
+			continue
+		}
+		real, arg := realType(typ, metas[i])
+		if m.reader[i] = t.fields[i].codec.log(real, metas[i]); m.reader[i] == nil || !fits(col, real, arg, metas[i]) {
+			return nil, fmt.Errorf("%w: column %s is %s(%d,%d) in the definition, and has the type %d with %#x in the log", errDrift, col.Name, col.Type, col.Length, col.Scale, real, metas[i])
+		}
+	}
+	return m, nil
+}
+
+// fits reports whether the sizes in the log are those of the definition.
+func fits(c *column, real byte, arg int, meta uint16) bool {
+	switch real {
+	case typeNewDecimal:
+		return c.Length == int(meta>>8) && max(c.Scale, 0) == int(meta&0xff)
+	case typeTimestamp2, typeDatetime2, typeTime2:
+		return c.digits() == arg
+	case typeBit:
+		return c.Length == int(meta>>8)*8+int(meta&0xff)
+	case typeBlob:
+		switch c.Type {
+		case "tinytext", "tinyblob":
+			return arg == 1
+		case "text", "blob":
+			return arg == 2
+		case "mediumtext", "mediumblob":
+			return arg == 3
+		}
+	case typeVarchar:
+		if c.Type == "varchar" && c.Length >= 0 {
+			return arg >= c.Length && arg <= 4*c.Length
+		}
+		if c.Type == "varbinary" {
+			return arg == c.Length
+		}
+	case typeString:
+		if c.Type == "char" {
+			return arg >= c.Length && arg <= 4*c.Length
+		}
+		if c.Type == "binary" {
+			return arg == c.Length
+		}
+	}
+	return true
+}
+
+// appendKey appends the key of the row of cells. A cell that is not there is taken from the other row.
+func (t *table) appendKey(dst []byte, r reader, cells, other []cell) ([]byte, error) {
+	var err error
+	for _, i := range t.key {
+		if dst, err = t.fields[i].append(dst, r[i], pick(cells, other, i), t.fields[i].missing, t.lenient); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+// appendRow appends the optional struct of the row. Cells that are not there are taken from the other row; where it
+// does not have them either, they are unknown, and if the row is what an update left, the update did not change them.
+func (t *table) appendRow(dst []byte, r reader, cells, other []cell, after bool) ([]byte, error) {
+	dst = append(dst, 2) // present
+	var err error
+	for i := range t.fields {
+		f := &t.fields[i]
+		if !f.out {
+			continue
+		}
+		absent := f.missing
+		if after && other != nil {
+			absent = f.unchanged
+		}
+		if dst, err = f.append(dst, r[i], pick(cells, other, i), absent, t.lenient); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+func pick(cells, other []cell, i int) cell {
+	if c := cells[i]; c.kind != cellAbsent || i >= len(other) {
+		return c
+	}
+	return other[i]
+}
+
+func (f *field) append(dst []byte, read appendFunc, v cell, absent []byte, lenient bool) ([]byte, error) {
+	switch v.kind {
+	case cellValue:
+		at := len(dst)
+		out, err := read(append(dst, f.present...), v.raw)
+		if err == nil {
+			return out, nil
+		}
+		if lenient || errors.Is(err, errZeroDate) {
+			// A zero date is null, and the epoch where there can be no null.
+			if f.null != nil {
+				return append(out[:at], f.null...), nil
+			}
+			return connectors.AppendValue(out[:at], f.schema, f.codec.zero)
+		}
+		return dst[:at], &valueError{f.name, err}
+	case cellAbsent:
+		return append(dst, absent...), nil
+	}
+	if f.null != nil {
+		return append(dst, f.null...), nil
+	}
+	if lenient {
+		return append(dst, f.missing...), nil
+	}
+	return dst, &valueError{f.name, errNull}
+}
+
+// relaxed returns the definition with the column optional, because a row has a null in it.
+func (d *definition) relaxed(name string) *definition {
+	c := d.clone()
+	if i := c.find(name); i >= 0 {
+		c.Columns[i].NotNull = false
+	}
+	return c
+}
+
+// sameRow reports whether two rows have the same captured values.
+func (t *table) sameRow(a, b []cell) bool {
+	for i := range t.fields {
+		if !t.fields[i].out || b[i].kind == cellAbsent {
+			continue
+		}
+		if a[i].kind != b[i].kind || view(a[i].raw) != view(b[i].raw) {
+			return false
+		}
+	}
+	return true
+}
