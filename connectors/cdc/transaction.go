@@ -1,7 +1,10 @@
 package cdc
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
+	"unicode/utf16"
 
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -137,7 +140,7 @@ func (t *Transactions) append(b *connectors.Batch, status, shown string, ms int6
 		if len(t.orders) > 0 {
 			b.Buf = connectors.AppendInt(b.Buf, int64(len(t.orders)))
 		}
-		for _, o := range t.orders {
+		for _, o := range javaOrder(t.orders) {
 			b.Buf = connectors.AppendString(b.Buf, o.Table)
 			b.Buf = connectors.AppendInt(b.Buf, o.Count)
 		}
@@ -149,4 +152,26 @@ func (t *Transactions) append(b *connectors.Batch, status, shown string, ms int6
 		Key:   connectors.Data{Schema: t.key, Bytes: b.Buf[at:split:split]},
 		Value: connectors.Data{Schema: t.value, Bytes: b.Buf[split:len(b.Buf):len(b.Buf)]},
 	})
+}
+
+// javaOrder puts the tables into the order in which Debezium lists them, which is that of a Java HashMap: by buckets of
+// which there is a power of two, at least 16 and more than 4/3 of the entries, and in a bucket by age.
+func javaOrder(orders []Order) []Order {
+	if len(orders) < 2 {
+		return orders
+	}
+	buckets := uint32(16)
+	for int(buckets)*3/4 < len(orders) {
+		buckets *= 2
+	}
+	bucket := func(table string) uint32 {
+		var h uint32
+		for _, c := range utf16.Encode([]rune(table)) {
+			h = 31*h + uint32(c)
+		}
+		return (h ^ h>>16) & (buckets - 1)
+	}
+	out := slices.Clone(orders)
+	slices.SortStableFunc(out, func(a, b Order) int { return cmp.Compare(bucket(a.Table), bucket(b.Table)) })
+	return out
 }
