@@ -9,6 +9,7 @@ import (
 	"github.com/sluicehub/sluice/connectors/elasticsearch"
 	"github.com/sluicehub/sluice/connectors/filestream"
 	"github.com/sluicehub/sluice/connectors/mock"
+	"github.com/sluicehub/sluice/connectors/mysql"
 	"github.com/sluicehub/sluice/connectors/postgres"
 	"github.com/sluicehub/sluice/connectors/s3"
 	"github.com/sluicehub/sluice/plugins"
@@ -19,6 +20,8 @@ import (
 func builtins() []connectors.Connector {
 	return []connectors.Connector{
 		postgres.New(),
+		mysql.New(),
+		mysql.NewMariaDB(),
 		s3.New(),
 		elasticsearch.New(),
 		filestream.Source{},

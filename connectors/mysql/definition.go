@@ -19,7 +19,7 @@ const (
 // noEffect is the notice of a key that is accepted so that existing configurations load, and changes nothing.
 func noEffect(why string) string { return "has no effect here: " + why }
 
-const noHistory = "no schema history is needed: the log describes itself with binlog_row_metadata=FULL, and otherwise the tables' definitions are kept beside the source offset"
+const noHistory = "no schema history is needed: the tables' definitions are kept beside the source offset, and the log describes itself with binlog_row_metadata=FULL"
 
 // patterns checks a list of regular expressions.
 func patterns(value string) error {

@@ -42,8 +42,8 @@ type dated struct {
 }
 
 // history knows the definitions of tables at the place that is being read. It begins with the catalog, and each
-// statement that changes a table moves it. Where the log does not describe itself it is stored, each table as a source
-// partition of its own, so that it can go on from any place that was committed:
+// statement that changes a table moves it. It is stored, each table as a source partition of its own, so that it can go on
+// from any place that was committed. Where the log describes itself, only what it does not say is taken from here:
 //
 //	{"server":PREFIX,"table":"db.t"} → {"versions":[{"file":…,"pos":…,"gtid":…,"definition":{…}},…]}
 //
@@ -52,7 +52,6 @@ type history struct {
 	s       *settings
 	catalog *catalog
 	log     *slog.Logger
-	keep    bool // the log does not describe itself: store what is known
 
 	tables    map[cdc.Table]*tableHistory
 	databases map[string]string // character sets
@@ -72,8 +71,8 @@ type tableHistory struct {
 	head *mark
 }
 
-func newHistory(s *settings, c *catalog, log *slog.Logger, keep bool) *history {
-	return &history{s: s, catalog: c, log: log, keep: keep, tables: map[cdc.Table]*tableHistory{}, databases: map[string]string{}, dirty: map[cdc.Table]bool{}}
+func newHistory(s *settings, c *catalog, log *slog.Logger) *history {
+	return &history{s: s, catalog: c, log: log, tables: map[cdc.Table]*tableHistory{}, databases: map[string]string{}, dirty: map[cdc.Table]bool{}}
 }
 
 // follows reports whether the table's definition is kept: of captured ones, and for schema changes of all in captured
@@ -229,10 +228,6 @@ func (h *history) holds(m *mark, p *position) bool {
 
 // offsets appends what has changed as source offsets.
 func (h *history) offsets(b *connectors.Batch) {
-	if !h.keep {
-		clear(h.dirty)
-		return
-	}
 	names := make([]cdc.Table, 0, len(h.dirty))
 	for name := range h.dirty {
 		names = append(names, name)

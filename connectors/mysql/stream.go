@@ -40,6 +40,9 @@ type stream struct {
 	tables  map[cdc.Table]*table       // compiled, by the definition they have
 	skipped map[cdc.Table]bool         // whose changes are lost, as inconsistent.schema.handling.mode says
 
+	payloadEvents []*replication.BinlogEvent // the rest of a compressed transaction
+	payloadStart  uint64                     // and its place
+
 	file  string // that is being read
 	end   uint64 // of the last event
 	pos   position
@@ -123,8 +126,15 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 				return err
 			}
 		}
+		for len(st.payloadEvents) > 0 && (len(b.Buf) < batchBytes || st.tx.begun) {
+			inner := st.payloadEvents[0]
+			st.payloadEvents = st.payloadEvents[1:]
+			if err := st.inner(ctx, b, inner, st.payloadStart); err != nil {
+				return err
+			}
+		}
 		st.beat(b)
-		if e == nil && (len(b.Records) > 0 || st.idleDue()) && !st.tx.begun {
+		if e == nil && (len(b.Records) > 0 || st.idleDue()) && !st.tx.begun && len(st.payloadEvents) == 0 {
 			break
 		}
 	}
@@ -146,6 +156,9 @@ func (st *stream) offset(b *connectors.Batch) {
 // heartbeat or an offset without records is due: then it returns nil.
 func (st *stream) next(ctx context.Context, b *connectors.Batch) (*replication.BinlogEvent, error) {
 	var due <-chan time.Time
+	if len(st.payloadEvents) > 0 {
+		return nil, nil // what is left of a transaction comes first
+	}
 	for {
 		if st.at < len(st.events) {
 			e := st.events[st.at]
@@ -236,11 +249,7 @@ func (st *stream) event(ctx context.Context, b *connectors.Batch, e *replication
 	}
 	start := st.advance(e.Header)
 	if p, ok := e.Event.(*replication.TransactionPayloadEvent); ok { // a whole transaction, compressed
-		for _, inner := range p.Events {
-			if err := st.inner(ctx, b, inner, start); err != nil {
-				return err
-			}
-		}
+		st.payloadEvents, st.payloadStart = p.Events, start
 		return nil
 	}
 	return st.inner(ctx, b, e, start)

@@ -78,7 +78,7 @@ func (t *task) connect(ctx context.Context, start connectors.SourceStart) (err e
 	}
 	t.catalog = &catalog{s: t.s, conn: t.control}
 	t.charsets = &charsets{conn: t.control, known: map[string]decoder{}}
-	t.history = newHistory(t.s, t.catalog, t.log, !t.server.described)
+	t.history = newHistory(t.s, t.catalog, t.log)
 	source, block := t.flavor.sourceSchema(), cdc.Block()
 	t.changes = newSchemaChanges(t.s, source)
 	t.compiler = &compiler{s: t.s, source: source, block: block, codecs: codecs{modes: t.s.values, charsets: t.charsets, mariadb: t.server.mariadb}}
