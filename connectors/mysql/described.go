@@ -19,7 +19,7 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 		}
 	}
 	names := m.ColumnNameString()
-	unsigned, collations, enumCollations := m.UnsignedMap(), m.CollationMap(), m.EnumSetCollationMap()
+	unsigned, collations, enumCollations := m.UnsignedMap(), collationsOf(m), m.EnumSetCollationMap()
 	enums, sets, shapes := m.EnumStrValueMap(), m.SetStrValueMap(), m.GeometryTypeMap()
 	for i := range names {
 		typ, arg := realType(m.ColumnType[i], m.ColumnMeta[i])
@@ -36,10 +36,15 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 		}
 		c := logColumn(typ, arg, m.ColumnMeta[i], charset, collation == binaryCollation)
 		c.Name, c.Charset, c.Unsigned = names[i], charset, unsigned[i]
-		if typ == typeEnum {
-			c.Labels = enums[i]
-		} else if typ == typeSet {
-			c.Labels = sets[i]
+		if typ == typeEnum || typ == typeSet {
+			raw := enums[i]
+			if typ == typeSet {
+				raw = sets[i]
+			}
+			var err error
+			if c.Labels, err = st.labels(ctx, charset, raw); err != nil {
+				return nil, err
+			}
 		} else if typ == typeGeometry {
 			c.Type = shape(shapes[i])
 		}
@@ -64,6 +69,51 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 	}
 	d.sortKeys()
 	return d, nil
+}
+
+// collationsOf returns the collations of the columns of text, by their number. A vector counts as text here, with the
+// collation of bytes.
+func collationsOf(m *replication.TableMapEvent) map[int]uint64 {
+	out := map[int]uint64{}
+	at := 0
+	for i, typ := range m.ColumnType {
+		real, _ := realType(typ, m.ColumnMeta[i])
+		switch real {
+		case typeString, typeVarString, typeVarchar, typeBlob, typeVector:
+		default:
+			continue
+		}
+		switch {
+		case len(m.DefaultCharset) > 0: // the most frequent one, then number and collation of the others
+			out[i] = m.DefaultCharset[0]
+			for j := 1; j+1 < len(m.DefaultCharset); j += 2 {
+				if m.DefaultCharset[j] == uint64(at) {
+					out[i] = m.DefaultCharset[j+1]
+				}
+			}
+		case at < len(m.ColumnCharset):
+			out[i] = m.ColumnCharset[at]
+		}
+		at++
+	}
+	return out
+}
+
+// labels returns the labels of an enum or set in UTF-8: the log has them in the column's character set.
+func (st *stream) labels(ctx context.Context, charset string, raw []string) ([]string, error) {
+	decode, err := st.charsets.of(ctx, charset)
+	if err != nil || decode == nil {
+		return raw, trouble("read a character set", err)
+	}
+	out := make([]string, len(raw))
+	for i, l := range raw {
+		b, err := decode(nil, []byte(l))
+		if err != nil {
+			return nil, err
+		}
+		out[i] = string(b)
+	}
+	return out, nil
 }
 
 // binaryCollation is the number of the collation of bytes.

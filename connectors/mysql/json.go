@@ -188,7 +188,7 @@ func jsonBytes(b []byte) ([]byte, bool) {
 // appendJSONDouble prints a double as the server does: always as a number that is not an integer.
 func appendJSONDouble(dst []byte, f float64) []byte {
 	at := len(dst)
-	if abs := math.Abs(f); f == 0 || abs >= 1e-5 && abs < 1e15 {
+	if abs := math.Abs(f); f == 0 || abs >= 1e-15 && abs < 1e15 {
 		dst = strconv.AppendFloat(dst, f, 'f', -1, 64)
 	} else {
 		dst = strconv.AppendFloat(dst, f, 'e', -1, 64)

@@ -1,0 +1,3 @@
+CREATE TABLE own (id int PRIMARY KEY, v vector(3), inv int INVISIBLE DEFAULT 5, srid point SRID 4326, ex varchar(40) DEFAULT (concat('a', 'b')), j json DEFAULT (json_array(1)));
+INSERT INTO own (id, v, srid) VALUES (1, to_vector('[1,2.5,-3]'), ST_GeomFromText('POINT(10 20)', 4326)), (2, NULL, NULL);
+INSERT INTO documents SELECT 8, json_object('d', CAST(19.90 AS decimal(10,2)), 'date', CAST('2024-02-29' AS date), 'dt', CAST('2024-02-29 12:34:56.5' AS datetime(6)), 't', CAST('-12:34:56.000001' AS time(6)), 'bin', CAST('ab' AS binary), 'y', CAST(2024 AS year), 'u', CAST(18446744073709551615 AS unsigned), 'neg', CAST(-0.05 AS decimal(10,3)));
