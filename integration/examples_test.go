@@ -28,6 +28,7 @@ func TestExamples(t *testing.T) {
 	}{
 		{"orders", []string{"worker.properties", "postgres-orders.json", "s3-orders.properties", "elasticsearch-orders.json"}, ordersArrive},
 		{"minimal", []string{"postgres-minimal.json"}, minimalReadsLibpqsEnvironment},
+		{"mysql", []string{"mysql-orders.properties"}, mysqlOrdersArrive},
 		{"lines", []string{"filestream-source.properties", "filestream-sink.properties"}, linesArrive},
 		{"mock", []string{"mock-source.json"}, mockWrites},
 	} {
@@ -106,6 +107,35 @@ func minimalReadsLibpqsEnvironment(t *testing.T, files []string) {
 	must(t, err)
 	if status != http.StatusBadRequest || !strings.Contains(string(body), "database.user") {
 		t.Errorf("without a user: %d %s", status, body)
+	}
+}
+
+func mysqlOrdersArrive(t *testing.T, files []string) {
+	server := services.UseMySQL(t)
+	server.Exec(t, "", "CREATE DATABASE shop")
+	t.Cleanup(func() { server.Exec(t, "", "DROP DATABASE shop") })
+	server.Exec(t, "shop", "CREATE TABLE orders (id int PRIMARY KEY AUTO_INCREMENT, customer varchar(40) NOT NULL, total decimal(12,2))")
+	server.Exec(t, "shop", "INSERT INTO orders (customer, total) VALUES ('Ada', 1.50), ('Grace', 2)")
+	w := startWorker(t, worker.Options{Files: files, Env: []string{"MYSQL_HOST=" + server.Host, "MYSQL_PORT=" + strconv.Itoa(server.Port),
+		"MYSQL_USER=" + server.User, "DB_PASSWORD=" + server.Password}})
+	records, err := w.Records(deadline(t), "inventory.shop.orders", 2)
+	must(t, err)
+	if got := string(records[1].Value); !strings.Contains(got, "Grace") || !strings.Contains(got, `"op":"r"`) {
+		t.Errorf("the snapshot has %s", got)
+	}
+	server.Exec(t, "shop", "UPDATE orders SET customer = 'Ada Lovelace' WHERE id = 1")
+	if records, err = w.Records(deadline(t), "inventory.shop.orders", 3); err != nil || !strings.Contains(string(records[2].Value), "Lovelace") {
+		t.Fatalf("the change is not there: %v", err)
+	}
+
+	// What happens while the hub is down arrives after it, and nothing twice.
+	must(t, w.Stop())
+	server.Exec(t, "shop", "DELETE FROM orders WHERE id = 2")
+	must(t, w.Start(deadline(t)))
+	records, err = w.Records(deadline(t), "inventory.shop.orders", 5)
+	must(t, err)
+	if !strings.Contains(string(records[3].Value), `"op":"d"`) || records[4].Value != nil {
+		t.Errorf("after the restart came %s and %s", records[3].Value, records[4].Value)
 	}
 }
 
