@@ -81,7 +81,9 @@ func appendJSONValue(dst []byte, kind byte, b []byte, depth int) ([]byte, error)
 		}
 	case jsonDouble:
 		if need(8) {
-			return appendJSONDouble(dst, math.Float64frombits(binary.LittleEndian.Uint64(b))), nil
+			if f := math.Float64frombits(binary.LittleEndian.Uint64(b)); !math.IsNaN(f) && !math.IsInf(f, 0) { // the server has no others
+				return appendJSONDouble(dst, f), nil
+			}
 		}
 	case jsonString:
 		if s, ok := jsonBytes(b); ok {
