@@ -50,6 +50,7 @@ type stream struct {
 	dirty bool          // gtids have changed since they were printed
 	tx    transaction
 
+	until     *goal    // of a catch-up; nil: the stream has no end
 	resume    position // where the stored offset was inside of a transaction
 	resuming  bool     // until the first transaction has begun
 	offered   mark     // the last offset handed on
@@ -134,6 +135,9 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 			}
 		}
 		st.beat(b)
+		if st.reached() {
+			break
+		}
 		if e == nil && (len(b.Records) > 0 || st.idleDue()) && !st.tx.begun && len(st.payloadEvents) == 0 {
 			break
 		}

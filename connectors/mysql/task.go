@@ -136,7 +136,13 @@ func (t *task) begin(ctx context.Context, pos position, stored bool, offsets []c
 		t.log.Warn("the changes since the stored offset are not to be had; the tables are read anew, and rows that were deleted meanwhile stay where they were delivered", "cause", err)
 	}
 	t.unannounced, t.announced = true, make(chan struct{})
-	return t.openSnapshot(ctx, mode != "no_data")
+	if err := t.openSnapshot(ctx, mode != "no_data"); err != nil {
+		return err
+	}
+	if stored && mode != "no_data" && t.checkOffset(ctx, &pos) == nil {
+		return t.catchUp(ctx, pos, offsets)
+	}
+	return nil
 }
 
 // goOn starts the stream at a stored offset, with the definitions as they were then.
@@ -173,7 +179,12 @@ func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
 func (t *task) read(ctx context.Context, b *connectors.Batch) error {
 	switch {
 	case t.stream != nil:
-		return t.stream.read(ctx, b)
+		err := t.stream.read(ctx, b)
+		if err == nil && t.stream.reached() {
+			t.stream.close()
+			t.stream = nil
+		}
+		return err
 	case t.snapshot != nil:
 		return t.readSnapshot(ctx, b)
 	case t.only:

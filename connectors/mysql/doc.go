@@ -1,0 +1,57 @@
+// Package mysql is the source for MySQL and MariaDB: the rows of the tables and then every change to them, from the
+// binary log, as the records that Debezium's connectors write.
+//
+// # The way of a change
+//
+//	server ──socket── BinlogSyncer ──events── feed ── stream ──cells── table.appendRow ──Avro binary── Batch.Buf
+//	                                                    │ TABLE_MAP              ▲ compiled per definition
+//	                                        statements ─┴─ ddl ── history ───────┘
+//
+// A row is never a value in memory. A row image and the row of a SELECT are both cells, views of the bytes that came; a
+// table is compiled, once per definition, into functions that append the layout of connectors/encoding.go from such a
+// cell (codec.go, with one function for texts and one for the log). Rows of tables that are not captured are not taken
+// apart. The library connects, authenticates and frames events; it decodes no rows, and never connects again by itself:
+// it would go on at a place of its own. What it has read ahead is bounded in bytes.
+//
+// # What a table looks like
+//
+// The log has numbers and types of columns; names, signs, character sets and labels only with binlog_row_metadata=FULL,
+// defaults never. So the definitions are taken from the catalog at the moment of the snapshot, and moved by each
+// statement in the log (ddl.go, alter.go). Each definition is stored as a source partition of its own, with the place
+// from which it holds: a task that starts at an older place has the definition of that place (history.go). Each
+// TABLE_MAP is held against the definition, in number, types and sizes of columns; with FULL it replaces it where they
+// differ. A statement that the parser cannot read makes the definition doubtful: it is then read from the catalog, and
+// held against the log as always. Where they cannot agree, the task fails and names the statement.
+//
+// # Where the source stands
+//
+// The source offset (position.go) has Debezium's members. With GTIDs the set of those that were read whole counts: the
+// server sends again, whole, each transaction that is not in it. Without, file and position of the begin of the
+// transaction. In its middle, event says how many of its events were delivered, and these are skipped. So nothing is
+// read twice and nothing is lost, whichever batch was the last to be durable. Positions in events have 32 bits; what is
+// above them is counted.
+//
+// # From snapshot to stream
+//
+// All sessions of a snapshot begin their transactions while nobody can write (FLUSH TABLES WITH READ LOCK, for an
+// instant), and the end of the log is read then: what was committed before is in the snapshot, the rest is read from
+// there. Without the right to that lock the captured tables are locked instead; LOCK TABLES waits for all transactions
+// that have changed them, so that no change of theirs is between. With snapshot.locking.mode=none the end of the log is
+// read first, and what is committed until the transactions begin comes twice. Large tables are cut by their integer key;
+// chunks are read ahead by several sessions and delivered in order.
+//
+// A snapshot that was given up has left rows in the log; what became of them until the next snapshot is read from the
+// log first, so that no row stays that was deleted meanwhile (catchup.go).
+//
+// # Failure cases
+//
+//	connection lost, server restarts      environment, retried by the hub; the stream begins at the stored offset
+//	log purged, or of another server      gone: a gap cannot be excluded (guard.go); the error names the commands
+//	another replica with the same number  environment; the error names database.server.id
+//	a statement in place of rows          config: binlog_format is not ROW somewhere
+//	a definition that does not fit        gone, with the last statement that could not be read
+//	a value without a place               data: the change goes to Report as JSON, with file, position, row and column
+//
+// A prepared XA transaction is delivered when it is prepared: that is where the log has it. If it is rolled back later,
+// the log does not say what to take back, and a warning names it.
+package mysql
