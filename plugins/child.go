@@ -67,13 +67,13 @@ type remoteSourceConnector struct{ *Child }
 
 // NewSourceTask implements connectors.SourceConnector.
 func (c remoteSourceConnector) NewSourceTask() connectors.SourceTask {
-	return &remoteSource{child: c.Child}
+	return newRemoteSource(c.Child)
 }
 
 type remoteSinkConnector struct{ *Child }
 
 // NewSinkTask implements connectors.SinkConnector.
-func (c remoteSinkConnector) NewSinkTask() connectors.SinkTask { return &remoteSink{child: c.Child} }
+func (c remoteSinkConnector) NewSinkTask() connectors.SinkTask { return newRemoteSink(c.Child) }
 
 var (
 	_ connectors.SourceConnector = remoteSourceConnector{}

@@ -207,7 +207,12 @@ func TestARefusedCommitIsTheNextReadsError(t *testing.T) {
 		var b connectors.Batch
 		must(t, task.Read(ctx, &b))
 		must(t, task.Commit(ctx, b.Offsets))
-		wantError(t, task.Read(ctx, &b), connectors.ClassBug, `no commit of {"n":1}`)
+		err := task.Read(ctx, &b)
+		wantError(t, err, connectors.ClassEnvironment, `no commit of {"n":1}`)
+		var e *connectors.Error
+		if errors.As(err, &e); e.Retriable {
+			t.Fatal("the error asks for another read, and it was a commit that failed")
+		}
 	})
 }
 

@@ -62,7 +62,7 @@ func TestErrorsCross(t *testing.T) {
 }
 
 func TestCommitsThatWaitBecomeOne(t *testing.T) {
-	c := commits{wake: make(chan struct{}, 1)}
+	c := newCommits()
 	offset := func(partition string, n int) *pluginpb.SourceOffset {
 		return &pluginpb.SourceOffset{Partition: []byte(partition), Offset: fmt.Append(nil, n)}
 	}
