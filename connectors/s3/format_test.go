@@ -346,16 +346,11 @@ func TestKeyAndHeaderFiles(t *testing.T) {
 func TestFrames(t *testing.T) {
 	b := newBlob(newMemory(1 << 30))
 	defer b.release()
-	s := connectors.BytesSchema
 	var want [][]byte
 	for i, size := range []int{0, 1, chunkSize - 10, chunkSize, 3 * chunkSize, 5, 100_000} {
 		v := connectors.AppendBytes(nil, bytes.Repeat([]byte{byte(i)}, size))
 		want = append(want, v)
-		line, err := framedValues{}.append(nil, connectors.Data{Schema: s, Bytes: v})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Write(line)
+		framed{}.write(b, v)
 	}
 	for _, spilled := range []bool{false, true} {
 		if spilled {

@@ -64,8 +64,16 @@ func (f *parquetFormat) encoder(schema *connectors.Schema) (encoder, error) {
 	if _, err := compileColumns(f.rows(schema)); err != nil {
 		return nil, err
 	}
-	return framedValues{}, nil
+	return parquetValues{}, nil
 }
+
+// parquetValues keeps values as they are encoded, until their columns are written.
+type parquetValues struct{}
+
+func (parquetValues) append(dst []byte, d connectors.Data) ([]byte, error) {
+	return append(dst, d.Bytes...), nil
+}
+func (parquetValues) layout(string) layout { return framed{} }
 
 // rows returns the schema of rows: that of the values if they are structs. Keys that are not, and headers, become the
 // only field of one.
