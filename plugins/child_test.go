@@ -91,6 +91,31 @@ func TestTheLastWordsOfAChildAreInTheError(t *testing.T) {
 	})
 }
 
+// TestADeadChildIsBlamedForWhatItDidItself kills a child with the signals that come from outside, which another try
+// may outlive, and those that a program brings upon itself.
+func TestADeadChildIsBlamedForWhatItDidItself(t *testing.T) {
+	for signal, class := range map[syscall.Signal]connectors.Class{
+		syscall.SIGKILL: connectors.ClassEnvironment,
+		syscall.SIGTERM: connectors.ClassEnvironment,
+		syscall.SIGHUP:  connectors.ClassEnvironment,
+		syscall.SIGABRT: connectors.ClassBug,
+		syscall.SIGSEGV: connectors.ClassBug,
+	} {
+		t.Run(signal.String(), func(t *testing.T) {
+			inChild(t, "wait", nil, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
+				must(t, task.Read(ctx, &connectors.Batch{}))
+				must(t, syscall.Kill(child.PID(), signal))
+				err := task.Read(ctx, &connectors.Batch{})
+				wantError(t, err, class, "run connector trouble-source")
+				wantError(t, child.Err(), class)
+				if e, told := child.Err().(*connectors.Error), signal == syscall.SIGKILL; (e.Remedy != "") != told || !e.Retriable {
+					t.Errorf("%+v", e)
+				}
+			})
+		})
+	}
+}
+
 func TestAChildThatHangsIsKilled(t *testing.T) {
 	quick := func(o *plugins.Options) { o.PingInterval, o.PingTimeout = 10*time.Millisecond, 300*time.Millisecond }
 	inChild(t, "wait", quick, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {

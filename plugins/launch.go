@@ -166,6 +166,7 @@ func startError(what Description, err error, proc *process, words *output) error
 	}
 	if why := proc.failing(); why != nil {
 		e.Err = why
+		e.Class, e.Remedy = blame(why)
 	}
 	if lines := words.tail(); lines != "" {
 		e.Err = fmt.Errorf("%w; its last lines:\n%s", e.Err, lines)
@@ -180,7 +181,8 @@ func (c *Child) watch(client *plugin.Client, words *output) {
 	client.Kill() // waits for its goroutines, which have read all of the output
 	c.proc.closeAll()
 	if err := c.proc.ending(words.tail()); err != nil {
-		c.err = &connectors.Error{Op: "run connector " + c.info.Name, Class: connectors.ClassBug, Retriable: true, Err: err}
+		class, remedy := blame(err)
+		c.err = &connectors.Error{Op: "run connector " + c.info.Name, Class: class, Retriable: true, Remedy: remedy, Err: err}
 	}
 	close(c.done)
 }
