@@ -45,6 +45,8 @@ func TestServer(t *testing.T) {
 		"a hanging server":                      hangingServer,
 		"a request that got no answer":          lostAnswer,
 		"a slow close":                          slowClose,
+		"over TLS":                              overTLS,
+		"through a proxy":                       throughProxy,
 		"half a batch":                          halfBatch,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, newWorld(t, server)) })
