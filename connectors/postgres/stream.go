@@ -82,7 +82,7 @@ func (t *task) startStream(ctx context.Context, pos position, until pglogrepl.LS
 	}
 	st.pos.Snapshot, st.pos.Count = false, 0
 	if until != 0 {
-		st.pos.Commit = pos.start() // what offset names
+		st.pos.Commit, st.emit.lastCommit = pos.start(), pos.start()
 	}
 	args := fmt.Sprintf("proto_version '1', publication_names %s", quoteText(quote(t.s.publication)))
 	if t.version >= 140000 {
