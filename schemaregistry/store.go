@@ -181,8 +181,20 @@ func (s *store) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.reached(ctx, end)
+	soon, cancel := context.WithTimeout(ctx, stall)
+	defer cancel()
+	if err := s.reached(soon, end); err == nil || soon.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	s.mu.RLock()
+	maxID := s.state.maxID
+	s.mu.RUnlock()
+	return s.write(ctx, noop(maxID))
 }
+
+// stall is how long the end of the topic may not be read before a record is written behind it, and waited for. The
+// last offsets may have no record: compaction or a transaction left none, or a damaged disk took them.
+const stall = 2 * time.Second
 
 const retryDelay = 50 * time.Millisecond
 
