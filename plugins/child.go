@@ -186,7 +186,7 @@ func (c *Child) awaitDeath(err error) {
 			return
 		}
 	}
-	timer := time.NewTimer(lastWords)
+	timer := time.NewTimer(deathWatch)
 	defer timer.Stop()
 	select {
 	case <-c.done:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,12 +119,50 @@ func TestADeadChildIsBlamedForWhatItDidItself(t *testing.T) {
 
 func TestAChildThatHangsIsKilled(t *testing.T) {
 	quick := func(o *plugins.Options) { o.PingInterval, o.PingTimeout = 10*time.Millisecond, 300*time.Millisecond }
-	inChild(t, "wait", quick, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
-		var b connectors.Batch
-		must(t, task.Read(ctx, &b))
-		must(t, syscall.Kill(child.PID(), syscall.SIGSTOP))
-		wantError(t, task.Read(ctx, &b), connectors.ClassBug, "did not answer for 300ms", "killed")
+	inChild(t, "much", quick, func(ctx context.Context, _ *plugins.Child, other connectors.SourceTask) {
+		inChild(t, "wait", quick, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
+			var b connectors.Batch
+			must(t, task.Read(ctx, &b))
+			must(t, syscall.Kill(child.PID(), syscall.SIGSTOP))
+			wantError(t, task.Read(ctx, &b), connectors.ClassBug, "did not answer for 300ms", "killed")
+		})
+		for range 100 { // more than was on its way
+			must(t, other.Read(ctx, &connectors.Batch{}))
+		}
 	})
+}
+
+// TestWhatAChildHasStartedEndsWithIt has two processes beside the connector's: one in its process group, which must go
+// with it, and one that has left it and holds the pipes open, which must not keep the hub waiting.
+func TestWhatAChildHasStartedEndsWithIt(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	self, err := os.Executable()
+	must(t, err)
+	path := script(t, t.TempDir(), "sluice-connector-parent", "#!/bin/sh\nsleep 1000 &\nsetsid sleep 1000 &\n"+
+		"echo $! >> \"$0.pids\"\nexec "+self+" plugin trouble-source\n")
+	t.Cleanup(func() {
+		pids, _ := os.ReadFile(path + ".pids")
+		for _, pid := range strings.Fields(string(pids)) {
+			n, err := strconv.Atoi(pid)
+			must(t, err)
+			must(t, syscall.Kill(n, syscall.SIGKILL))
+		}
+	})
+	child := plugintest.Launch(t, plugins.Options{Path: []string{path}, Log: plugintest.Log(t)}, "trouble-source")
+	defer child.Kill()
+	task := child.Connector().(connectors.SourceConnector).NewSourceTask()
+	must(t, task.Start(ctx, connectors.SourceStart{Config: map[string]string{"do": "exit"}}))
+	must(t, task.Read(ctx, &connectors.Batch{}))
+	must(t, task.Commit(ctx, []connectors.SourceOffset{{Partition: []byte("{}"), Offset: []byte("{}")}}))
+	wantError(t, task.Read(ctx, &connectors.Batch{}), connectors.ClassBug, "exit status 3")
+	select {
+	case <-child.Done():
+	case <-ctx.Done():
+		t.Fatal("the hub waits for a process that is not its child")
+	}
+	must(t, eventually("the process group is empty", func() bool { return errors.Is(syscall.Kill(-child.PID(), 0), syscall.ESRCH) }))
+	must(t, task.Stop(ctx))
 }
 
 func TestATaskThatIgnoresItsContextIsGivenUp(t *testing.T) {

@@ -20,6 +20,10 @@ import (
 // lastWords is how long the output of an ended process is waited for: a grandchild may hold the pipe open for ever.
 const lastWords = 2 * time.Second
 
+// deathWatch is how long a broken connection is held against the end of the process that explains it: it includes the
+// wait for the last words.
+const deathWatch = 2 * lastWords
+
 // patience is how long a process whose start failed may take to end by itself.
 const patience = 300 * time.Millisecond
 
@@ -97,6 +101,7 @@ func (p *process) Start(context.Context) error {
 		p.mu.Unlock()
 		started <- nil
 		p.status = p.cmd.Wait()
+		killGroup(p.pid) // what it has started does not outlive it
 		end := time.Now().Add(lastWords)
 		p.stdout.SetReadDeadline(end)
 		p.stderr.SetReadDeadline(end)
