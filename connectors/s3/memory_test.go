@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hamba/avro/v2/ocf"
 
@@ -57,6 +58,53 @@ func TestMemoryIsBounded(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestIdleMemoryIsLetGo keeps chunks for use again as long as they are used.
+func TestIdleMemoryIsLetGo(t *testing.T) {
+	const chunks = 100
+	m := newMemory(1 << 30)
+	now := time.Unix(1000, 0)
+	round := func(use int) {
+		var taken [][]byte
+		for range use {
+			taken = append(taken, m.take(chunkSize))
+		}
+		for _, c := range taken {
+			m.give(c)
+		}
+		now = now.Add(trimEvery)
+		m.trim(now)
+	}
+	for range 5 {
+		round(chunks)
+	}
+	if len(m.free) != chunks {
+		t.Errorf("%d chunks are kept of %d in use", len(m.free), chunks)
+	}
+	for range 10 {
+		round(10)
+	}
+	if n := len(m.free); n < 10 || n > 20 {
+		t.Errorf("%d chunks are kept of 10 in use", n)
+	}
+	for range 10 {
+		round(0)
+	}
+	if len(m.free) > 0 {
+		t.Errorf("%d chunks are kept and none is in use", len(m.free))
+	}
+	small := newMemory(10 * chunkSize)
+	taken := [][]byte{}
+	for range 20 {
+		taken = append(taken, small.take(chunkSize))
+	}
+	for _, c := range taken[:18] {
+		small.give(c)
+	}
+	if len(small.free) != 3 {
+		t.Errorf("%d chunks are kept with a budget of 10 and 2 in use", len(small.free))
 	}
 }
 

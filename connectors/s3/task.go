@@ -162,6 +162,7 @@ func (t *task) Put(ctx context.Context, batch *connectors.Records) error {
 
 // tick does what is due by the clock, in all partitions.
 func (t *task) tick(ctx context.Context, now time.Time) error {
+	t.memory.trim(now)
 	for _, p := range t.partitions {
 		if o := p.open; o != nil && o.due(now, p.next, t.settings) {
 			if err := p.rotate(ctx); err != nil {
