@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,9 @@ type Options struct {
 	Log      *slog.Logger
 	// WorkerID is how this worker is named in statuses: the host and port under which its REST API is reached.
 	WorkerID string
+	// Instance is how this worker is known to the log: the same after a restart, and no other worker's. A worker of
+	// the same instance takes the place of its former self; two that are alive fence each other. "": the WorkerID.
+	Instance string
 	Version  string
 }
 
@@ -41,6 +45,7 @@ type Hub struct {
 	options
 	client    *kgo.Client
 	admin     *kadm.Client
+	leases    leases
 	configs   *configStore
 	offsets   *offsetStore
 	status    *statusStore
@@ -72,6 +77,7 @@ type options struct {
 	redactor        *configs.Redactor
 	log             *slog.Logger
 	workerID        string
+	instance        string
 	version         string
 	flushInterval   time.Duration
 	graceful        time.Duration
@@ -101,7 +107,7 @@ func New(o Options) (*Hub, error) {
 	h := &Hub{up: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
 		figures: map[string]map[int]*taskFigures{}, versions: map[string]connectors.Info{}, started: time.Now()}
 	h.options = options{worker: o.Worker, values: v, base: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
-		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, version: o.Version, sinkDrain: 15 * time.Second}
+		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, instance: cmp.Or(o.Instance, o.WorkerID), version: o.Version, sinkDrain: 15 * time.Second}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
 	}
@@ -158,34 +164,71 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.setHealth(true, nil)
 	close(h.up)
 	h.log.Info("the hub is ready", "connectors", len(h.configs.names()), "took", time.Since(h.started).Round(time.Millisecond))
-	<-ctx.Done()
-	return h.drain()
+	held, letGo := context.WithCancel(context.Background())
+	lost := make(chan error, 1)
+	go func() { lost <- h.leases.keep(held) }()
+	select {
+	case <-ctx.Done():
+		err := h.drain()
+		letGo()
+		<-lost
+		h.giveUp()
+		return err
+	case err := <-lost:
+		letGo()
+		return h.abandon(err)
+	}
 }
 
 // drainTimeout bounds the end of a hub.
 const drainTimeout = 30 * time.Second
 
+// drain ends all connectors in order.
 func (h *Hub) drain() error {
-	h.mu.Lock()
-	h.state = health{err: errors.New("the worker is stopping")}
-	h.mu.Unlock()
+	h.setHealth(false, errors.New("the worker is stopping"))
+	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := h.endRunners(limit); err != nil {
+		return err
+	}
+	if err := h.client.Flush(limit); err != nil {
+		return fmt.Errorf("write the last statuses: %w", err)
+	}
+	return nil
+}
+
+// giveUp lets the next worker begin at once.
+func (h *Hub) giveUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	h.leases.release(ctx)
+}
+
+// abandon ends all connectors because another worker runs them now. Nothing more is written to the internal topics:
+// they are the other one's.
+func (h *Hub) abandon(cause error) error {
+	h.setHealth(false, cause)
+	h.log.Error("this worker stops all of its connectors", "cause", cause)
+	h.client.Close()
+	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	return errors.Join(cause, h.endRunners(limit))
+}
+
+// endRunners ends all connectors and waits for them.
+func (h *Hub) endRunners(limit context.Context) error {
 	h.runEnd()
 	ended := make(chan struct{})
 	go func() {
 		h.running.Wait()
 		close(ended)
 	}()
-	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
 	select {
 	case <-ended:
+		return nil
 	case <-limit.Done():
 		return fmt.Errorf("not all connectors ended within %s; what they had in hand is done again at the next start", drainTimeout)
 	}
-	if err := h.client.Flush(limit); err != nil {
-		return fmt.Errorf("write the last statuses: %w", err)
-	}
-	return nil
 }
 
 // Close ends Run and waits until it has drained, or until ctx ends.
@@ -209,6 +252,7 @@ func (h *Hub) open(ctx context.Context) error {
 	}
 	h.admin = kadm.NewClient(h.client)
 	if err := h.openStores(ctx); err != nil {
+		h.giveUp()
 		h.client.Close()
 		return err
 	}
@@ -218,6 +262,10 @@ func (h *Hub) open(ctx context.Context) error {
 func (h *Hub) openStores(ctx context.Context) error {
 	if err := patiently(ctx, func() error { return h.client.Ping(ctx) }); err != nil {
 		return fmt.Errorf("reach the log at %s: %w", h.values.String("bootstrap.servers"), err)
+	}
+	h.leases = h.newLeases()
+	if err := h.leases.acquire(ctx); err != nil {
+		return err
 	}
 	topics := h.internalTopics()
 	for _, t := range topics {
@@ -233,6 +281,18 @@ func (h *Hub) openStores(ctx context.Context) error {
 		h.clusterID = meta.Cluster
 	}
 	return nil
+}
+
+// newLeases returns what this worker must have for itself: its group.id, and the topic of its configurations, which
+// a worker with another group.id would run as well.
+func (h *Hub) newLeases() leases {
+	group, topic := h.values.String("group.id"), h.values.String("config.storage.topic")
+	session, beat := h.values.Duration("session.timeout.ms"), h.values.Duration("heartbeat.interval.ms")
+	l := lease{instance: instanceID(h.instance, ""), session: session, beat: min(beat, session/3), client: h.client, log: h.log}
+	ofGroup, ofTopic := l, l
+	ofGroup.group, ofGroup.what = group, "group.id="+group
+	ofTopic.group, ofTopic.what = "connect-lease-"+topic, "config.storage.topic="+topic
+	return leases{&ofGroup, &ofTopic}
 }
 
 // patiently calls do until it succeeds or ctx ends: a cluster that starts beside the hub is not there at once, and

@@ -36,6 +36,8 @@ type sinkRun struct {
 	cancel context.CancelCauseFunc // ends it with a reason
 	broken atomic.Bool             // the run failed: what the task holds is not to be committed
 
+	cutClient context.CancelFunc // ends the client without another word to the group
+
 	mu    sync.Mutex
 	calls context.Context // of calls to the task: it ends a while after the run was told to end
 	parts map[connectors.TopicPartition]*sinkPartition
@@ -67,12 +69,12 @@ func (r *taskRun) runSink(ctx context.Context, task connectors.SinkTask) (err er
 	if err := task.Start(ctx, start); err != nil {
 		return err
 	}
-	opts, err := r.hub.consumerOptions(r.connector, r.settings)
-	if err != nil {
-		return err
-	}
-	opts = append(opts, kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.AdjustFetchOffsetsFn(s.adjust))
+	clientCtx, cutClient := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutClient()
+	s.cutClient = cutClient
+	opts := append(r.hub.consumerOptions(r.connector, r.index, r.settings), kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost), kgo.AdjustFetchOffsetsFn(s.adjust),
+		kgo.WithContext(clientCtx), kgo.WithHooks(s))
 	if s.client, err = kgo.NewClient(opts...); err != nil {
 		return &connectors.Error{Op: "make a consumer", Class: connectors.ClassConfig, Err: err}
 	}
@@ -93,7 +95,9 @@ func (s *sinkRun) leave(ctx context.Context) {
 	s.mu.Lock()
 	s.calls = drain
 	s.mu.Unlock()
+	member, _ := s.client.GroupMetadata()
 	s.client.CloseAllowingRebalance()
+	s.leaveGroup(drain, member)
 }
 
 // consume works until the run is to end; why is then the error. ctx is of calls to the task.

@@ -108,7 +108,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	resolver, _ := configs.NewResolver(raw, nil) // its problems were the worker's, and are none
 	h, err := hub.New(hub.Options{
 		Worker: raw, Client: kafka.client, Launcher: launcher{dir, logger}, Formats: hub.DefaultFormats(registry, registryURLs(doors.registry.Addr())),
-		Resolver: resolver, Redactor: redactor, Log: logger.With("room", "hub"), WorkerID: workerID(v, doors.rest.Addr()), Version: version,
+		Resolver: resolver, Redactor: redactor, Log: logger.With("room", "hub"), WorkerID: workerID(v, doors.rest.Addr()), Instance: instance(doors.rest.Addr()), Version: version,
 	})
 	if err != nil {
 		return err
@@ -207,6 +207,16 @@ func workerID(v configs.Values, at net.Addr) string {
 		port = fmt.Sprint(n)
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// instance is how this worker is known to the log. On one machine the port of the REST API is one process's; machines
+// are told apart by their names, because that port is mostly on the loopback address.
+func instance(at net.Addr) string {
+	host, err := os.Hostname()
+	if err != nil {
+		return at.String() // it is enough on one machine
+	}
+	return host + "-" + at.String()
 }
 
 // doors are the ports of this process.
