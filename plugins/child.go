@@ -248,5 +248,5 @@ func (c *Child) Usage() (cpu time.Duration, resident int64) {
 	if c.proc == nil {
 		return 0, 0
 	}
-	return usage(c.PID())
+	return Usage(c.PID())
 }

@@ -194,11 +194,11 @@ func FuzzParseEntry(f *testing.F) {
 }
 
 func TestUsageOfThisProcess(t *testing.T) {
-	cpu, resident := usage(os.Getpid())
+	cpu, resident := Usage(os.Getpid())
 	if resident < 1<<20 || cpu < 0 {
 		t.Errorf("this process has used %s and %d bytes", cpu, resident)
 	}
-	if cpu, resident := usage(-1); cpu != 0 || resident != 0 {
+	if cpu, resident := Usage(-1); cpu != 0 || resident != 0 {
 		t.Errorf("no process has used %s and %d bytes", cpu, resident)
 	}
 }
