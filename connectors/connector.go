@@ -84,7 +84,7 @@ type SourceTask interface {
 	Read(ctx context.Context, b *Batch) error
 	// Commit says that everything up to and including the batch that carried these offsets is durable in the
 	// log, and the offsets too (I1). Only now may the source forget it. Commits come in the order of the
-	// batches, but not one for each.
+	// batches, but not one for each. A source may wait for the Commit of an earlier batch before Read returns more.
 	Commit(ctx context.Context, offsets []SourceOffset) error
 	// Stop releases everything, including what Start had begun when it failed. After it returns, no goroutine
 	// or connection of the task is left.

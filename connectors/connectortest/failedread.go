@@ -66,7 +66,7 @@ func (r *faultyReader) read() bool {
 		return false
 	}
 	var b connectors.Batch
-	err := r.task.Read(r.ctx, &b)
+	err := readDurable(r.ctx, r.task, &b)
 	if err == nil || errors.Is(err, io.EOF) {
 		r.now = r.x.take(r.t, r.now, &b)
 		return true

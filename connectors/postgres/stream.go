@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,8 +50,16 @@ type stream struct {
 	beatAt    time.Time
 	committed bool // a commit was seen
 
+	held    received      // for the next batch
 	until   pglogrepl.LSN // where a catch-up ends; 0: the stream has no end
 	reached bool          // it has ended
+}
+
+// received is a message that was taken from the connection. It is valid until the next one is taken.
+type received struct {
+	kind byte
+	body []byte
+	ok   bool
 }
 
 // startStream starts replication at the position. until is where a catch-up ends, 0 for a stream without an end.
@@ -135,10 +144,14 @@ func streamParams(text string) map[string]string {
 
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
-	for len(b.Buf) < batchBytes || st.begun() {
+	for len(b.Buf) < batchBytes && len(b.Records) < st.s.maxBatch || st.begun() {
 		kind, body, ok, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the replication stream", err)
+		}
+		if ok && !st.fits(b, body) {
+			st.held = received{kind, body, true}
+			break
 		}
 		if ok {
 			if err := st.copied(ctx, b, kind, body); err != nil {
@@ -159,6 +172,10 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 // next returns the next message. If there is none, it waits if the batch is empty, but not past the time when a
 // heartbeat or an offset without records is due: then ok is false.
 func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, body []byte, ok bool, err error) {
+	if h := st.held; h.ok {
+		st.held = received{}
+		return h.kind, h.body, true, nil
+	}
 	if kind, body, ok, err = st.w.next(ctx, false); ok || err != nil || len(b.Records) > 0 && !st.begun() {
 		return kind, body, ok, err
 	}
@@ -183,6 +200,34 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, bod
 	return kind, body, ok, err
 }
 
+// fits reports whether the records of a message have room in the batch. Those of one change stay together, and an
+// empty batch takes any.
+func (st *stream) fits(b *connectors.Batch, body []byte) bool {
+	if len(b.Records) == 0 || len(b.Records)+3 <= st.s.maxBatch || st.begun() || len(body) < 31 || body[0] != pglogrepl.XLogDataByteID {
+		return true
+	}
+	n := 1
+	tombstone := 0
+	if st.s.tombstones {
+		tombstone = 1
+	}
+	switch data := body[25:]; data[0] { // behind the head of XLogData
+	case 'D':
+		n += tombstone
+	case 'U':
+		if data[5] != 'N' { // the key may be another one: a delete and an insert
+			n += 1 + tombstone
+		}
+	case 'B':
+		if st.emit.txmeta != nil { // its record and the first change's
+			n += 2 + tombstone
+		}
+	case 'T':
+		n = int(min(binary.BigEndian.Uint32(data[1:]), 1<<16))
+	}
+	return len(b.Records)+n <= st.s.maxBatch
+}
+
 // begun reports whether the record of a transaction's begin was written and no event of it yet: there a batch cannot
 // be cut, because an offset names an event.
 func (st *stream) begun() bool { return st.open && st.pos.Count == 0 && st.emit.txmeta != nil }
@@ -194,7 +239,7 @@ func (st *stream) idleDue() bool {
 
 // beat appends a heartbeat if it is time. It never stands inside of a transaction.
 func (st *stream) beat(b *connectors.Batch) {
-	if st.beats == nil || st.open || time.Since(st.beatAt) < st.s.heartbeat {
+	if st.beats == nil || st.open || len(b.Records) >= st.s.maxBatch || time.Since(st.beatAt) < st.s.heartbeat {
 		return
 	}
 	st.beatAt = time.Now()
