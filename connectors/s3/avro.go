@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/dsnet/compress/bzip2"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -176,6 +177,23 @@ func newAvroCodec(name string) (avroCodec, error) {
 		return func(block []byte) ([]byte, error) {
 			out.Reset()
 			z.Reset(&out)
+			if _, err := z.Write(block); err != nil {
+				return nil, err
+			}
+			err := z.Close()
+			return out.Bytes(), err
+		}, nil
+	case "bzip2": // its smallest window, since a block is hardly longer
+		var out bytes.Buffer
+		z, err := bzip2.NewWriter(&out, &bzip2.WriterConfig{Level: bzip2.BestSpeed})
+		if err != nil {
+			return nil, err
+		}
+		return func(block []byte) ([]byte, error) {
+			out.Reset()
+			if err := z.Reset(&out); err != nil {
+				return nil, err
+			}
 			if _, err := z.Write(block); err != nil {
 				return nil, err
 			}
