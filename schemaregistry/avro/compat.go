@@ -244,3 +244,17 @@ func (i Incompatibility) Describe(reader, writer string) string {
 	}
 	return "{errorType:'" + i.Type + "', description:'" + d + "', additionalInfo:'" + i.Message + "'}"
 }
+
+// Explain returns every reason why data written under writer cannot be read as reader, in the words of Confluent's
+// registry; nil if it can be. readerIs and writerIs are "new" and "old", or the other way round.
+func Explain(reader, writer *Schema, readerIs, writerIs string) []string {
+	found, err := CanRead(reader, writer)
+	if err != nil {
+		return []string{"Unexpected exception during compatibility check: " + err.Error()}
+	}
+	var messages []string
+	for _, i := range found {
+		messages = append(messages, i.Describe(readerIs, writerIs))
+	}
+	return messages
+}
