@@ -112,6 +112,7 @@ func newDefinition() *configs.Definition {
 				[]string{"s3.wan.mode", "s3.path.style.access.enabled"}, checkAcceleration),
 			configs.Check("Server-side encryption is of one kind.",
 				[]string{"s3.ssea.name", "s3.sse.kms.key.id", "s3.sse.customer.key"}, checkEncryption),
+			configs.Check("AwsAssumeRoleCredentialsProvider needs a role.", []string{providerKey + "class", providerKey + "sts.role.arn"}, checkCredentials),
 		},
 	}
 }

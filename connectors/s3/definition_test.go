@@ -68,6 +68,9 @@ func TestRules(t *testing.T) {
 		{[]string{"parquet.codec", "lzo"}, "parquet.codec"}, {[]string{"parquet.codec", "LZ4"}, ""}, {[]string{"parquet.codec", "fast"}, "parquet.codec"},
 		{[]string{"timestamp.extractor", "io.confluent.connect.storage.partitioner.TimeBasedPartitioner$RecordFieldTimestampExtractor"}, ""},
 		{[]string{"s3.credentials.provider.class", "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider", "s3.credentials.provider.sts.role.arn", "r"}, ""},
+		{[]string{"s3.credentials.provider.class", "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider"}, "s3.credentials.provider.sts.role.arn"},
+		{[]string{"s3.credentials.provider.class", "com.amazonaws.auth.SystemPropertiesCredentialsProvider"}, "s3.credentials.provider.class"},
+		{[]string{"s3.credentials.provider.class", "com.example.MyProvider"}, "s3.credentials.provider.class"},
 	} {
 		_, problems := newDefinition().Parse(baseConfig(c.config...))
 		got := ""
