@@ -211,4 +211,16 @@ func (h *Hub) readRecord(ctx context.Context, at connectors.TopicPartition, offs
 
 var errGone = errors.New("the record is not in the log any more")
 
-func milli(ms int64) time.Time { return time.UnixMilli(ms) }
+// consumed returns what a sink subscribes to: names of topics, or one regular expression of whole names.
+func consumed(s settings) []string {
+	if s.topicsRegex != "" {
+		return []string{"^(?:" + s.topicsRegex + ")$"}
+	}
+	out := make([]string, 0, len(s.topics))
+	for _, t := range s.topics {
+		if t = strings.TrimSpace(t); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}

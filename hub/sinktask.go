@@ -20,6 +20,8 @@ const (
 	putBytes   = 1 << 20
 	// tick is how often a sink is called while there is nothing for it.
 	tick = time.Second
+	// sinkDrain is how long the last flush and commit of a task may take.
+	sinkDrain = 15 * time.Second
 	// pollRecords bounds what is worked on between two chances to rebalance.
 	pollRecords = 20000
 )
@@ -90,7 +92,7 @@ func (r *taskRun) runSink(ctx context.Context, task connectors.SinkTask) (err er
 // leave gives the partitions back: what was put is flushed and committed first, in the callback revoked, unless the
 // run failed. It is bounded in time by the task's calls.
 func (s *sinkRun) leave(ctx context.Context) {
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.hub.sinkDrain)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), sinkDrain)
 	defer cancel()
 	s.mu.Lock()
 	s.calls = drain
@@ -151,16 +153,16 @@ func (s *sinkRun) handle(ctx context.Context, fetches kgo.Fetches) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	any := false
+	put := false
 	var failed error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if failed != nil || len(p.Records) == 0 {
 			return
 		}
-		any = true
+		put = true
 		failed = s.putPartition(ctx, p)
 	})
-	if failed == nil && !any {
+	if failed == nil && !put {
 		failed = s.idle(ctx)
 	}
 	return failed

@@ -23,7 +23,9 @@ func record(name string, fields ...*connectors.Schema) connectors.Schema {
 	return s
 }
 
-func values(v ...connectors.Value) connectors.Value { return connectors.ListValue(connectors.Struct, v) }
+func values(v ...connectors.Value) connectors.Value {
+	return connectors.ListValue(connectors.Struct, v)
+}
 
 func list(v ...connectors.Value) connectors.Value { return connectors.ListValue(connectors.Array, v) }
 
