@@ -17,9 +17,9 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// TestMemoryIsBounded has 200 files open at once, of 750 kB each, with a budget of 32 MiB.
+// TestMemoryIsBounded has 200 files open at once, of 250 kB each, with a budget of 16 MiB.
 func TestMemoryIsBounded(t *testing.T) {
-	const files, each, budget = 200, 75, 32 << 20
+	const files, each, budget = 200, 25, 16 << 20
 	for _, of := range []string{"json", "avro", "parquet"} {
 		t.Run(of, func(t *testing.T) {
 			st := newFakeStore()
@@ -128,7 +128,7 @@ func TestThousandsOfPaths(t *testing.T) {
 // TestLargeFileInParts writes a file of several parts, some of which are sent before it is finished, while the server
 // fails now and then. It compares the object with the one of a task that has no trouble and needs no parts.
 func TestLargeFileInParts(t *testing.T) {
-	const n = 2400
+	const n = 1600
 	line := func(i int64) string {
 		return fmt.Sprintf("%d %s", i, strings.Repeat(string(rune('a'+i%26)), 10_000))
 	}
