@@ -224,9 +224,9 @@ func refuse(ctx context.Context, report func(context.Context, connectors.Record,
 		if len(text) > 1 {
 			text = append(text, ',')
 		}
-		text = append(appendJSONString(text, []byte(col.name)), ':')
+		text = append(connectors.AppendJSONString(text, []byte(col.name)), ':')
 		if c.kind == cellText {
-			text = appendJSONString(text, bytes.ToValidUTF8(col.shown(c.text), []byte("\uFFFD")))
+			text = connectors.AppendJSONString(text, col.shown(c.text))
 		} else {
 			text = append(text, "null"...)
 		}
