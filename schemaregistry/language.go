@@ -4,11 +4,15 @@ import (
 	"fmt"
 
 	"github.com/sluicehub/sluice/schemaregistry/avro"
+	"github.com/sluicehub/sluice/schemaregistry/jsonschema"
+	"github.com/sluicehub/sluice/schemaregistry/protobuf"
 )
 
 // The languages that schemas are written in, as the API calls them.
 const (
-	kindAvro = "AVRO"
+	kindAvro     = "AVRO"
+	kindJSON     = "JSON"
+	kindProtobuf = "PROTOBUF"
 )
 
 // imported is a schema that another one refers to, by a name.
@@ -41,11 +45,11 @@ type document interface {
 
 // languages returns how each kind of schema is read.
 func languages() map[string]parse {
-	return map[string]parse{kindAvro: parseAvro}
+	return map[string]parse{kindAvro: parseAvro, kindJSON: parseJSON, kindProtobuf: parseProtobuf}
 }
 
 // kinds returns the kinds of schemas that can be registered.
-func kinds() []string { return []string{kindAvro} }
+func kinds() []string { return []string{kindJSON, kindProtobuf, kindAvro} }
 
 // kindOf returns the kind that a request or record names: Avro if it names none.
 func kindOf(name string) string {
@@ -65,7 +69,7 @@ func parseAvro(text string, imports []imported, stored bool) (document, error) {
 	for _, i := range imports {
 		other, ok := i.doc.(avroDocument)
 		if !ok {
-			return nil, fmt.Errorf("the reference %q is to a schema of another type", i.name)
+			return nil, otherType(i)
 		}
 		d.types = append(d.types, other.schema)
 	}
@@ -100,4 +104,73 @@ func (d avroDocument) fields() []string {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+func otherType(i imported) error {
+	return fmt.Errorf("the reference %q is to a schema of another type", i.name)
+}
+
+type jsonDocument struct{ schema *jsonschema.Schema }
+
+func parseJSON(text string, imports []imported, _ bool) (document, error) {
+	var refs []jsonschema.Reference
+	for _, i := range imports {
+		other, ok := i.doc.(jsonDocument)
+		if !ok {
+			return nil, otherType(i)
+		}
+		refs = append(refs, jsonschema.Reference{Name: i.name, Schema: other.schema})
+	}
+	s, err := jsonschema.Parse(text, refs)
+	return jsonDocument{s}, err
+}
+
+func (d jsonDocument) text() string                 { return d.schema.String() }
+func (d jsonDocument) normal() document             { return jsonDocument{d.schema.Normal()} }
+func (d jsonDocument) format(string) (string, bool) { return "", false }
+func (d jsonDocument) fields() []string             { return d.schema.Properties() }
+
+func (d jsonDocument) same(other document) bool {
+	o, ok := other.(jsonDocument)
+	return ok && jsonschema.Equal(d.schema, o.schema)
+}
+
+func (d jsonDocument) explain(writer document, lenient bool, reader, writerIs string) []string {
+	return jsonschema.Explain(d.schema, writer.(jsonDocument).schema, lenient, reader, writerIs)
+}
+
+type protobufDocument struct{ schema *protobuf.Schema }
+
+func parseProtobuf(text string, imports []imported, _ bool) (document, error) {
+	var refs []protobuf.Reference
+	for _, i := range imports {
+		if _, ok := i.doc.(protobufDocument); !ok {
+			return nil, otherType(i)
+		}
+		refs = append(refs, protobuf.Reference{Name: i.name, Text: i.text})
+	}
+	s, err := protobuf.Parse(text, refs)
+	return protobufDocument{s}, err
+}
+
+func (d protobufDocument) text() string     { return d.schema.String() }
+func (d protobufDocument) normal() document { return protobufDocument{d.schema.Normal()} }
+func (d protobufDocument) fields() []string { return d.schema.Fields() }
+
+func (d protobufDocument) same(other document) bool {
+	o, ok := other.(protobufDocument)
+	return ok && protobuf.Equal(d.schema, o.schema)
+}
+
+func (d protobufDocument) explain(writer document, _ bool, reader, writerIs string) []string {
+	return protobuf.Explain(d.schema, writer.(protobufDocument).schema, reader, writerIs)
+}
+
+// format knows "serialized": a FileDescriptorProto in base64, as Confluent's clients read it.
+func (d protobufDocument) format(name string) (string, bool) {
+	if name != "serialized" {
+		return "", false
+	}
+	text, err := d.schema.Serialized()
+	return text, err == nil
 }

@@ -127,7 +127,7 @@ func TestRegisterAndRead(t *testing.T) {
 	run(t, serve(t, open(t, newKafka(t))), []step{
 		{"GET /subjects", "", 200, `[]`},
 		{"GET /", "", 200, `{}`},
-		{"GET /schemas/types", "", 200, `["AVRO"]`},
+		{"GET /schemas/types", "", 200, `["JSON","PROTOBUF","AVRO"]`},
 		{"GET /contexts", "", 200, `["."]`},
 		{"GET /subjects/s/versions", "", 404, failure(40401, "Subject 's' not found.")},
 		{"GET /subjects/s/versions/1", "", 404, failure(40401, "Subject 's' not found.")},
@@ -166,7 +166,7 @@ func TestRegisterAndRead(t *testing.T) {
 		{"GET /schemas/ids/2/subjects", "", 200, `["other","s"]`},
 		{"GET /schemas/ids/2/versions", "", 200, `[{"subject":"other","version":1},{"subject":"s","version":2}]`},
 		{"GET /schemas?latestOnly=true&subjectPrefix=s", "", 200, `[` + version(2, 2, textABD) + `]`},
-		{"POST /subjects/s/versions", `{"schema":"\"int\"","schemaType":"JSON"}`, 422, `~"error_code":42201`},
+		{"POST /subjects/s/versions", `{"schema":"\"int\"","schemaType":"XML"}`, 422, `~"error_code":42201`},
 		{"POST /subjects/s/versions", `{"schema":""}`, 422, `~"error_code":42201`},
 		{"POST /subjects/s/versions", schemaBody("nonsense"), 422, `~"error_code":42201`},
 		{"POST /subjects/s/versions", `{"schema":"\"int\"","references":[{"name":"a","subject":"b","version":1}]}`, 422, `~"error_code":42201`},
