@@ -33,7 +33,7 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
-		if err := st.unreferenced(name, sub.versions, permanent); err != nil {
+		if err := st.unreferenced(name, sub.versions, permanent, true); err != nil {
 			return nil, err
 		}
 		numbers = nil
@@ -73,7 +73,7 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
-		if err := st.unreferenced(name, []*version{v}, permanent); err != nil {
+		if err := st.unreferenced(name, []*version{v}, permanent, false); err != nil {
 			return nil, err
 		}
 		number = v.number
@@ -86,10 +86,10 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 }
 
 // unreferenced refuses the deletion of versions that others refer to; soft-deleted ones count only against deletion for
-// good, and those of the same subject not at all if all of it is deleted.
-func (s *state) unreferenced(name string, versions []*version, permanent bool) (err error) {
+// good, and those of the same subject not at all if the whole of it is deleted.
+func (s *state) unreferenced(name string, versions []*version, permanent, whole bool) (err error) {
 	s.referrers(name, permanent, func(other string, _ *version, to int) {
-		if other == name && len(versions) > 1 {
+		if other == name && whole {
 			return
 		}
 		if slices.ContainsFunc(versions, func(v *version) bool { return v.number == to }) {

@@ -21,10 +21,10 @@ func (r *Registry) register(ctx context.Context, name string, q request, how reg
 	p := &registration{r: r, subject: name, request: q, registering: how}
 	// Most registrations are of what is there already, and need no log and no waiting.
 	r.store.mu.RLock()
-	v, err := p.registered(r.store.state)
+	v := p.registered(r.store.state)
 	r.store.mu.RUnlock()
-	if v != nil || err != nil {
-		return v, err
+	if v != nil {
+		return v, nil
 	}
 	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
 		return nil, err
@@ -56,15 +56,15 @@ func (p *registration) config(st *state) configValue {
 
 // registered returns the live version that has the schema as it was sent, nil if there is none or something else is
 // wanted than the schema: another id, a certain version, metadata of the configuration. No mode forbids that.
-func (p *registration) registered(st *state) (*version, error) {
+func (p *registration) registered(st *state) *version {
 	q, config := p.request, p.config(st)
 	if q.version() != 0 || q.Schema == "" || config.DefaultMetadata != nil || config.OverrideMetadata != nil ||
 		config.DefaultRuleSet != nil || config.OverrideRuleSet != nil {
-		return nil, nil
+		return nil
 	}
 	live := st.subjects[p.subject].live(false)
 	if len(live) == 0 {
-		return nil, nil
+		return nil
 	}
 	// Clients mostly send the text that is kept, which needs no parsing.
 	asSent := hashOf(q.Schema, st.pinned(q.References, contextOf(p.subject)), q.Metadata, q.RuleSet)
@@ -72,20 +72,20 @@ func (p *registration) registered(st *state) (*version, error) {
 	if v == nil {
 		c, err := st.parse(q, p.subject, p.normalize || isSet(config.Normalize), false)
 		if err != nil {
-			return nil, err
+			return nil // whether it may be registered at all comes first
 		}
 		v = st.match(c, live)
 	}
 	if v == nil || q.imports() && *q.ID != v.schema.id {
-		return nil, nil
+		return nil
 	}
-	return v, nil
+	return v
 }
 
 // decide returns the records that add the schema, or sets the result if it is there.
 func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
-	if p.result, err = p.registered(st); p.result != nil || err != nil {
-		return nil, err
+	if p.result = p.registered(st); p.result != nil {
+		return nil, nil
 	}
 	mode := st.mode(p.subject)
 	if err := p.permitted(mode); err != nil {

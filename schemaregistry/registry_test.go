@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -418,4 +419,61 @@ func (endless) Read(p []byte) (int, error) {
 		p[i] = 'x'
 	}
 	return len(p), nil
+}
+
+// What would take long is refused soon: too much of anything, and nesting that means nothing.
+func TestHostileSchemasAreRefused(t *testing.T) {
+	url := serve(t, open(t, newKafka(t)))
+	var symbols strings.Builder
+	for i := 0; symbols.Len() < 10<<20; i++ {
+		fmt.Fprintf(&symbols, `"S%d",`, i)
+	}
+	for name, body := range map[string]string{
+		"enum":      schemaBody(`{"type":"enum","name":"E","symbols":[` + symbols.String() + `"Z"]}`),
+		"unions":    schemaBody(strings.Repeat("[", 50) + `"int"` + strings.Repeat("]", 50)),
+		"arrays":    schemaBody(strings.Repeat(`{"type":"array","items":`, 2000) + `"int"` + strings.Repeat("}", 2000)),
+		"JSON":      typed("JSON", strings.Repeat(`{"not":`, 2000)+`{}`+strings.Repeat("}", 2000), ""),
+		"many JSON": typed("JSON", `{"allOf":[`+strings.Repeat(`{"minLength":1},`, 100_000)+`{}]}`, ""),
+		"messages":  typed("PROTOBUF", `syntax = "proto3"; `+strings.Repeat(`message M {`, 2000)+strings.Repeat("}", 2000), ""),
+	} {
+		start := time.Now()
+		status, answer, _ := ask(t, url, "POST", "/subjects/s/versions", body)
+		if status != http.StatusUnprocessableEntity {
+			t.Errorf("%s: %d %s", name, status, answer)
+		}
+		if d := time.Since(start); d > 5*time.Second { // 100 ms where nothing else runs
+			t.Errorf("%s: %v", name, d)
+		}
+		t.Logf("%s: %v", name, time.Since(start))
+	}
+	// Unions of unions in arrays are valid, and compared with memory of what has been compared.
+	deep := strings.Repeat(`["null",{"type":"array","items":`, 50) + `"int"` + strings.Repeat(`}]`, 50)
+	run(t, url, []step{
+		{"POST /subjects/deep/versions", schemaBody(deep), 200, `{"id":1}`},
+		{"POST /subjects/deep/versions", schemaBody(strings.Replace(deep, "int", "string", 1)), 409, `~MISSING_UNION_BRANCH`},
+	})
+}
+
+// Nothing is shared between checks but what does not change.
+func TestChecksAtOnce(t *testing.T) {
+	url := serve(t, open(t, newKafka(t)))
+	run(t, url, []step{{"POST /subjects/s/versions", avroBody(fieldA, fieldBD), 200, `{"id":1}`}})
+	var wg sync.WaitGroup
+	for n := range 64 {
+		wg.Go(func() {
+			for range 5 {
+				body, want := avroBody(fieldA), `{"is_compatible":true}`
+				if n%2 == 0 {
+					body, want = avroBody(fieldB), `{"is_compatible":true}`
+				}
+				if n%3 == 0 {
+					body, want = avroBody(`{"name":"c","type":"string"}`), `{"is_compatible":false}`
+				}
+				if _, got, _ := ask(t, url, "POST", "/compatibility/subjects/s/versions/latest", body); got != want {
+					t.Errorf("%s: %s", body, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
