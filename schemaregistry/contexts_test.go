@@ -157,3 +157,17 @@ func TestAliasesAndScopes(t *testing.T) {
 		{"GET /subjects/s/versions/1", "", 200, `~"guid":"`},
 	})
 }
+
+// A registration is answered with the schema only if it is not what was sent: clients keep what they get.
+func TestRegistrationAnswersForNewClients(t *testing.T) {
+	url := serve(t, open(t, newKafka(t), func(o *Options) { o.Extended = true }))
+	const with = `{"schema":"\"int\"","metadata":{"properties":{"a":"b"}}}`
+	for _, c := range []struct {
+		body string
+		is   bool
+	}{{schemaBody(`"int"`), false}, {with, false}, {schemaBody(`"long"`), true}, {`{"metadata":{"properties":{"a":"c"}}}`, true}} {
+		if status, body, _ := ask(t, url, "POST", "/subjects/s/versions", c.body); status != 200 || strings.Contains(body, `"schema":`) != c.is || !strings.Contains(body, `"guid":`) {
+			t.Errorf("%s: %d %s", c.body, status, body)
+		}
+	}
+}

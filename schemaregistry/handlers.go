@@ -203,13 +203,23 @@ func (c *call) register() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !c.full {
-		return struct {
-			ID int `json:"id"`
-		}{v.schema.id}, nil
+	a := versionAnswer{ID: v.schema.id}
+	if c.full {
+		c.view(func(st *state) { a, err = c.describe(st, "", v) })
+		a.Time, a.Deleted = 0, nil
 	}
-	var a versionAnswer
-	c.view(func(st *state) { a, err = c.describe(st, "", v) })
-	a.Time, a.Deleted = 0, nil
+	of := v.schema
+	asSent := q.Schema != "" && hashOf("", nil, q.Metadata, q.RuleSet) == hashOf("", nil, of.metadata, of.ruleSet)
+	if !c.full || asSent {
+		// Clients take a schema in the answer for one that is other than what they sent.
+		return registered{a.ID, a.Version, a.GUID}, nil
+	}
 	return a, err
+}
+
+// registered is the answer to most registrations.
+type registered struct {
+	ID      int    `json:"id"`
+	Version int    `json:"version,omitempty"`
+	GUID    string `json:"guid,omitempty"`
 }

@@ -149,7 +149,20 @@ func serialized(text string) (*descriptorpb.FileDescriptorProto, bool) {
 	}
 	file.Name = proto.String(mainFile)
 	file.SourceCodeInfo = nil
+	nameInJSON(file.MessageType)
 	return file, true
+}
+
+// nameInJSON gives the fields of descriptors that compilers did not finish the names that they have in JSON.
+func nameInJSON(messages []*descriptorpb.DescriptorProto) {
+	for _, m := range messages {
+		for _, f := range m.Field {
+			if f.GetJsonName() == "" {
+				f.JsonName = proto.String(jsonName(f.GetName()))
+			}
+		}
+		nameInJSON(m.NestedType)
+	}
 }
 
 // known returns files that clients import without saying so.
@@ -173,9 +186,11 @@ func known(name string) (text string, ok bool) {
 // Equal reports whether a and b are one schema to a registry: comments and spelling do not count.
 func Equal(a, b *Schema) bool { return a.String() == b.String() }
 
-// Serialized returns the linked FileDescriptorProto in base64.
+// Serialized returns the linked FileDescriptorProto in base64, under the name that Confluent's registry gives it.
 func (s *Schema) Serialized() (string, error) {
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(protodesc.ToFileDescriptorProto(s.linked))
+	file := protodesc.ToFileDescriptorProto(s.linked)
+	file.Name = proto.String("default")
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(file)
 	if err != nil {
 		return "", fmt.Errorf("serialize the descriptor: %w", err)
 	}

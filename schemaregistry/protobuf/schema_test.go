@@ -110,7 +110,14 @@ func TestSerialized(t *testing.T) {
 	b, _ := base64.StdEncoding.DecodeString(encoded)
 	file := &descriptorpb.FileDescriptorProto{}
 	if err := proto.Unmarshal(b, file); err != nil || file.MessageType[0].GetName() != "M" {
-		t.Errorf("%v, %v", file, err)
+		t.Fatalf("%v, %v", file, err)
+	}
+	for _, f := range file.MessageType[0].Field {
+		f.JsonName = nil // as Python's descriptors have it
+	}
+	b, _ = proto.Marshal(file)
+	if again := mustParse(t, base64.StdEncoding.EncodeToString(b)); !Equal(s, again) {
+		t.Errorf("got\n%s\nwant\n%s", again, s)
 	}
 }
 
