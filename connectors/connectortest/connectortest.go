@@ -105,7 +105,7 @@ func checkInfo(t *testing.T, c connectors.Connector, kind connectors.Kind) {
 		t.Errorf("definition: %v", err)
 	}
 	for _, k := range info.Config.Keys {
-		if k.Doc == "" {
+		if k.Doc == "" && k.Notice == "" { // of a key that has no effect there is no more to say
 			t.Errorf("key %s: no documentation", k.Name)
 		}
 	}
