@@ -47,6 +47,7 @@ type task struct {
 	monitor  *monitor
 	from     position // where the stream is to begin, after the snapshot
 	only     bool     // the snapshot is all there is to do
+	opening  *opening // of the stream, behind the snapshot
 
 	unannounced bool          // no offset of the snapshot has been handed on
 	announced   chan struct{} // closed when one is durable; nil if rows need not wait for it
@@ -286,6 +287,9 @@ func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
 }
 
 func (t *task) read(ctx context.Context, b *connectors.Batch) error {
+	if t.opening != nil {
+		return t.readOpened(ctx, b)
+	}
 	if t.stream != nil {
 		err := t.explain(t.stream.read(ctx, b))
 		if t.stream.reached {
@@ -299,11 +303,41 @@ func (t *task) read(ctx context.Context, b *connectors.Batch) error {
 	if t.only {
 		return io.EOF
 	}
-	if err := wait(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
-		return err
-	}
-	if err := t.startStream(ctx, t.from, 0); err != nil {
-		return err
+	t.openStream()
+	return t.readOpened(ctx, b)
+}
+
+// opening is a stream that is being started. It has a goroutine and a context of its own: a Read that is cancelled
+// meanwhile would break a session off in the middle of a command, and the next Read needs it.
+type opening struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func (t *task) openStream() {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &opening{cancel, make(chan error, 1)}
+	t.opening = o
+	go func() {
+		err := wait(ctx, t.s.v.Duration("streaming.delay.ms"))
+		if err == nil {
+			err = t.startStream(ctx, t.from, 0)
+		}
+		o.done <- err
+	}()
+}
+
+// readOpened returns changes when the stream is open.
+func (t *task) readOpened(ctx context.Context, b *connectors.Batch) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-t.opening.done:
+		t.opening.cancel()
+		t.opening = nil
+		if err != nil {
+			return err
+		}
 	}
 	return t.explain(t.stream.read(ctx, b))
 }
@@ -354,6 +388,10 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 
 // Stop ends all sessions, and drops the slot if it is to be.
 func (t *task) Stop(ctx context.Context) error {
+	if t.opening != nil {
+		t.opening.cancel()
+		<-t.opening.done
+	}
 	if t.monitor != nil {
 		t.monitor.close()
 	}
