@@ -179,20 +179,21 @@ func (x *elasticsearchBench) loader(index string) (load, error) {
 // documentID is the id of a record's document with key.ignore.
 func documentID(offset int) string { return fmt.Sprintf("%s+0+%d", documents, offset) }
 
-// read gets the documents out of an index.
+// read gets the documents out of an index. It scrolls: a merge in the meantime gives documents other places.
 func (x *elasticsearchBench) read(index string) error {
 	x.docs = make([]json.RawMessage, x.n)
-	for after, read := "", 0; read < x.n; {
+	path, body, read := "/"+index+"/_search?scroll=5m", map[string]any{"size": 10000, "sort": []string{"_doc"}}, 0
+	for {
 		var page struct {
-			Hits struct {
+			Scroll string `json:"_scroll_id"`
+			Hits   struct {
 				Hits []struct {
 					ID     string          `json:"_id"`
 					Source json.RawMessage `json:"_source"`
-					Sort   json.RawMessage
 				}
 			}
 		}
-		if err := x.ask(http.MethodPost, "/"+index+"/_search", `{"size":10000,"sort":["_doc"],"track_total_hits":false`+after+`}`, &page); err != nil {
+		if err := x.ask(http.MethodPost, path, body, &page); err != nil {
 			return err
 		}
 		for _, h := range page.Hits.Hits {
@@ -201,14 +202,16 @@ func (x *elasticsearchBench) read(index string) error {
 				return fmt.Errorf("the document %s is not to be expected", h.ID)
 			}
 			x.docs[i] = h.Source
-			after = `,"search_after":` + string(h.Sort)
 			read++
 		}
 		if len(page.Hits.Hits) == 0 {
-			return fmt.Errorf("only %d of %d documents can be read from %s", read, x.n, index)
+			if read < x.n {
+				return fmt.Errorf("only %d of %d documents can be read from %s", read, x.n, index)
+			}
+			return x.ask(http.MethodDelete, "/_search/scroll", map[string]any{"scroll_id": page.Scroll}, nil)
 		}
+		path, body = "/_search/scroll", map[string]any{"scroll": "5m", "scroll_id": page.Scroll}
 	}
-	return nil
 }
 
 // measure makes an index, begins to load it, and waits until it has taken all documents. It then checks that they can

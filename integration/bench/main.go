@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -86,7 +87,7 @@ func run(ctx context.Context, rows int, only []string) error {
 		fmt.Fprintln(os.Stderr, "bench:", m.name)
 		r, err := m.run(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return errors.Join(b.table.Flush(), fmt.Errorf("%s: %w", m.name, err))
 		}
 		b.print(m, r)
 	}
