@@ -74,7 +74,9 @@ type SourceTask interface {
 	// is nothing, and returns ctx's error when ctx ends. io.EOF says that there will never be more; it may come
 	// with a last batch.
 	//
-	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch.
+	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch. Only a
+	// snapshot that cannot go on where it was may say with its offsets that it begins anew: then all of its rows
+	// come again.
 	//
 	// With an error besides io.EOF the hub throws the batch away, so the error says what became of its rows: one
 	// that is Retriable, or ctx's, means that nothing was taken, and the next Read of the same task returns it. Any

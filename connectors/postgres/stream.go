@@ -180,7 +180,7 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, bod
 		return kind, body, ok, err
 	}
 	var due time.Duration
-	if st.beats != nil {
+	if st.beats != nil && !st.open { // inside of a transaction there is none
 		due = max(time.Until(st.beatAt.Add(st.s.heartbeat)), time.Millisecond)
 	}
 	if st.pos.start() > st.offered && !st.open {
