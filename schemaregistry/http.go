@@ -48,7 +48,7 @@ type text string
 func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	id := req.Header.Get("X-Request-ID")
 	if id == "" {
-		id = rand.Text()
+		id = requestID()
 	}
 	w.Header().Set("X-Request-ID", id)
 	kind, ok := acceptable(req.Header.Values("Accept"))
@@ -74,6 +74,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err != nil {
 		a.registry.opts.Logger.Debug("schema registry: client gone", "path", req.URL.Path, "err", err)
 	}
+}
+
+// requestID returns a random UUID (version 4 of RFC 9562).
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return hash(b).String()
 }
 
 func (a *api) handle(req *http.Request) (any, error) {

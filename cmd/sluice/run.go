@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -95,7 +96,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, kafka.close()) }()
 
-	registry, err := schemaregistry.New(ctx, schemaregistry.Options{Kafka: kafka.client, Logger: logger.With("room", "schemaregistry")})
+	registry, err := schemaregistry.New(ctx, registryOptions(v, kafka, logger))
 	if err != nil {
 		return fmt.Errorf("open the schema registry: %w", err)
 	}
@@ -183,6 +184,14 @@ func inFile(f configs.File, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", f.Path, err)
+}
+
+func registryOptions(v configs.Values, kafka *brokers, logger *slog.Logger) schemaregistry.Options {
+	return schemaregistry.Options{Kafka: kafka.client, Logger: logger.With("room", "schemaregistry"),
+		Level:            schemaregistry.Level(strings.ToUpper(v.String("sluice.registry.compatibility.level"))),
+		InheritLevel:     v.Bool("sluice.registry.compatibility.inherit"),
+		IncompatibleCode: v.Int("sluice.registry.incompatible.error.code"),
+		Extended:         v.Bool("sluice.registry.response.extended")}
 }
 
 // registryURLs are the addresses under which the registry of this process is known to configurations.
