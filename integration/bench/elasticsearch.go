@@ -24,7 +24,7 @@ const (
 	// documents is the topic that holds what the Elasticsearch sink is measured with, and nothing else.
 	documents = "bench.documents"
 	// maxDocuments bounds them: the loader holds them all in memory, and they are loaded several times.
-	maxDocuments = 200_000
+	maxDocuments = 500_000
 	// bulkDocuments and bulksAtOnce are the sink's defaults (batch.size, max.in.flight.requests).
 	bulkDocuments, bulksAtOnce = 2000, 5
 	// warmRounds are not counted; of the rest, the best time of the sink and the best of the loader count.
