@@ -108,13 +108,20 @@ func exact(versions []*version, kind string, h hash) *version {
 // reservedFields is the property of the metadata that lists names which no field at the top may have.
 const reservedFields = "confluent:reserved"
 
+func reservedNames(m *metadata) map[string]bool {
+	list, _ := m.property(reservedFields)
+	names := make(map[string]bool)
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names[name] = true
+		}
+	}
+	return names
+}
+
 // checkFields refuses fields at the top with names that are kept for others.
 func (c *candidate) checkFields() error {
-	list, _ := c.metadata.property(reservedFields)
-	reserved := make(map[string]bool)
-	for _, name := range strings.Split(list, ",") {
-		reserved[strings.TrimSpace(name)] = true
-	}
+	reserved := reservedNames(c.metadata)
 	for _, name := range c.doc.fields() {
 		if strings.HasPrefix(name, "$$") || reserved[name] {
 			return fmt.Errorf("the field name %q is reserved", name)

@@ -117,6 +117,9 @@ func TestMetadata(t *testing.T) {
 		{"POST /subjects/g/versions", body(`"int"`, `"metadata":{"properties":{"major":"1"}}`), 200, `~id`},
 		{"POST /subjects/g/versions", body(`"string"`, `"metadata":{"properties":{"major":"1"}}`), 409, `~409`},
 		{"POST /subjects/g/versions", body(`"string"`, `"metadata":{"properties":{"major":"2"}}`), 200, `~id`},
+		{"POST /subjects/r/versions", body(textA, `"metadata":{"properties":{"confluent:reserved":"b"}}`), 200, `~id`},
+		{"POST /subjects/r/versions", body(textABD, `"references":[]`), 409, `~FIELD_CONFLICTS_WITH_RESERVED_FIELD`},
+		{"POST /subjects/r/versions", body(textABD, `"metadata":{"properties":{"confluent:reserved":""}}`), 409, `~RESERVED_FIELD_REMOVED`},
 		{"PUT /config/f", `{"validateFields":true}`, 200, `{"validateFields":true}`},
 		{"POST /subjects/f/versions", body(textA, `"metadata":{"properties":{"confluent:reserved":"a, b"}}`), 422, `~reserved`},
 	})

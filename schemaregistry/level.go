@@ -2,6 +2,7 @@ package schemaregistry
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -75,10 +76,10 @@ func (s *state) explainOne(p policy, direction Level, next *candidate, v *versio
 	}
 	var messages []string
 	if direction != Backward {
-		messages = old.explain(next.doc, p.lenient, "old", "new")
+		messages = append(reserved(next.kind, old, v.schema.metadata, next.metadata, "old"), old.explain(next.doc, p.lenient, "old", "new")...)
 	}
 	if direction != Forward {
-		backward := next.doc.explain(old, p.lenient, "new", "old")
+		backward := append(reserved(next.kind, next.doc, next.metadata, v.schema.metadata, "new"), next.doc.explain(old, p.lenient, "new", "old")...)
 		messages = append(messages, backward...)
 		if direction == Full && len(backward) == 0 && len(messages) > 0 {
 			return messages // as there: the old schema is shown with the backward direction only
@@ -88,6 +89,31 @@ func (s *state) explainOne(p policy, direction Level, next *candidate, v *versio
 		return nil
 	}
 	return append(messages, describeOld(v.number, v.schema.text)...)
+}
+
+// reserved returns why the names that the reader's metadata keeps for others do not allow it to follow the writer's: a
+// name that is not kept any more, or that of a field.
+func reserved(kind string, reader document, meta, writer *metadata, readerIs string) []string {
+	removed, conflict := "RESERVED_FIELD_REMOVED", "FIELD_CONFLICTS_WITH_RESERVED_FIELD"
+	if kind == kindJSON {
+		removed, conflict = "RESERVED_PROPERTY_REMOVED", "RESERVED_PROPERTY_CONFLICTS_WITH_PROPERTY"
+	}
+	var messages []string
+	now := reservedNames(meta)
+	for _, name := range slices.Sorted(maps.Keys(reservedNames(writer))) {
+		if !now[name] {
+			messages = append(messages, fmt.Sprintf(`{errorType:"%s", description:"The %s schema does not reserve '%s' any more"}`, removed, readerIs, name))
+		}
+	}
+	if len(now) == 0 {
+		return messages
+	}
+	for _, name := range reader.fields() {
+		if now[name] {
+			messages = append(messages, fmt.Sprintf(`{errorType:"%s", description:"The %s schema has the field '%s', whose name is reserved"}`, conflict, readerIs, name))
+		}
+	}
+	return messages
 }
 
 func describeOld(number int, text string) []string {

@@ -1,6 +1,9 @@
 package jsonschema
 
-import "strconv"
+import (
+	"slices"
+	"strconv"
+)
 
 // combinations compares allOf, anyOf and oneOf: how they combine, how many parts they have, and whether each part of the
 // one with fewer has a partner of its own in the other that it is compatible with.
@@ -11,7 +14,7 @@ func (c *comparison) combinations(o, u *shape, at *path) (list []change) {
 		}
 		list = one("COMBINED_TYPE_EXTENDED", at)
 	}
-	was, is := distinct(o.parts), distinct(u.parts)
+	was, is := c.distinct(o.parts), c.distinct(u.parts)
 	kind := "SUM_TYPE_"
 	if u.criterion == "allOf" {
 		kind = "PRODUCT_TYPE_"
@@ -22,12 +25,11 @@ func (c *comparison) combinations(o, u *shape, at *path) (list []change) {
 	case len(was) > len(is):
 		list = append(list, one(kind+"NARROWED", at)...)
 	}
-	m := matching{edges: make([]map[int][]change, len(was)), of: make(map[int]int)}
+	m := matching{edges: make([][]edge, len(was)), of: make(map[int]int)}
 	for i, w := range was {
-		m.edges[i] = make(map[int][]change)
 		for j, s := range is {
 			if found := c.compare(w, s, at.at(o.criterion+"/"+strconv.Itoa(i))); c.compatible(found) {
-				m.edges[i][j] = found
+				m.edges[i] = append(m.edges[i], edge{j, found})
 			}
 		}
 	}
@@ -37,9 +39,11 @@ func (c *comparison) combinations(o, u *shape, at *path) (list []change) {
 			pairs++
 		}
 	}
-	for j := range is {
-		if i, ok := m.of[j]; ok {
-			list = append(list, m.edges[i][j]...)
+	for i := range was {
+		for _, e := range m.edges[i] {
+			if partner, ok := m.of[e.to]; ok && partner == i {
+				list = append(list, e.found...)
+			}
 		}
 	}
 	if pairs < min(len(was), len(is)) {
@@ -60,32 +64,38 @@ func widens(o, u *shape) bool {
 }
 
 // distinct returns the parts without those that come again.
-func distinct(parts []*shape) []*shape {
+func (c *comparison) distinct(parts []*shape) []*shape {
 	var list []*shape
-	seen := make(map[*shape]bool)
 	for _, p := range parts {
-		if !seen[p] {
-			seen[p] = true
+		if !slices.ContainsFunc(list, func(other *shape) bool {
+			return p == other || p.class == other.class && len(c.compare(p, other, nil)) == 0 && len(c.compare(other, p, nil)) == 0
+		}) {
 			list = append(list, p)
 		}
 	}
 	return list
 }
 
+// edge leads from a part of the original to one of the update that is compatible with it.
+type edge struct {
+	to    int
+	found []change
+}
+
 // matching finds the greatest number of pairs, by augmenting paths.
 type matching struct {
-	edges []map[int][]change // from a part of the original to those of the update
-	of    map[int]int        // the partner of a part of the update
+	edges [][]edge    // by part of the original
+	of    map[int]int // the partner of a part of the update
 }
 
 func (m *matching) augment(i int, tried map[int]bool) bool {
-	for j := range m.edges[i] {
-		if tried[j] {
+	for _, e := range m.edges[i] {
+		if tried[e.to] {
 			continue
 		}
-		tried[j] = true
-		if other, taken := m.of[j]; !taken || m.augment(other, tried) {
-			m.of[j] = i
+		tried[e.to] = true
+		if other, taken := m.of[e.to]; !taken || m.augment(other, tried) {
+			m.of[e.to] = i
 			return true
 		}
 	}

@@ -94,6 +94,10 @@ func TestCompare(t *testing.T) {
 		{`{"const":1}`, `{"const":2}`, `!ENUM_ARRAY_CHANGED #/`},
 		{`{"not":{"type":"integer"}}`, `{"not":{"type":"number"}}`, `!NOT_TYPE_EXTENDED #/not`},
 		{`{"not":{"type":"number"}}`, `{"not":{"type":"integer"}}`, `NOT_TYPE_NARROWED #/not`},
+		{`{}`, `{"properties":{}}`, `!TYPE_CHANGED #/`},
+		{`{"properties":{},"maxProperties":1}`, `{"properties":{}}`, `MAX_PROPERTIES_REMOVED #/maxProperties`},
+		{`{"properties":{"b":{"oneOf":[{"type":"null"},{"type":"string"}]}},"additionalProperties":false}`, `{"properties":{},"additionalProperties":{"oneOf":[{"type":"null"},{"type":"string"}]}}`, `PROPERTY_REMOVED_IS_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL #/properties/b ADDITIONAL_PROPERTIES_ADDED #/additionalProperties`},
+		{`{"type":"array","items":[{"type":"string"}]}`, `{"type":"array"}`, `ITEM_REMOVED_FROM_OPEN_CONTENT_MODEL #/items/0`},
 		// Content models.
 		{open + `}}`, open + `"a":{"type":"string"}}}`, `!OPTIONAL_PROPERTY_ADDED_TO_OPEN_CONTENT_MODEL #/properties/a`},
 		{open + `}}`, open + `"a":{}}}`, `PROPERTY_WITH_EMPTY_SCHEMA_ADDED_TO_OPEN_CONTENT_MODEL #/properties/a`},
@@ -130,6 +134,11 @@ func TestCompare(t *testing.T) {
 		{`{"allOf":[{"minLength":1},{"type":"object"}]}`, `{"allOf":[{"minLength":1}]}`, `!PRODUCT_TYPE_NARROWED #/`},
 		{`{"oneOf":[{"type":"string"},{"type":"null"}]}`, `{"oneOf":[{"type":"boolean"},{"type":"string"}]}`, `!COMBINED_TYPE_SUBSCHEMAS_CHANGED #/`},
 		{`{"oneOf":[{"type":"integer"},{"type":"number"}]}`, `{"oneOf":[{"type":"number"},{"type":"integer"}]}`, ``},
+		{`{"allOf":[{"type":"string"},{"type":"string"}]}`, `{"allOf":[{"type":"string"}]}`, ``},
+		{`{"oneOf":[{"type":"string","maxLength":5}]}`, `{"oneOf":[{"type":"boolean"},{"type":"string","maxLength":8,"title":"t"}]}`, `SUM_TYPE_EXTENDED #/ TITLE_CHANGED #/oneOf/0 MAX_LENGTH_INCREASED #/oneOf/0/maxLength`},
+		{`{"anyOf":[{"type":"string"}]}`, `{"allOf":[{"type":"string"}]}`, `COMBINED_TYPE_EXTENDED #/`},
+		{`{"oneOf":[{"type":"string"}]}`, `{"allOf":[{"type":"number"},{"type":"string"}]}`, `!COMBINED_TYPE_CHANGED #/`},
+		{`{"type":"string"}`, `{"allOf":[{"type":"number"},{"type":"string"}]}`, `!TYPE_CHANGED #/`},
 		// Recursion.
 		{`{"type":"object","properties":{"next":{"$ref":"#"},"v":{"type":"integer"}}}`, `{"type":"object","properties":{"next":{"$ref":"#"},"v":{"type":"number"}}}`, `TYPE_EXTENDED #/properties/v`},
 		{`{"anyOf":[{"type":"null"},{"type":"array","items":{"$ref":"#"}}]}`, `{"anyOf":[{"type":"array","items":{"$ref":"#"}},{"type":"null"}]}`, ``},

@@ -121,8 +121,8 @@ func typed(s *compiled.Schema) []*shape {
 		}
 		return list
 	}
-	if len(s.Properties) > 0 || len(s.PatternProperties) > 0 || s.AdditionalProperties != nil || len(s.Required) > 0 || s.MaxProperties != nil ||
-		s.MinProperties != nil || len(s.Dependencies) > 0 || len(s.DependentRequired) > 0 || len(s.DependentSchemas) > 0 || s.UnevaluatedProperties != nil ||
+	if s.Properties != nil || s.PatternProperties != nil || s.AdditionalProperties != nil || s.Required != nil || s.MaxProperties != nil ||
+		s.MinProperties != nil || s.Dependencies != nil || s.DependentRequired != nil || s.DependentSchemas != nil || s.UnevaluatedProperties != nil ||
 		s.PropertyNames != nil {
 		list = append(list, &shape{class: object, of: s})
 	}

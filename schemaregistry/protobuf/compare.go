@@ -19,7 +19,7 @@ type Difference struct {
 // Compatible reports whether what was written before can still be read.
 func (d Difference) Compatible() bool {
 	switch d.Type {
-	case "PACKAGE_CHANGED", "MESSAGE_REMOVED", "FIELD_KIND_CHANGED", "FIELD_SCALAR_KIND_CHANGED", "FIELD_NAMED_TYPE_CHANGED",
+	case "MESSAGE_REMOVED", "FIELD_KIND_CHANGED", "FIELD_SCALAR_KIND_CHANGED", "FIELD_NAMED_TYPE_CHANGED",
 		"FIELD_NUMERIC_LABEL_CHANGED", "REQUIRED_FIELD_ADDED", "REQUIRED_FIELD_REMOVED", "ONEOF_FIELD_REMOVED",
 		"MULTIPLE_FIELDS_MOVED_TO_ONEOF", "FIELD_MOVED_TO_EXISTING_ONEOF":
 		return false
@@ -178,7 +178,7 @@ func (c *comparison) message(o, u protoreflect.MessageDescriptor, path string) {
 			c.field(before, now, at)
 		}
 	}
-	c.types(o, u, path+".")
+	c.types(o, u, path+"/")
 }
 
 func required(f protoreflect.FieldDescriptor, kind string) string {
@@ -268,7 +268,7 @@ func (c *comparison) named(o, u protoreflect.MessageDescriptor, at string) {
 		return // compared where they are declared
 	}
 	before := len(c.found)
-	c.message(o, u, name)
+	c.message(o, u, strings.ReplaceAll(name, ".", "/"))
 	if slices.ContainsFunc(c.found[before:], func(d Difference) bool { return !d.Compatible() }) {
 		c.add("FIELD_NAMED_TYPE_CHANGED", at)
 	}

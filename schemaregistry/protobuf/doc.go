@@ -11,12 +11,12 @@
 // The rules are those of Confluent's registry, and are about the binary encoding: fields are told apart by their
 // numbers, and may change between types that are encoded alike.
 //
-//	incompatible   another package; a message removed; a field of another kind (scalar or enum, message, map), of
-//	               another group of scalars, of a message of another name, repeated or not any more if it is a number;
-//	               a required field added or removed; a field removed from a oneof that stays; several fields moved into
-//	               one oneof, or one into a oneof that was there
+//	incompatible   a message removed; a field of another kind (scalar or enum, message, map), of another group of
+//	               scalars, of a message of another name, repeated or not any more if it is a number; a required field
+//	               added or removed; a field removed from a oneof that stays; several fields moved into one oneof, or
+//	               one into a oneof that was there
 //	groups         int32 int64 uint32 uint64 bool enums | sint32 sint64 | string bytes | fixed32 sfixed32 |
 //	               fixed64 sfixed64 | float | double
 //
-// Everything else is compatible: names, order, enum values, fields that come and go.
+// Everything else is compatible: packages, names, order, enum values, fields that come and go.
 package protobuf

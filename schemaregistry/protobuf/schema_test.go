@@ -149,10 +149,10 @@ func TestCompare(t *testing.T) {
 	m := func(fields string) string { return "message M {" + fields + "}" }
 	for _, c := range []struct{ original, update, want string }{
 		{m(`string a = 1;`), m(`string a = 1;`), ``},
-		{`package p; ` + m(``), `package q; ` + m(``), `!PACKAGE_CHANGED #/`},
+		{`package p; ` + m(``), `package q; ` + m(``), `PACKAGE_CHANGED #/`},
 		{m(``) + `message N {}`, `message N {}`, `!MESSAGE_REMOVED #/M MESSAGE_MOVED #/N`},
 		{`message N {}`, m(``) + `message N {}`, `MESSAGE_ADDED #/M MESSAGE_MOVED #/N`},
-		{m(`message N {}`), m(``), `!MESSAGE_REMOVED #/M.N`},
+		{m(`message N {}`), m(``), `!MESSAGE_REMOVED #/M/N`},
 		{m(`string a = 1;`), m(`string b = 1;`), `FIELD_NAME_CHANGED #/M/1`},
 		{m(`string a = 1;`), m(``), `FIELD_REMOVED #/M/1`},
 		{m(``), m(`string a = 1;`), `FIELD_ADDED #/M/1`},
