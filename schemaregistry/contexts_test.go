@@ -50,6 +50,7 @@ func TestContexts(t *testing.T) {
 		{"PUT /mode/:.__GLOBAL:", `{"mode":"FORWARD"}`, 200, `{"mode":"FORWARD"}`},
 		{"DELETE /mode/:.__GLOBAL:", "", 200, `{"mode":"FORWARD"}`},
 		{"POST /subjects/:.__GLOBAL:s/versions", schemaBody(`"int"`), 422, `~42208`},
+		{"POST /subjects/:*:s/versions", schemaBody(`"int"`), 422, `~42208`},
 		// The end of a context.
 		{"DELETE /contexts/.c", "", 422, `~42211`},
 		{"DELETE /subjects/:.c:s", "", 200, `[1,2,3]`},

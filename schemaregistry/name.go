@@ -60,7 +60,7 @@ func checkSubject(qualified string) error {
 	if err := checkScope(qualified); err != nil {
 		return err
 	}
-	if contextOf(qualified) == globalContext {
+	if c := contextOf(qualified); c == globalContext || c == anyContext {
 		return invalidSubject(qualified)
 	}
 	return nil

@@ -46,12 +46,16 @@ func parse(text string, references []Reference) (*Schema, error) {
 	if len(text) > maxText {
 		return nil, fmt.Errorf("the text has %d bytes, the limit is %d", len(text), maxText)
 	}
+	many := fmt.Errorf("the text has more than %d objects", maxObjects)
+	if strings.Count(text, "{") > 4*maxObjects { // a few may be in strings; so many are not worth a look
+		return nil, many
+	}
 	n, err := parseText(text)
 	if err != nil {
 		return nil, err
 	}
 	if n.objects() > maxObjects {
-		return nil, fmt.Errorf("the text has more than %d objects", maxObjects)
+		return nil, many
 	}
 	if _, ok := n.scalar.(bool); n.is != '{' && !ok {
 		return nil, errors.New("a schema is an object or a boolean")

@@ -55,7 +55,10 @@ func parseNode(d *json.Decoder, depth int) (*node, error) {
 		return &node{scalar: t}, nil
 	}
 	n := &node{is: is}
-	at := make(map[string]int)
+	var at map[string]int // where the members of an object are
+	if is == '{' {
+		at = make(map[string]int)
+	}
 	for d.More() {
 		var name string
 		if is == '{' {
