@@ -1,7 +1,7 @@
 # make build    bin/sluice, one static binary
 # make demo     PostgreSQL -> sluice -> S3 and Elasticsearch, all real, on this machine
 # make test     everything that must hold before a change goes in; installs what it needs
-# make lint     formatting, vet, staticcheck and the architecture rules
+# make lint     formatting, vet, staticcheck (these three: make style) and the architecture rules
 # make bench    throughput, latency and memory against real servers
 # make fuzz     every fuzz target for FUZZTIME
 # make torture  the kill tests, ROUNDS times each
@@ -9,7 +9,7 @@
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: build demo test lint bench torture fuzz setup
+.PHONY: build demo test lint style bench torture fuzz setup
 .DEFAULT_GOAL := build
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -23,19 +23,22 @@ BENCH ?=
 build:
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/sluice ./cmd/sluice
 
-demo: build
+demo:
 	@./integration/setup.sh demo
+	@$(MAKE) --no-print-directory build
 	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/demo
 
 test:
 	FUZZTIME=$(FUZZTIME) go run ./integration/suite test
 
-lint:
+lint: style
+	go test -run '^TestArchitecture' ./integration
+
+style:
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
-	go test -run '^TestArchitecture' ./integration
 
 bench: build
 	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)

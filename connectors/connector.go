@@ -74,7 +74,9 @@ type SourceTask interface {
 	// is nothing, and returns ctx's error when ctx ends. io.EOF says that there will never be more; it may come
 	// with a last batch.
 	//
-	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch.
+	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch. Only a
+	// snapshot that cannot go on where it was may say with its offsets that it begins anew: then all of its rows
+	// come again.
 	//
 	// With an error besides io.EOF the hub throws the batch away, so the error says what became of its rows: one
 	// that is Retriable, or ctx's, means that nothing was taken, and the next Read of the same task returns it. Any
@@ -84,7 +86,7 @@ type SourceTask interface {
 	Read(ctx context.Context, b *Batch) error
 	// Commit says that everything up to and including the batch that carried these offsets is durable in the
 	// log, and the offsets too (I1). Only now may the source forget it. Commits come in the order of the
-	// batches, but not one for each.
+	// batches, but not one for each. A source may wait for the Commit of an earlier batch before Read returns more.
 	Commit(ctx context.Context, offsets []SourceOffset) error
 	// Stop releases everything, including what Start had begun when it failed. After it returns, no goroutine
 	// or connection of the task is left.

@@ -8,6 +8,9 @@ import "encoding/json"
 // Without one (Connect's schemaless data, such as JSON without schemas), Bytes is the value's JSON text. Data with
 // neither is null: a record with a null value is a tombstone. A null under a schema that allows it is not the
 // same: Bytes then holds the encoded null.
+//
+// A sink need not check what it is given: the hub has seen to it that Bytes is one whole value of its schema, or one
+// JSON value as AppendCanonicalJSON spells it.
 type Data struct {
 	Schema *Schema
 	Bytes  []byte

@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -82,13 +84,13 @@ const (
 	fetchPartitionBytes = 4 << 20
 )
 
-// sessionTimeout is how long a sink waits for its own former self after a SIGKILL of the hub, when the log outlives the
-// hub. Kafka's consumers wait 45 s.
+// sessionTimeout is how long the partitions of a sink task whose hub is gone wait for that hub before other tasks get
+// them. Kafka's consumers wait 45 s.
 const sessionTimeout = 10 * time.Second
 
 // consumerOptions are of a sink task's consumer.
-func (h *Hub) consumerOptions(name string, s settings) ([]kgo.Opt, error) {
-	opts := append([]kgo.Opt{kgo.ClientID("connector-consumer-" + name)}, h.base...)
+func (h *Hub) consumerOptions(name string, task int, s settings) []kgo.Opt {
+	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task))}, h.base...)
 	opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
@@ -97,8 +99,31 @@ func (h *Hub) consumerOptions(name string, s settings) ([]kgo.Opt, error) {
 	if s.topicsRegex != "" {
 		opts = append(opts, kgo.ConsumeRegex())
 	}
-	return append(opts, kgo.ConsumerGroup(h.group(name, s)), kgo.ConsumeTopics(consumed(s)...), kgo.DisableAutoCommit(),
-		kgo.BlockRebalanceOnPoll()), nil
+	return append(opts, kgo.ConsumerGroup(h.group(name, s)), kgo.InstanceID(h.groupInstance(name, task, s)),
+		kgo.ConsumeTopics(consumed(s)...), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())
+}
+
+// groupInstance returns the group.instance.id of a sink task: static membership (KIP-345). A task that starts again
+// after its hub was killed takes the place of its former self at once. Without that, its partitions would wait until
+// the session of the dead one is over. It is the same on whatever worker the task runs.
+func (h *Hub) groupInstance(name string, task int, s settings) string {
+	own := instanceID(h.values.String("group.id")+"-"+name, fmt.Sprintf("-%d", task))
+	return cmp.Or(s.consumer.instance, h.consumer.instance, own)
+}
+
+// instanceID brings a name into the form of a group.instance.id, for which Kafka's clients allow the characters and
+// the length of topic names. What is too long is cut before the suffix.
+func instanceID(name, suffix string) string {
+	const longest = 249
+	legal := func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_', r == '-':
+			return r
+		}
+		return '_'
+	}
+	name = strings.Map(legal, name)
+	return name[:min(len(name), longest-len(suffix))] + suffix
 }
 
 // group returns the consumer group of a sink.
@@ -131,6 +156,31 @@ func commitSync(ctx context.Context, client *kgo.Client, offsets map[string]map[
 	return failed
 }
 
+// leaveGroup takes a static member out of its group, unless another one has its place by now.
+func leaveGroup(ctx context.Context, client *kgo.Client, group, member, instance string) error {
+	req := kmsg.NewPtrLeaveGroupRequest()
+	req.Group, req.MemberID = group, member // the member alone up to version 2
+	m := kmsg.NewLeaveGroupRequestMember()
+	m.MemberID, m.InstanceID = member, &instance
+	req.Members = append(req.Members, m)
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	codes := []int16{resp.ErrorCode}
+	for _, m := range resp.Members {
+		codes = append(codes, m.ErrorCode)
+	}
+	for _, code := range codes {
+		switch err := kerr.ErrorForCode(code); err {
+		case nil, kerr.UnknownMemberID, kerr.FencedInstanceID: // it is out already
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
 // readRecordTimeout bounds the reading of one record.
 const readRecordTimeout = 30 * time.Second
 
@@ -161,4 +211,16 @@ func (h *Hub) readRecord(ctx context.Context, at connectors.TopicPartition, offs
 
 var errGone = errors.New("the record is not in the log any more")
 
-func milli(ms int64) time.Time { return time.UnixMilli(ms) }
+// consumed returns what a sink subscribes to: names of topics, or one regular expression of whole names.
+func consumed(s settings) []string {
+	if s.topicsRegex != "" {
+		return []string{"^(?:" + s.topicsRegex + ")$"}
+	}
+	out := make([]string, 0, len(s.topics))
+	for _, t := range s.topics {
+		if t = strings.TrimSpace(t); t != "" {
+			out = append(out, t)
+		}
+	}
+	return out
+}

@@ -172,3 +172,17 @@ func TestNothingIsIgnoredInSilence(t *testing.T) {
 		}
 	}
 }
+
+func TestInstanceID(t *testing.T) {
+	long := strings.Repeat("n", 300)
+	for _, test := range []struct{ name, suffix, want string }{
+		{"sluice-items-s3", "-0", "sluice-items-s3-0"},
+		{"host/127.0.0.1:8083", "", "host_127.0.0.1_8083"},
+		{"sluice-a -> ü", "-12", "sluice-a_-___-12"},
+		{long, "-7", long[:247] + "-7"},
+	} {
+		if got := instanceID(test.name, test.suffix); got != test.want {
+			t.Errorf("%q, %q: got %q, want %q", test.name, test.suffix, got, test.want)
+		}
+	}
+}

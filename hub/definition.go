@@ -52,7 +52,7 @@ func commonDefinition() *configs.Definition {
 		{Name: "predicates.*", Type: configs.String, Group: predicateGroup, Doc: "Type and settings of a predicate."},
 		{Name: "config.action.reload", Type: configs.String, Default: "restart", Enum: []string{"none", "restart"}, Importance: configs.Low,
 			Group: commonGroup, Width: configs.WidthMedium, DisplayName: "Reload Action",
-			Doc: "What to do when a config provider's values change.",
+			Doc:    "What to do when a config provider's values change.",
 			Notice: "config.action.reload has no effect: config providers do not tell when their values change; restart the connector with its tasks to read them anew."},
 		{Name: "errors.retry.timeout", Type: configs.Long, Default: "0", Unit: "ms", Importance: configs.Medium, Group: errorGroup, Width: configs.WidthMedium,
 			DisplayName: "Retry Timeout for Errors", Doc: "How long a failed conversion or transform is tried again, in milliseconds; 0 not at all, -1 for ever."},

@@ -141,6 +141,11 @@ const endsTimeout = 2 * time.Second
 func (h *Hub) Figures(ctx context.Context) ([]TaskFigures, []ChildFigures) {
 	var tasks []TaskFigures
 	var children []ChildFigures
+	select {
+	case <-h.up:
+	default: // what is stored was not read yet
+		return nil, nil
+	}
 	topics := map[string]bool{}
 	for _, name := range h.configs.names() {
 		sp, _ := h.configs.get(name)

@@ -19,6 +19,7 @@ type rig struct {
 	t       *testing.T
 	world   *fakeWorld
 	cluster *kfake.Cluster
+	name    string // in the log
 	worker  map[string]string
 	client  []kgo.Opt // more options of the hub's clients
 	hub     *Hub
@@ -47,7 +48,7 @@ func (r *rig) start() {
 	redactor := &configs.Redactor{}
 	h, err := New(Options{Worker: r.worker, Client: append(r.client, kgo.SeedBrokers(r.cluster.ListenAddrs()...)), Launcher: r.world,
 		Formats: DefaultFormats(nil, nil), Redactor: redactor, WorkerID: "127.0.0.1:8083", Version: "test",
-		Log: slog.New(redactor.Handler(slog.NewTextHandler(testWriter{r.t}, nil)))})
+		Log: slog.New(redactor.Handler(slog.NewTextHandler(testWriter{r.t}, nil))).With("rig", r.name)})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -34,7 +36,7 @@ func (p *pipeline) class(at stage) string {
 func (p *pipeline) readable(rec connectors.Record) kgo.Record {
 	r := kgo.Record{Topic: rec.Topic, Key: p.text(rec.Topic, rec.Key), Value: p.text(rec.Topic, rec.Value)}
 	if rec.Timestamp != connectors.NoTimestamp {
-		r.Timestamp = milli(rec.Timestamp)
+		r.Timestamp = time.UnixMilli(rec.Timestamp)
 	}
 	for _, h := range rec.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: p.text(rec.Topic, h.Value)})

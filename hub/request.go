@@ -71,7 +71,11 @@ func (h *Hub) Ready() (ready bool, err error) {
 func (h *Hub) Up() <-chan struct{} { return h.up }
 
 // About returns what GET / answers: the hub's version and the id of the log's cluster.
-func (h *Hub) About() (version, cluster string) { return h.version, h.clusterID }
+func (h *Hub) About() (version, cluster string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.version, h.clusterID
+}
 
 // ready refuses requests before the state was read and while the hub stops.
 func (h *Hub) ready() error {

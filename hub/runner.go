@@ -92,11 +92,7 @@ func (r *runner) holds(sp spec) bool {
 
 // show changes the status of the connector itself.
 func (r *runner) show(state State, trace string) {
-	st := Status{State: state, Trace: trace, Worker: r.hub.workerID, Version: r.hub.versionOf(r.name)}
-	if now, ok := r.hub.status.get(r.name, connectorTask); ok && now == st {
-		return
-	}
-	r.hub.status.set(r.name, connectorTask, st)
+	r.hub.setStatus(r.name, connectorTask, state, trace)
 }
 
 // forget removes what is left of a deleted connector.
@@ -130,7 +126,7 @@ func (r *runner) failed(ctx context.Context, err error, ran time.Duration) {
 	r.show(Failed, trace(class, text, next))
 	sp, _ := r.hub.configs.get(r.name)
 	for i := range sp.tasks {
-		r.hub.setTask(r.name, i, Failed, trace(class, text, next))
+		r.hub.setStatus(r.name, i, Failed, trace(class, text, next))
 	}
 	var timer <-chan time.Time
 	if again {
@@ -189,7 +185,7 @@ func (r *runner) restartSome(whole bool, tasks []int) {
 	}
 	for _, i := range tasks {
 		if i < len(r.tasks) {
-			r.hub.setTask(r.name, i, Restarting, "")
+			r.hub.setStatus(r.name, i, Restarting, "")
 			select {
 			case r.tasks[i].restart <- struct{}{}:
 			default:

@@ -2,10 +2,12 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -160,6 +162,37 @@ func (s *sinkRun) closeParts(list []connectors.TopicPartition) {
 		delete(s.parts, tp)
 	}
 	s.figures.dropPositions(list)
+}
+
+// OnGroupManageError implements kgo.HookGroupManageError. A member whose place another one of the same
+// group.instance.id took must not join again, as the client would do: the two would take it from each other for ever.
+// Under a name of our own the other one can only be a worker that lost its lease to this one and is about to stop, so
+// the task starts again after a while. Under a name that the configuration gives, a person must decide.
+func (s *sinkRun) OnGroupManageError(err error) {
+	if !errors.Is(err, kerr.FencedInstanceID) {
+		return
+	}
+	group, instance := s.hub.group(s.connector, s.settings), s.hub.groupInstance(s.connector, s.index, s.settings)
+	fenced := &connectors.Error{Op: "consume", Class: connectors.ClassEnvironment,
+		Err: fmt.Errorf("another consumer took this task's place in consumer group %s, with the same group.instance.id %s: %w", group, instance, err)}
+	if s.settings.consumer.instance != "" || s.hub.consumer.instance != "" {
+		fenced.Class = connectors.ClassGone
+		fenced.Remedy = "leave group.instance.id out, or end the other consumer, and restart the task; several tasks cannot have the same one"
+	}
+	s.fail(fenced)
+	s.cutClient()
+}
+
+// leaveGroup says that this member does not come back: the client leaves that out for static members. Who has taken
+// the member's place keeps it.
+func (s *sinkRun) leaveGroup(ctx context.Context, member string) {
+	if member == "" {
+		return
+	}
+	instance := s.hub.groupInstance(s.connector, s.index, s.settings)
+	if err := leaveGroup(ctx, s.hub.client, s.hub.group(s.connector, s.settings), member, instance); err != nil {
+		s.log.Warn("the sink could not leave its consumer group; its partitions wait for it until the session is over", "error", err)
+	}
 }
 
 // open returns those of the partitions that the task has.

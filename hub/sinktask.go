@@ -20,6 +20,8 @@ const (
 	putBytes   = 1 << 20
 	// tick is how often a sink is called while there is nothing for it.
 	tick = time.Second
+	// sinkDrain is how long the last flush and commit of a task may take.
+	sinkDrain = 15 * time.Second
 	// pollRecords bounds what is worked on between two chances to rebalance.
 	pollRecords = 20000
 )
@@ -35,6 +37,8 @@ type sinkRun struct {
 	run    context.Context         // ends when the run is to end
 	cancel context.CancelCauseFunc // ends it with a reason
 	broken atomic.Bool             // the run failed: what the task holds is not to be committed
+
+	cutClient context.CancelFunc // ends the client without another word to the group
 
 	mu    sync.Mutex
 	calls context.Context // of calls to the task: it ends a while after the run was told to end
@@ -67,12 +71,12 @@ func (r *taskRun) runSink(ctx context.Context, task connectors.SinkTask) (err er
 	if err := task.Start(ctx, start); err != nil {
 		return err
 	}
-	opts, err := r.hub.consumerOptions(r.connector, r.settings)
-	if err != nil {
-		return err
-	}
-	opts = append(opts, kgo.OnPartitionsAssigned(s.assigned), kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost),
-		kgo.AdjustFetchOffsetsFn(s.adjust))
+	clientCtx, cutClient := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutClient()
+	s.cutClient = cutClient
+	opts := append(r.hub.consumerOptions(r.connector, r.index, r.settings), kgo.OnPartitionsAssigned(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost), kgo.AdjustFetchOffsetsFn(s.adjust),
+		kgo.WithContext(clientCtx), kgo.WithHooks(s))
 	if s.client, err = kgo.NewClient(opts...); err != nil {
 		return &connectors.Error{Op: "make a consumer", Class: connectors.ClassConfig, Err: err}
 	}
@@ -88,12 +92,14 @@ func (r *taskRun) runSink(ctx context.Context, task connectors.SinkTask) (err er
 // leave gives the partitions back: what was put is flushed and committed first, in the callback revoked, unless the
 // run failed. It is bounded in time by the task's calls.
 func (s *sinkRun) leave(ctx context.Context) {
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.hub.sinkDrain)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), sinkDrain)
 	defer cancel()
 	s.mu.Lock()
 	s.calls = drain
 	s.mu.Unlock()
+	member, _ := s.client.GroupMetadata()
 	s.client.CloseAllowingRebalance()
+	s.leaveGroup(drain, member)
 }
 
 // consume works until the run is to end; why is then the error. ctx is of calls to the task.
@@ -147,16 +153,16 @@ func (s *sinkRun) handle(ctx context.Context, fetches kgo.Fetches) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	any := false
+	put := false
 	var failed error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		if failed != nil || len(p.Records) == 0 {
 			return
 		}
-		any = true
+		put = true
 		failed = s.putPartition(ctx, p)
 	})
-	if failed == nil && !any {
+	if failed == nil && !put {
 		failed = s.idle(ctx)
 	}
 	return failed

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -168,7 +169,7 @@ func (s *statusStore) set(connector string, task int, status Status) {
 func (s *statusStore) send(r *kgo.Record) {
 	r.Topic = s.topic
 	s.client.Produce(context.Background(), r, func(r *kgo.Record, err error) {
-		if err != nil {
+		if err != nil && !errors.Is(err, kgo.ErrClientClosed) { // closed: this worker has lost its lease
 			s.log.Error("a status could not be written; it is right here and old in the topic", "topic", r.Topic,
 				"key", string(r.Key), "error", err)
 		}

@@ -143,3 +143,15 @@ func trace(class connectors.Class, text, next string) string {
 	}
 	return out
 }
+
+// newTaskRun puts together what a task runs with.
+func (h *Hub) newTaskRun(r *runner, index int, config map[string]string, p prepared) *taskRun {
+	run := &taskRun{hub: h, connector: r.name, index: index, config: config, settings: p.settings, figures: h.taskFigures(r.name, index),
+		gate: r.gate, log: r.log.With("task", index), report: func(state State, trace string) { h.setStatus(r.name, index, state, trace) }}
+	run.errors = &errorHandler{settings: p.settings.errors, connector: r.name, task: index, figures: run.figures, log: run.log, redact: h.redactor.Redact}
+	if topic := p.settings.errors.deadLetters; topic != "" {
+		run.errors.letters = &deadLetters{topic: topic, headers: p.settings.errors.deadLettersHeaders,
+			connector: r.name, task: index, redact: h.redactor.Redact}
+	}
+	return run
+}

@@ -54,6 +54,7 @@ func ends(t *testing.T, c net.Conn) time.Duration {
 
 // Clients that send too much, too slowly or nonsense are shut out; memory stays bounded and others are served.
 func TestBadClients(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, worker.Options{})
 	ctx := deadline(t)
 	served := func() {

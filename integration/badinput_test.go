@@ -83,6 +83,7 @@ func searchConfig(more map[string]string) map[string]string {
 
 // What is wrong with the world is said on the key that is to blame, before anything runs.
 func TestValidateNamesTheKeyToBlame(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, services.PostgresOptions{HBA: []string{
 		"host all postgres 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256"}})
 	s.exec("CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'right'")
@@ -139,6 +140,7 @@ func TestValidateNamesTheKeyToBlame(t *testing.T) {
 
 // All mistakes are listed at once, the misspelt ones with what was meant.
 func TestValidateListsEveryMistake(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, worker.Options{})
 	config := map[string]string{
 		"connector.class": "io.debezium.connector.postgresql.PostgresConnector", "database.hostname": "127.0.0.1", "database.user": "u",
@@ -187,6 +189,7 @@ func troubled(t *testing.T, w *worker.Worker, name string, words ...string) {
 // A source that cannot reach its database says why, tries again and goes on when the world is mended. What it is told
 // to connect to stands in a file, so that a restart is enough to break and mend it.
 func TestRunningSourceSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, services.PostgresOptions{HBA: []string{
 		"host all postgres 127.0.0.1/32 trust", "host all all 127.0.0.1/32 scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256"}})
 	s.exec("CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'right'")

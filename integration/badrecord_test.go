@@ -76,6 +76,7 @@ func failed(t *testing.T, w *worker.Worker, name string, words ...string) {
 
 // A sink whose target is not there says so, holds what it has and goes on.
 func TestRunningSinkSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
 	lake, search := services.UseS3(t), services.UseElasticsearch(t)
 	bucket := lake.NewBucket(t)
 	topic := "trouble-lines"
@@ -125,6 +126,7 @@ func TestRunningSinkSaysWhatIsWrong(t *testing.T) {
 
 // A record that cannot be read stops the task, which names it, or goes to the dead letters.
 func TestARecordThatCannotBeConverted(t *testing.T) {
+	t.Parallel()
 	lake := services.UseS3(t)
 	stops, goesOn := lake.NewBucket(t), lake.NewBucket(t)
 	ctx := deadline(t)
@@ -161,6 +163,7 @@ func TestARecordThatCannotBeConverted(t *testing.T) {
 
 // A row that has no form in the records stops the source, which names it, or goes to the dead letters.
 func TestARowThatCannotBeConverted(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, services.PostgresOptions{})
 	s.exec("ALTER TABLE orders ADD COLUMN weight numeric")
 	ctx := deadline(t)

@@ -34,6 +34,7 @@ func write(t *testing.T, name, text string) string {
 }
 
 func TestRunRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
 	used, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	defer used.Close()
@@ -79,6 +80,7 @@ func lastLine(s string) string {
 }
 
 func TestRunEndsOnSIGTERM(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, worker.Options{})
 	must(t, w.Stop())
 	// What it held is free again.
@@ -119,6 +121,7 @@ func TestVersion(t *testing.T) {
 }
 
 func TestValidateListsEveryProblem(t *testing.T) {
+	t.Parallel()
 	good := write(t, "good.properties", "name=lines\nconnector.class=FileStreamSource\nfile=/tmp/x\ntopic=lines\n")
 	bad := write(t, "bad.properties", strings.Join([]string{
 		"name=bad", "connector.class=io.debezium.connector.postgresql.PostgresConnector",

@@ -32,6 +32,7 @@ func lines(n int) string {
 }
 
 func TestKcatProducesAndConsumesWithAGroup(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, worker.Options{})
 	kcat, err := services.Kcat()
 	must(t, err)
@@ -55,6 +56,7 @@ func TestKcatProducesAndConsumesWithAGroup(t *testing.T) {
 }
 
 func TestKafkaPythonProducesAndConsumesWithAGroup(t *testing.T) {
+	t.Parallel()
 	w := startWorker(t, worker.Options{})
 	python, err := services.FetchKafkaPython(deadline(t))
 	must(t, err)

@@ -20,6 +20,7 @@ const examples = "../configs/examples/"
 
 // Every file in configs/examples does what it says.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	run := map[string]bool{}
 	for _, story := range []struct {
 		name  string

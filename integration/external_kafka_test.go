@@ -19,6 +19,7 @@ import (
 // With bootstrap.servers everything that is kept is kept on that cluster: records, configurations, offsets, statuses
 // and schemas. A worker that comes back goes on, and keeps nothing of its own.
 func TestOnApacheKafka(t *testing.T) {
+	t.Parallel()
 	kafka, err := services.StartKafka(t.Context(), services.KafkaOptions{})
 	must(t, err)
 	t.Cleanup(func() {
@@ -30,17 +31,17 @@ func TestOnApacheKafka(t *testing.T) {
 		}
 	})
 	s, lake, search := newShop(t, services.PostgresOptions{}), services.UseS3(t), services.UseElasticsearch(t)
-	bucket, index := lake.NewBucket(t), "shop.public.orders"
+	bucket, index := lake.NewBucket(t), "outside.public.orders"
 	dropIndex(t, search, index)
 	w := startWorker(t, worker.Options{Settings: map[string]string{"bootstrap.servers": kafka.Bootstrap, "offset.flush.interval.ms": "500", "consumer.session.timeout.ms": "6000",
 		"config.storage.replication.factor": "1", "offset.storage.replication.factor": "1", "status.storage.replication.factor": "1"}})
-	avroPipeline(t, w, s, lake, bucket, search)
+	avroPipeline(t, w, s, "outside", lake, bucket, search)
 	want := []string{"r 1 Ada false", "r 2 Grace false"}
 	arrive(t, w, s, lake, bucket, search, index, want...)
 	s.exec("UPDATE orders SET paid = true WHERE id = 1", "INSERT INTO orders (customer) VALUES ('Edsger')", "DELETE FROM orders WHERE id = 2")
 	want = append(want, "u 1 Ada true", "c 3 Edsger false", "d 2")
 	arrive(t, w, s, lake, bucket, search, index, want...)
-	keptOnKafka(t, kafka)
+	keptOnKafka(t, kafka, index)
 
 	// Restarted, it reads nothing twice.
 	must(t, w.Stop())
@@ -67,14 +68,14 @@ func TestOnApacheKafka(t *testing.T) {
 }
 
 // keptOnKafka looks at the topics that a worker keeps.
-func keptOnKafka(t *testing.T, kafka *services.Kafka) {
+func keptOnKafka(t *testing.T, kafka *services.Kafka, topic string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.Bootstrap))
 	must(t, err)
 	defer client.Close()
 	admin, ctx := kadm.NewClient(client), deadline(t)
 	own := []string{"_schemas", "connect-configs", "connect-offsets", "connect-status"}
-	topics, err := admin.ListTopics(ctx, append(own, "shop.public.orders")...)
+	topics, err := admin.ListTopics(ctx, append(own, topic)...)
 	must(t, err)
 	must(t, topics.Error())
 	if n := len(topics["connect-configs"].Partitions); n != 1 {

@@ -13,6 +13,7 @@ import (
 
 // The thinnest row through the whole house: a file's lines, a child process, the log, another child, another file.
 func TestFileStreamThroughTheLog(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
 	must(t, os.WriteFile(in, []byte(lines(1000)), 0o600))
@@ -52,6 +53,7 @@ func TestFileStreamThroughTheLog(t *testing.T) {
 }
 
 func TestChildrenDieWithTheHub(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in := filepath.Join(dir, "in")
 	must(t, os.WriteFile(in, []byte("a line\n"), 0o600))
@@ -86,6 +88,7 @@ func zombie(pid int) bool {
 }
 
 func TestADeadChildIsStartedAgain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")
 	must(t, os.WriteFile(in, []byte("first\n"), 0o600))

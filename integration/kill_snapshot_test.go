@@ -2,20 +2,23 @@ package integration
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// The hub is killed in the middle of the initial snapshot of a larger table, while other rows change. Afterwards every
-// row is in the log, and the stream follows the last snapshot without a gap.
+// The hub is killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the log has
+// every row and every change since the first snapshot's point, and no row that is gone.
 func TestKillHubInSnapshot(t *testing.T) {
 	t.Parallel()
 	const rows = 200_000
 	p := prepare(t, nil)
 	insertMany(t, p, "r", rows)
+	saw := newWitness(t, p)
 	p.load.start(p.seed, p.pause)
 	ctx := p.deadline()
 	must(t, eventually(ctx, "some changes before the snapshot", func() error {
@@ -28,7 +31,7 @@ func TestKillHubInSnapshot(t *testing.T) {
 	must(t, p.worker.Put(ctx, "items-source", p.source()))
 	p.read()
 	kills := max(1, killRounds(t)*2/5)
-	for range kills {
+	for kill := range kills {
 		ctx := p.deadline()
 		var begin int64
 		enough := int64(1 + p.rnd.IntN(rows/3))
@@ -43,6 +46,7 @@ func TestKillHubInSnapshot(t *testing.T) {
 			return nil
 		}))
 		must(t, p.worker.Kill())
+		disturb(t, p, int64(2+kill))
 		must(t, p.worker.Start(ctx))
 	}
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
@@ -51,10 +55,11 @@ func TestKillHubInSnapshot(t *testing.T) {
 	if began < 2 || ended != 1 {
 		t.Errorf("%d snapshots were begun and %d ended: none of %d kills was in the middle of one", began, ended, kills)
 	}
-	left, err := checkJoin(p.topics.events, p.load.history)
+	p.load.check()
+	repeated, err := checkJoin(p.topics.events, p.load.history, p.load.table, saw.changes(t))
 	must(t, err)
-	t.Logf("%d rows, %d changes meanwhile, %d kills, %d of them in a snapshot, %d records in the log; %d rows of a given-up snapshot were deleted before the next",
-		rows, p.load.committed.Load(), kills, began-1, p.topics.total, left)
+	t.Logf("%d rows, %d changes meanwhile, %d kills, %d of them in a snapshot, %d records in the log, %d of them repeated changes",
+		rows, p.load.committed.Load(), kills, began-1, p.topics.total, repeated)
 }
 
 // insertMany puts rows into the table that the load's writers do not touch. op is how they will come.
@@ -75,70 +80,232 @@ func insertMany(t *testing.T, p *pipeline, op string, n int) {
 	p.load.committed.Store(0)
 }
 
-// checkJoin looks at snapshots and the stream behind them. What is in the last snapshot are the rows at its LSN; of
-// each row, every change after that must follow, in order, and none from before. It returns how many rows of an earlier
-// snapshot, one that was given up, had been deleted by then: nothing says so in the log.
-func checkJoin(partitions map[int32][]event, history map[int64][]change) (left int, err error) {
-	var last int64 // LSN of the last snapshot
-	for _, events := range partitions {
-		for _, e := range events {
-			if e.op == "r" {
-				last = max(last, e.lsn)
+// disturb changes rows that every snapshot reads early: some are deleted, some get the version, and some come back.
+func disturb(t *testing.T, p *pipeline, version int64) {
+	t.Helper()
+	var changes []change
+	var b pgx.Batch
+	for i, n := range p.rnd.Perm(500)[:60] {
+		c := change{"u", -1_000_000 - int64(n), version, "disturbed"}
+		switch _, exists := p.load.now(c.id); {
+		case !exists:
+			c.op = "c"
+			b.Queue("INSERT INTO items VALUES ($1, $2, $3)", c.id, c.version, c.note)
+		case i%2 == 0:
+			c = change{op: "d", id: c.id}
+			b.Queue("DELETE FROM items WHERE id = $1", c.id)
+		default:
+			b.Queue("UPDATE items SET version = $2, note = $3 WHERE id = $1", c.id, c.version, c.note)
+		}
+		changes = append(changes, c)
+	}
+	conn, err := pgx.Connect(t.Context(), p.pg.DSN(p.db))
+	must(t, err)
+	defer conn.Close(t.Context())
+	must(t, conn.SendBatch(t.Context(), &b).Close())
+	p.load.apply(changes)
+}
+
+// now is what the table holds of a row.
+func (l *load) now(id int64) (change, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c, ok := l.table[id]
+	return c, ok
+}
+
+// witness is a logical slot of the test's own: what PostgreSQL itself says was changed, where in its log, and where the
+// commit ended.
+type witness struct{ p *pipeline }
+
+const witnessSlot = "witness_"
+
+// newWitness lets everything be witnessed that is written from now on.
+func newWitness(t *testing.T, p *pipeline) witness {
+	t.Helper()
+	p.pg.Exec(t, p.db, "SELECT pg_create_logical_replication_slot('"+witnessSlot+p.db+"', 'test_decoding')")
+	return witness{p}
+}
+
+// witnessed is a change as the witness saw it; it does not see the note.
+type witnessed struct {
+	change
+	lsn    int64
+	commit int64 // where the commit ended: a snapshot whose point is not less has the change
+}
+
+// decoded is what test_decoding prints of a change of the load.
+var decoded = regexp.MustCompile(`^table public\.items: (INSERT|UPDATE|DELETE): (?:old-key: id\[bigint\]:(-?\d+) new-tuple: )?id\[bigint\]:(-?\d+)(?: version\[bigint\]:(\d+))?`)
+
+// changes returns what was seen, by row and in the order of commits.
+func (w witness) changes(t *testing.T) map[int64][]witnessed {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), w.p.pg.DSN(w.p.db))
+	must(t, err)
+	defer conn.Close(t.Context())
+	rows, err := conn.Query(t.Context(), "SELECT (lsn - '0/0')::bigint, data FROM pg_logical_slot_get_changes($1, NULL, NULL)", witnessSlot+w.p.db)
+	must(t, err)
+	defer rows.Close()
+	seen := map[int64][]witnessed{}
+	var tx []witnessed
+	for rows.Next() {
+		var lsn int64
+		var data string
+		must(t, rows.Scan(&lsn, &data))
+		m := decoded.FindStringSubmatch(data)
+		switch {
+		case strings.HasPrefix(data, "COMMIT"):
+			for _, c := range tx {
+				c.commit = lsn
+				seen[c.id] = append(seen[c.id], c)
 			}
-		}
-	}
-	type seen struct {
-		earlier bool // in a snapshot that was given up
-		last    bool // in the last one, with this version
-		version int64
-		changes []change // behind it
-	}
-	rows := map[int64]*seen{}
-	for partition, events := range partitions {
-		if err := checkOrder(events); err != nil {
-			return 0, fmt.Errorf("partition %d: %w", partition, err)
-		}
-		for _, e := range events {
-			row := rows[e.id]
-			if row == nil {
-				row = &seen{}
-				rows[e.id] = row
+			tx = nil
+		case m != nil:
+			id, _ := strconv.ParseInt(m[3], 10, 64)
+			old, _ := strconv.ParseInt(m[2], 10, 64)
+			version, _ := strconv.ParseInt(m[4], 10, 64)
+			at := func(op string, id, version int64) {
+				tx = append(tx, witnessed{change: change{op: op, id: id, version: version}, lsn: lsn})
 			}
 			switch {
-			case e.op == "":
-			case e.op != "r":
-				row.changes = append(row.changes, e.change)
-			case len(row.changes) > 0:
-				return 0, fmt.Errorf("row %d is read at offset %d, after changes of it", e.id, e.offset)
-			case e.lsn < last:
-				row.earlier = true
-			case row.last:
-				return 0, fmt.Errorf("row %d is in the last snapshot twice", e.id)
+			case m[1] == "INSERT":
+				at("c", id, version)
+			case m[1] == "DELETE":
+				at("d", id, 0)
+			case m[2] == "":
+				at("u", id, version)
 			default:
-				row.last, row.version = true, e.version
+				at("d", old, 0)
+				at("c", id, version)
 			}
 		}
 	}
-	for id, all := range history {
-		row := rows[id]
-		if row == nil {
-			row = &seen{}
+	must(t, rows.Err())
+	return seen
+}
+
+// story is what there is to say about one row.
+type rowStory struct {
+	committed []change    // all that ever happened
+	witnessed []witnessed // the end of it
+	streamed  []event     // changes in the log, each once
+	last      event       // in the log, tombstones left out
+}
+
+// before is what had happened to the row before a point of PostgreSQL's log.
+func (r *rowStory) before(point int64) []change {
+	n := len(r.committed)
+	for _, w := range r.witnessed {
+		if w.commit > point {
+			n--
 		}
-		// What had happened to the row before the last snapshot.
-		before, after := all[:max(0, len(all)-len(row.changes))], all[max(0, len(all)-len(row.changes)):]
-		exists := len(before) > 0 && before[len(before)-1].op != "d"
-		switch {
-		case !slices.Equal(after, row.changes):
-			return 0, fmt.Errorf("row %d: committed %s, in the stream %s", id, brief(all), brief(row.changes))
-		case exists != row.last || exists && before[len(before)-1].version != row.version:
-			return 0, fmt.Errorf("row %d: committed %s, in the stream %s, in the snapshot %v with version %d", id, brief(all), brief(row.changes), row.last, row.version)
-		case !exists && row.earlier && len(row.changes) == 0:
-			left++
+	}
+	return r.committed[:max(n, 0)]
+}
+
+// version is that of the row at a point of PostgreSQL's log; 0 if it did not exist.
+func (r *rowStory) version(point int64) int64 {
+	if b := r.before(point); len(b) > 0 {
+		return b[len(b)-1].version // 0 of a delete
+	}
+	return 0
+}
+
+// checkJoin looks at snapshots, all but the last of which were given up, and at the changes before, between and behind
+// them:
+//   - every change that was committed after the first snapshot's point is in the log, in order; what is repeated is as
+//     it was;
+//   - every row of every snapshot is as it was at the snapshot's point, and the last one has all of them, once;
+//   - the last that the log says of a row is what the table says, so that no row is left behind.
+func checkJoin(partitions map[int32][]event, history map[int64][]change, table map[int64]change, seen map[int64][]witnessed) (repeated int, err error) {
+	rows := map[int64]*rowStory{}
+	for id, committed := range history {
+		rows[id] = &rowStory{committed: committed, witnessed: seen[id]}
+	}
+	var first, last int64 // points of snapshots
+	for partition, events := range partitions {
+		once, again, err := unrepeat(slices.DeleteFunc(slices.Clone(events), func(e event) bool { return e.op == "r" }))
+		if err == nil {
+			err = checkOrder(once)
 		}
-		delete(rows, id)
+		if err != nil {
+			return 0, fmt.Errorf("partition %d: %w", partition, err)
+		}
+		repeated += again.records
+		for _, e := range events {
+			row := rows[e.id]
+			switch {
+			case row == nil:
+				return 0, fmt.Errorf("row %d was never committed", e.id)
+			case e.op == "r" && row.version(e.lsn) != e.version:
+				return 0, fmt.Errorf("row %d has version %d in the snapshot at %d, where it had %d; committed %s", e.id, e.version, e.lsn, row.version(e.lsn), brief(row.committed))
+			case e.op == "r":
+				last = max(last, e.lsn)
+				if first == 0 || e.lsn < first {
+					first = e.lsn
+				}
+			}
+			if e.op != "" {
+				row.last = e
+			}
+		}
+		for _, e := range once {
+			if e.op != "" {
+				rows[e.id].streamed = append(rows[e.id].streamed, e)
+			}
+		}
 	}
-	for id := range rows {
-		return 0, fmt.Errorf("row %d was never committed", id)
+	if err := checkLastSnapshot(partitions, rows, last); err != nil {
+		return 0, err
 	}
-	return left, nil
+	for id, row := range rows {
+		if err := row.check(first, table[id]); err != nil {
+			return 0, fmt.Errorf("row %d: %w", id, err)
+		}
+	}
+	return repeated, nil
+}
+
+// checkLastSnapshot compares the rows of the last snapshot with those that existed.
+func checkLastSnapshot(partitions map[int32][]event, rows map[int64]*rowStory, point int64) error {
+	read := map[int64]int{}
+	for _, events := range partitions {
+		for _, e := range events {
+			if e.op == "r" && e.lsn == point {
+				read[e.id]++
+			}
+		}
+	}
+	for id, row := range rows {
+		want := 0
+		if row.version(point) != 0 {
+			want = 1
+		}
+		if read[id] != want {
+			return fmt.Errorf("row %d, with version %d at the point of the last snapshot, is in it %d times", id, row.version(point), read[id])
+		}
+	}
+	return nil
+}
+
+// check compares what was committed since the first snapshot's point with what is in the log, and the end of both.
+func (r *rowStory) check(first int64, now change) error {
+	due := r.committed[len(r.before(first)):]
+	wrong := len(due) != len(r.streamed) || len(due) > len(r.witnessed)
+	for i := 0; !wrong && i < len(due); i++ {
+		seen := r.witnessed[len(r.witnessed)-len(due)+i]
+		wrong = r.streamed[i].change != due[i] || r.streamed[i].lsn != seen.lsn || seen.op != due[i].op || seen.version != due[i].version
+	}
+	if wrong {
+		var got []change
+		for _, e := range r.streamed {
+			got = append(got, e.change)
+		}
+		return fmt.Errorf("committed %s, of it after the first snapshot's point %s, in the log %s", brief(r.committed), brief(due), brief(got))
+	}
+	gone := r.last.op == "" || r.last.op == "d"
+	if gone != (now.op == "") || !gone && (r.last.version != now.version || r.last.note != now.note) {
+		return fmt.Errorf("the log says in the end %q of version %d, the table has version %d; committed %s", r.last.op, r.last.version, now.version, brief(r.committed))
+	}
+	return nil
 }

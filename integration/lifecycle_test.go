@@ -43,6 +43,7 @@ func state(t *testing.T, w *worker.Worker, name, want string, tasks int) {
 
 // What an operator does to a connector with Connect's REST API, on a table that changes meanwhile.
 func TestLifeCycleOfASource(t *testing.T) {
+	t.Parallel()
 	s := newShop(t, services.PostgresOptions{})
 	w := startWorker(t, worker.Options{})
 	ctx := deadline(t)

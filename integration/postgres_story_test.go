@@ -27,8 +27,8 @@ func avroConverters(w *worker.Worker) map[string]string {
 }
 
 // avroPipeline configures table → topic → bucket and index, with Avro in between, as people do who come from
-// Debezium and Confluent. An object of the bucket holds one record, so that its name tells it.
-func avroPipeline(t *testing.T, w *worker.Worker, s *shop, lake *services.S3, bucket string, search *services.Elasticsearch) {
+// Debezium and Confluent. The topic and the index have a prefix of the test's own. An object of the bucket holds one record, so that its name tells it.
+func avroPipeline(t *testing.T, w *worker.Worker, s *shop, prefix string, lake *services.S3, bucket string, search *services.Elasticsearch) {
 	t.Helper()
 	ctx := deadline(t)
 	put := func(name string, config map[string]string) {
@@ -36,10 +36,10 @@ func avroPipeline(t *testing.T, w *worker.Worker, s *shop, lake *services.S3, bu
 		maps.Copy(config, avroConverters(w))
 		must(t, w.Put(ctx, name, config))
 	}
-	put("orders", s.source(map[string]string{"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1"}))
-	put("lake", sinkConfig(map[string]string{"topics": "shop.public.orders", "store.url": lake.URL, "s3.bucket.name": bucket,
+	put("orders", s.source(map[string]string{"topic.prefix": prefix, "topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1"}))
+	put("lake", sinkConfig(map[string]string{"topics": prefix + ".public.orders", "store.url": lake.URL, "s3.bucket.name": bucket,
 		"aws.access.key.id": lake.AccessKey, "aws.secret.access.key": lake.SecretKey, "behavior.on.null.values": "ignore"}))
-	put("search", searchConfig(map[string]string{"topics": "shop.public.orders", "connection.url": search.URL, "key.ignore": "false",
+	put("search", searchConfig(map[string]string{"topics": prefix + ".public.orders", "connection.url": search.URL, "key.ignore": "false",
 		"write.method": "upsert", "behavior.on.null.values": "delete", "transforms": "unwrap,id",
 		"transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
 		"transforms.id.type":     "org.apache.kafka.connect.transforms.ExtractField$Key", "transforms.id.field": "id"}))
@@ -71,11 +71,12 @@ func avroValue(ctx context.Context, w *worker.Worker, r *kgo.Record) (map[string
 
 // The worker's own registry serves an Avro pipeline, and any registry client.
 func TestAvroFromTableToTargets(t *testing.T) {
+	t.Parallel()
 	s, lake, search := newShop(t, services.PostgresOptions{}), services.UseS3(t), services.UseElasticsearch(t)
-	bucket, index := lake.NewBucket(t), "shop.public.orders"
+	bucket, index := lake.NewBucket(t), "avro.public.orders"
 	dropIndex(t, search, index)
 	w := startWorker(t, worker.Options{Settings: map[string]string{"offset.flush.interval.ms": "500"}})
-	avroPipeline(t, w, s, lake, bucket, search)
+	avroPipeline(t, w, s, "avro", lake, bucket, search)
 	want := []string{"r 1 Ada false", "r 2 Grace false"}
 	arrive(t, w, s, lake, bucket, search, index, want...)
 	// A new column is a new version of the schema, and nothing stops.
@@ -92,7 +93,7 @@ func TestAvroFromTableToTargets(t *testing.T) {
 		v, err := avroValue(ctx, w, records[i])
 		must(t, err)
 		after, _ := v["after"].(map[string]any)
-		if row, ok := after["shop.public.orders.Value"].(map[string]any); ok {
+		if row, ok := after[index+".Value"].(map[string]any); ok {
 			return row // the branch of the union by its name
 		}
 		return after
@@ -120,6 +121,7 @@ func TestAvroFromTableToTargets(t *testing.T) {
 
 // A connector of a third party, built from the contract alone, is found on plugin.path, described and run.
 func TestThirdPartyConnector(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	build := exec.CommandContext(deadline(t), "go", "build", "-o", filepath.Join(dir, "sluice-connector-example"), "../connectors/example")
 	if out, err := build.CombinedOutput(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -98,9 +99,28 @@ func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	defer p.wmu.Unlock()
 	a, err := p.begin(hs, batches, cfg, now)
 	if err != nil {
-		return nil, fmt.Errorf("append to %s: %w", p, err)
+		err = fmt.Errorf("append to %s: %w", p, err)
+		p.log.noteRefused(err, now)
+		return nil, err
 	}
 	return a, nil
+}
+
+// fullPause is how often a full disk is said while it stays full.
+const fullPause = time.Minute
+
+// noteRefused counts an append that had no space. A client tries again and
+// again, and sees only a code: what an operator needs is said here.
+func (l *Log) noteRefused(err error, now time.Time) {
+	if !errors.Is(err, ErrNoSpace) {
+		return
+	}
+	l.noSpace.Add(1)
+	last := l.saidFull.Load()
+	if ms := now.UnixMilli(); (last == 0 || ms-last >= fullPause.Milliseconds()) && l.saidFull.CompareAndSwap(last, ms) {
+		l.logger.Error("the disk is full: records are refused until there is space again; make space, or lower retention.bytes or retention.ms of large topics",
+			slog.String("dir", l.dir), slog.Any("error", err))
+	}
 }
 
 // awaitAppend returns when an append that runs has been given to the flusher.

@@ -59,8 +59,10 @@ func TestNoSpace(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			mem, f := vfs.NewMem(), &faults{}
-			l := mustOpen(t, testOptions(vfs.Faulty(mem, f.hook)))
+			mem, f, logged := vfs.NewMem(), &faults{}, &logLines{}
+			o := testOptions(vfs.Faulty(mem, f.hook))
+			o.Logger = slog.New(slog.NewTextHandler(logged, nil))
+			l := mustOpen(t, o)
 			p := mustCreate(t, l, "t", map[string]string{"segment.bytes": "1024"})
 			b := batch(strings.Repeat("x", 200))
 			mustAppend(t, p, b)
@@ -76,6 +78,9 @@ func TestNoSpace(t *testing.T) {
 			}
 			if got := readAll(t, p, 0); len(got) != int(end) || p.HighWatermark() != end {
 				t.Fatalf("%d records, high watermark %d after the failure, want %d", len(got), p.HighWatermark(), end)
+			}
+			if n := strings.Count(logged.String(), "the disk is full"); n != 1 || l.Stats().NoSpace != 2 {
+				t.Errorf("said %d times, %d refused; want once and 2:\n%s", n, l.Stats().NoSpace, logged)
 			}
 			f.set("", "", vfs.Fault{})
 			if r := mustAppend(t, p, b); r.BaseOffset != end {
@@ -257,8 +262,25 @@ func TestRecovery(t *testing.T) {
 			if tt.refuses != errors.Is(err, ErrStorage) || err == nil && r.BaseOffset != tt.next {
 				t.Errorf("append: %+v, %v", r, err)
 			}
+			for at := int64(0); !tt.refuses && at < p.HighWatermark(); {
+				// No reader stands still before the high watermark.
+				r, err := p.Read(at, ReadOptions{MaxBytes: 300, MinOneBatch: true})
+				if err != nil || len(r.Batches) == 0 {
+					t.Fatalf("read at %d: %d bytes, %v", at, len(r.Batches), err)
+				}
+				h, err := segment.ParseHeader(r.Batches)
+				if err != nil {
+					t.Fatal(err)
+				}
+				at = h.NextOffset()
+			}
 			if tt.says != "" && !strings.Contains(logged.String(), tt.says) {
 				t.Errorf("the log does not say %q:\n%s", tt.says, logged)
+			}
+			if err == nil {
+				if got, err := tryReadAll(p, 0); err != nil || len(got) != tt.read+1 {
+					t.Errorf("read %d records after the append, %v; want %d", len(got), err, tt.read+1)
+				}
 			}
 			if e, end, ok := p.OffsetForLeaderEpoch(0); tt.read == 10 && (!ok || e != 0 || end != 10) {
 				t.Errorf("epoch 0: %d, %d, %v", e, end, ok)

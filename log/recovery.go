@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -354,6 +355,33 @@ func (r *recovery) cut(s *segment.Segment, size int64, bad *segment.Bad) error {
 	return nil
 }
 
+// fill writes a batch without records over the offsets up to end, as compaction
+// in Kafka leaves them, so that readers get to the end of the log instead of
+// asking again and again for what is not there.
+func (r *recovery) fill(s *handle, end int64) error {
+	if r.p.damage != nil || end-s.Next() > math.MaxInt32 || !s.Fits(end-1, segment.HeaderSize) {
+		return nil
+	}
+	batch := segment.EmptyBatch(s.Next(), end-1, r.epoch())
+	h, err := segment.ParseHeader(batch)
+	if err == nil {
+		err = s.Write(batch)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("fill %s: %w", s.Path(), err), s.Undo())
+	}
+	s.Commit(&h)
+	return s.Sync()
+}
+
+// epoch is the last known leader epoch.
+func (r *recovery) epoch() int32 {
+	if n := len(r.p.epochs); n > 0 {
+		return r.p.epochs[n-1].Epoch
+	}
+	return 0
+}
+
 // finish sets the offsets and syncs what was read: what recovery saw must not
 // vanish later.
 func (r *recovery) finish(logStart int64) error {
@@ -369,6 +397,9 @@ func (r *recovery) finish(logStart int64) error {
 		// The offsets were given to acknowledged records and are not used again.
 		r.logger.Error("acknowledged records are missing at the end of the log",
 			slog.Int64("from", p.end), slog.Int64("to", r.hint), slog.String("segment", last.Path()))
+		if err := r.fill(last, r.hint); err != nil {
+			return err
+		}
 		p.end = r.hint
 	}
 	p.start = max(p.segs[0].Base(), logStart)

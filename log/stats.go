@@ -30,6 +30,7 @@ type Stats struct {
 	ReadBytes       int64
 	Appends         int64 // calls
 	Duplicates      int64 // batches answered from memory
+	NoSpace         int64 // calls refused because the disk was full
 
 	Syncs      int64         // fsyncs of segments
 	SyncTime   time.Duration // total
@@ -56,6 +57,7 @@ type PartitionStats struct {
 // counters are the Log's share of Stats.
 type counters struct {
 	appends, duplicates, appendedBatches     atomic.Int64
+	noSpace, saidFull                        atomic.Int64 // saidFull: ms since 1970
 	cutBytes, retentionDeleted, compacted    atomic.Int64
 	goneRecords, goneAppended, goneReadBytes atomic.Int64 // of deleted partitions
 	syncs, syncNanos                         atomic.Int64
@@ -81,7 +83,7 @@ func (c *counters) noteSync(d time.Duration) {
 // Stats sums up all partitions.
 func (l *Log) Stats() Stats {
 	s := Stats{
-		Appends: l.appends.Load(), Duplicates: l.duplicates.Load(), AppendedBatches: l.appendedBatches.Load(),
+		Appends: l.appends.Load(), Duplicates: l.duplicates.Load(), NoSpace: l.noSpace.Load(), AppendedBatches: l.appendedBatches.Load(),
 		Syncs: l.syncs.Load(), SyncTime: time.Duration(l.syncNanos.Load()), CutBytes: l.cutBytes.Load(),
 		RetentionDeletedBytes: l.retentionDeleted.Load(), CompactedBytes: l.compacted.Load(),
 		AppendedRecords: l.goneRecords.Load(), AppendedBytes: l.goneAppended.Load(), ReadBytes: l.goneReadBytes.Load(),

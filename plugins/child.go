@@ -67,13 +67,13 @@ type remoteSourceConnector struct{ *Child }
 
 // NewSourceTask implements connectors.SourceConnector.
 func (c remoteSourceConnector) NewSourceTask() connectors.SourceTask {
-	return &remoteSource{child: c.Child}
+	return newRemoteSource(c.Child)
 }
 
 type remoteSinkConnector struct{ *Child }
 
 // NewSinkTask implements connectors.SinkConnector.
-func (c remoteSinkConnector) NewSinkTask() connectors.SinkTask { return &remoteSink{child: c.Child} }
+func (c remoteSinkConnector) NewSinkTask() connectors.SinkTask { return newRemoteSink(c.Child) }
 
 var (
 	_ connectors.SourceConnector = remoteSourceConnector{}
@@ -186,7 +186,7 @@ func (c *Child) awaitDeath(err error) {
 			return
 		}
 	}
-	timer := time.NewTimer(lastWords)
+	timer := time.NewTimer(deathWatch)
 	defer timer.Stop()
 	select {
 	case <-c.done:
@@ -248,5 +248,5 @@ func (c *Child) Usage() (cpu time.Duration, resident int64) {
 	if c.proc == nil {
 		return 0, 0
 	}
-	return usage(c.PID())
+	return Usage(c.PID())
 }

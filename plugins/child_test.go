@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -91,14 +92,77 @@ func TestTheLastWordsOfAChildAreInTheError(t *testing.T) {
 	})
 }
 
+// TestADeadChildIsBlamedForWhatItDidItself kills a child with the signals that come from outside, which another try
+// may outlive, and those that a program brings upon itself.
+func TestADeadChildIsBlamedForWhatItDidItself(t *testing.T) {
+	for signal, class := range map[syscall.Signal]connectors.Class{
+		syscall.SIGKILL: connectors.ClassEnvironment,
+		syscall.SIGTERM: connectors.ClassEnvironment,
+		syscall.SIGHUP:  connectors.ClassEnvironment,
+		syscall.SIGABRT: connectors.ClassBug,
+		syscall.SIGSEGV: connectors.ClassBug,
+	} {
+		t.Run(signal.String(), func(t *testing.T) {
+			inChild(t, "wait", nil, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
+				must(t, task.Read(ctx, &connectors.Batch{}))
+				must(t, syscall.Kill(child.PID(), signal))
+				err := task.Read(ctx, &connectors.Batch{})
+				wantError(t, err, class, "run connector trouble-source")
+				wantError(t, child.Err(), class)
+				if e, told := child.Err().(*connectors.Error), signal == syscall.SIGKILL; (e.Remedy != "") != told || !e.Retriable {
+					t.Errorf("%+v", e)
+				}
+			})
+		})
+	}
+}
+
 func TestAChildThatHangsIsKilled(t *testing.T) {
 	quick := func(o *plugins.Options) { o.PingInterval, o.PingTimeout = 10*time.Millisecond, 300*time.Millisecond }
-	inChild(t, "wait", quick, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
-		var b connectors.Batch
-		must(t, task.Read(ctx, &b))
-		must(t, syscall.Kill(child.PID(), syscall.SIGSTOP))
-		wantError(t, task.Read(ctx, &b), connectors.ClassBug, "did not answer for 300ms", "killed")
+	inChild(t, "much", quick, func(ctx context.Context, _ *plugins.Child, other connectors.SourceTask) {
+		inChild(t, "wait", quick, func(ctx context.Context, child *plugins.Child, task connectors.SourceTask) {
+			var b connectors.Batch
+			must(t, task.Read(ctx, &b))
+			must(t, syscall.Kill(child.PID(), syscall.SIGSTOP))
+			wantError(t, task.Read(ctx, &b), connectors.ClassBug, "did not answer for 300ms", "killed")
+		})
+		for range 100 { // more than was on its way
+			must(t, other.Read(ctx, &connectors.Batch{}))
+		}
 	})
+}
+
+// TestWhatAChildHasStartedEndsWithIt has two processes beside the connector's: one in its process group, which must go
+// with it, and one that has left it and holds the pipes open, which must not keep the hub waiting.
+func TestWhatAChildHasStartedEndsWithIt(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	self, err := os.Executable()
+	must(t, err)
+	path := script(t, t.TempDir(), "sluice-connector-parent", "#!/bin/sh\nsleep 1000 &\nsetsid sleep 1000 &\n"+
+		"echo $! >> \"$0.pids\"\nexec "+self+" plugin trouble-source\n")
+	t.Cleanup(func() {
+		pids, _ := os.ReadFile(path + ".pids")
+		for _, pid := range strings.Fields(string(pids)) {
+			n, err := strconv.Atoi(pid)
+			must(t, err)
+			must(t, syscall.Kill(n, syscall.SIGKILL))
+		}
+	})
+	child := plugintest.Launch(t, plugins.Options{Path: []string{path}, Log: plugintest.Log(t)}, "trouble-source")
+	defer child.Kill()
+	task := child.Connector().(connectors.SourceConnector).NewSourceTask()
+	must(t, task.Start(ctx, connectors.SourceStart{Config: map[string]string{"do": "exit"}}))
+	must(t, task.Read(ctx, &connectors.Batch{}))
+	must(t, task.Commit(ctx, []connectors.SourceOffset{{Partition: []byte("{}"), Offset: []byte("{}")}}))
+	wantError(t, task.Read(ctx, &connectors.Batch{}), connectors.ClassBug, "exit status 3")
+	select {
+	case <-child.Done():
+	case <-ctx.Done():
+		t.Fatal("the hub waits for a process that is not its child")
+	}
+	must(t, eventually("the process group is empty", func() bool { return errors.Is(syscall.Kill(-child.PID(), 0), syscall.ESRCH) }))
+	must(t, task.Stop(ctx))
 }
 
 func TestATaskThatIgnoresItsContextIsGivenUp(t *testing.T) {
@@ -207,7 +271,12 @@ func TestARefusedCommitIsTheNextReadsError(t *testing.T) {
 		var b connectors.Batch
 		must(t, task.Read(ctx, &b))
 		must(t, task.Commit(ctx, b.Offsets))
-		wantError(t, task.Read(ctx, &b), connectors.ClassBug, `no commit of {"n":1}`)
+		err := task.Read(ctx, &b)
+		wantError(t, err, connectors.ClassEnvironment, `no commit of {"n":1}`)
+		var e *connectors.Error
+		if errors.As(err, &e); e.Retriable {
+			t.Fatal("the error asks for another read, and it was a commit that failed")
+		}
 	})
 }
 
@@ -234,6 +303,14 @@ func TestABatchThatIsTooLargeIsNamed(t *testing.T) {
 	})
 }
 
+// smallChild checks that a child whose other side stands still has not kept what it could not hand on.
+func smallChild(t *testing.T, child *plugins.Child) {
+	t.Helper()
+	if _, resident := child.Usage(); resident == 0 || resident > 200<<20 { // a race detector takes most of it
+		t.Errorf("the child holds %d MiB", resident>>20)
+	}
+}
+
 // TestASourceWaitsForTheHub does not read, and looks at how much the source hands on meanwhile.
 func TestASourceWaitsForTheHub(t *testing.T) {
 	var log logged
@@ -246,6 +323,7 @@ func TestASourceWaitsForTheHub(t *testing.T) {
 		if n := strings.Count(log.String(), "handed on"); n > 14 {
 			t.Fatalf("%d batches of 100 KiB with a window of 1 MiB", n)
 		}
+		smallChild(t, child)
 		for range 50 { // and goes on when the hub does
 			b.Reset()
 			must(t, task.Read(ctx, &b))

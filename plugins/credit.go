@@ -41,7 +41,7 @@ func (c *credit) take(ctx context.Context, n int64, stop <-chan struct{}) (bool,
 			more := c.free > 0
 			c.mu.Unlock()
 			if more {
-				c.signal() // for whoever else waits
+				signal(c.wake) // for whoever else waits
 			}
 			return true, nil
 		}
@@ -61,14 +61,7 @@ func (c *credit) give(n int64) {
 	c.mu.Lock()
 	c.free += n
 	c.mu.Unlock()
-	c.signal()
-}
-
-func (c *credit) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	signal(c.wake)
 }
 
 // grants collects credit to give back, so that it goes back in few messages.

@@ -14,6 +14,13 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
+// The times that Options leave to us.
+const (
+	startTimeout = 30 * time.Second
+	pingInterval = 5 * time.Second
+	pingTimeout  = 30 * time.Second
+)
+
 // executablePrefix begins the file name of a third party's connector.
 const executablePrefix = "sluice-connector-"
 
@@ -73,13 +80,13 @@ func NewDir(o Options) *Dir {
 		o.Window = DefaultWindow
 	}
 	if o.StartTimeout <= 0 {
-		o.StartTimeout = 30 * time.Second
+		o.StartTimeout = startTimeout
 	}
 	if o.PingInterval <= 0 {
-		o.PingInterval = 5 * time.Second
+		o.PingInterval = pingInterval
 	}
 	if o.PingTimeout <= 0 {
-		o.PingTimeout = 30 * time.Second
+		o.PingTimeout = pingTimeout
 	}
 	return &Dir{options: o, described: map[string]described{}}
 }

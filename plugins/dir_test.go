@@ -131,6 +131,8 @@ func TestLaunchSaysWhyItCannot(t *testing.T) {
 		"version":  {"#!/bin/sh\necho '1|99|unix|/tmp/x|grpc|'\nsleep 60\n", "", connectors.ClassConfig, []string{"another version of the wall", "99", "this hub, which has version 1", "remedy"}},
 		"garbage":  {"#!/bin/sh\necho hello\nsleep 60\n", "", connectors.ClassBug, []string{"hello"}},
 		"exits":    {"#!/bin/sh\necho no license >&2\nexit 4\n", "", connectors.ClassBug, []string{"exit status 4", "no license"}},
+		"killed":   {"#!/bin/sh\nkill -9 $$\n", "", connectors.ClassEnvironment, []string{"signal: killed", "memory was short"}},
+		"faults":   {"#!/bin/sh\nulimit -c 0; kill -SEGV $$\n", "", connectors.ClassBug, []string{"signal: segmentation fault"}},
 		"silent":   {"#!/bin/sh\nexec sleep 60\n", "", connectors.ClassBug, []string{"given up", "deadline exceeded"}},
 		"binary":   {"\x00\x01\x02", "", connectors.ClassBug, []string{"exec format error"}},
 		"checksum": {wrapper(t, "mock"), fmt.Sprintf("%x  sluice-connector-checksum\n", sum), connectors.ClassBug, []string{"SHA-256", "changed or exchanged"}},

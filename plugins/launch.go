@@ -18,9 +18,7 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/plugins/pluginpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 )
 
 // baseEnvironment is what any process needs of the hub's environment. Everything else, secrets foremost, stays out.
@@ -30,7 +28,7 @@ const baseEnvironment = "PATH HOME USER LANG LC_ALL TZ TMPDIR SSL_CERT_FILE SSL_
 // launch starts a process and waits until it has said what it is.
 func (d *Dir) launch(ctx context.Context, what Description, connector string) (*Child, error) {
 	log := d.options.Log.With("connector", connector)
-	words := newOutput(log, time.Now)
+	words := newOutput(log)
 	proc, err := newProcess(d.command(what))
 	if err != nil {
 		return nil, startError(what, err, nil, words)
@@ -166,6 +164,7 @@ func startError(what Description, err error, proc *process, words *output) error
 	}
 	if why := proc.failing(); why != nil {
 		e.Err = why
+		e.Class, e.Remedy = blame(why)
 	}
 	if lines := words.tail(); lines != "" {
 		e.Err = fmt.Errorf("%w; its last lines:\n%s", e.Err, lines)
@@ -180,7 +179,8 @@ func (c *Child) watch(client *plugin.Client, words *output) {
 	client.Kill() // waits for its goroutines, which have read all of the output
 	c.proc.closeAll()
 	if err := c.proc.ending(words.tail()); err != nil {
-		c.err = &connectors.Error{Op: "run connector " + c.info.Name, Class: connectors.ClassBug, Retriable: true, Err: err}
+		class, remedy := blame(err)
+		c.err = &connectors.Error{Op: "run connector " + c.info.Name, Class: class, Retriable: true, Remedy: remedy, Err: err}
 	}
 	close(c.done)
 }
@@ -189,24 +189,33 @@ func (c *Child) watch(client *plugin.Client, words *output) {
 // the machine asleep.
 func (c *Child) ping(interval, timeout time.Duration, log *slog.Logger) {
 	health := grpc_health_v1.NewHealthClient(c.conn)
+	if !hangs(c.life, interval, timeout, func(ctx context.Context) error {
+		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName}, grpc.WaitForReady(true))
+		return err
+	}) {
+		return
+	}
+	log.Error("the connector's process hangs and is killed", "no_answer_for", timeout, "pid", c.proc.pid)
+	c.proc.kill(fmt.Errorf("the connector's process did not answer for %v and was killed", timeout))
+}
+
+// hangs asks again and again, an interval apart, and reports true when an answer has not come in time; false when life
+// ends. An answer that is an error is one.
+func hangs(life context.Context, interval, timeout time.Duration, ask func(context.Context) error) bool {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-		case <-c.life.Done():
-			return
+		case <-life.Done():
+			return false
 		}
-		ctx, cancel := context.WithTimeout(c.life, timeout)
-		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName}, grpc.WaitForReady(true))
+		ctx, cancel := context.WithTimeout(life, timeout)
+		err := ask(ctx)
+		late := err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded)
 		cancel()
-		if c.life.Err() != nil {
-			return
-		}
-		if status.Code(err) == codes.DeadlineExceeded {
-			log.Error("the connector's process hangs and is killed", "no_answer_for", timeout, "pid", c.proc.pid)
-			c.proc.kill(fmt.Errorf("the connector's process did not answer for %v and was killed", timeout))
-			return
+		if late {
+			return life.Err() == nil
 		}
 	}
 }

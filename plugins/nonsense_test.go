@@ -16,34 +16,29 @@ import (
 // liar is a child that does not keep to the protocol.
 type liar struct {
 	pluginpb.UnimplementedConnectorServer
-	kind   string
-	source func(grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error
-	sink   func(grpc.BidiStreamingServer[pluginpb.SinkRequest, pluginpb.SinkResponse]) error
+	kind string
+	task func(grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error
 }
 
 func (l *liar) Describe(context.Context, *pluginpb.DescribeRequest) (*pluginpb.Description, error) {
 	return &pluginpb.Description{Name: "liar", Kind: l.kind, Config: []byte(`{"keys":[]}`)}, nil
 }
 
-func (l *liar) Source(s grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
-	return l.source(s)
+func (l *liar) Task(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
+	return l.task(s)
 }
 
-func (l *liar) Sink(s grpc.BidiStreamingServer[pluginpb.SinkRequest, pluginpb.SinkResponse]) error {
-	return l.sink(s)
+func started() *pluginpb.FromTask {
+	return &pluginpb.FromTask{What: &pluginpb.FromTask_Started{Started: &pluginpb.Done{}}}
 }
 
-func started() *pluginpb.SourceResponse {
-	return &pluginpb.SourceResponse{What: &pluginpb.SourceResponse_Started{Started: &pluginpb.Done{}}}
-}
-
-func batchOf(r *pluginpb.Records) *pluginpb.SourceResponse {
-	return &pluginpb.SourceResponse{What: &pluginpb.SourceResponse_Batch{Batch: &pluginpb.SourceBatch{Records: r}}}
+func batchOf(r *pluginpb.Records) *pluginpb.FromTask {
+	return &pluginpb.FromTask{What: &pluginpb.FromTask_Batch{Batch: &pluginpb.SourceBatch{Records: r}}}
 }
 
 func TestASourceThatTalksNonsense(t *testing.T) {
 	stringSchema := []byte(`{"type":"string"}`)
-	for name, messages := range map[string][]*pluginpb.SourceResponse{
+	for name, messages := range map[string][]*pluginpb.FromTask{
 		"garbage":              {batchOf(&pluginpb.Records{Count: 1, Topics: []string{"t"}, Frames: []byte("garbage")})},
 		"too many records":     {batchOf(&pluginpb.Records{Count: 1 << 30, Topics: []string{"t"}, Frames: []byte("garbage")})},
 		"trailing bytes":       {batchOf(&pluginpb.Records{Frames: []byte{1}})},
@@ -53,12 +48,12 @@ func TestASourceThatTalksNonsense(t *testing.T) {
 		"schema told twice":    {batchOf(&pluginpb.Records{Schemas: []*pluginpb.Schema{{Id: 1, Text: stringSchema}, {Id: 1, Text: stringSchema}}})},
 		"schema that is none":  {batchOf(&pluginpb.Records{Schemas: []*pluginpb.Schema{{Id: 1, Text: []byte(`{"type":"no"}`)}}})},
 		"nothing":              {{}},
-		"report of nothing":    {{What: &pluginpb.SourceResponse_Report{Report: &pluginpb.Report{}}}},
-		"batch without a body": {{What: &pluginpb.SourceResponse_Batch{Batch: nil}}, {}},
+		"report of nothing":    {{What: &pluginpb.FromTask_Report{Report: &pluginpb.Report{}}}},
+		"batch without a body": {{What: &pluginpb.FromTask_Batch{Batch: nil}}, {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			talk(t, func(s grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
-				for _, m := range append([]*pluginpb.SourceResponse{started()}, messages...) {
+			talk(t, func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
+				for _, m := range append([]*pluginpb.FromTask{started()}, messages...) {
 					if err := s.Send(m); err != nil {
 						return err
 					}
@@ -71,11 +66,11 @@ func TestASourceThatTalksNonsense(t *testing.T) {
 }
 
 func TestASourceThatSendsMoreThanItMay(t *testing.T) {
-	talk(t, func(s grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
+	talk(t, func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
 		if err := s.Send(started()); err != nil {
 			return err
 		}
-		big := &pluginpb.SourceResponse{What: &pluginpb.SourceResponse_Batch{Batch: &pluginpb.SourceBatch{
+		big := &pluginpb.FromTask{What: &pluginpb.FromTask_Batch{Batch: &pluginpb.SourceBatch{
 			Offsets: []*pluginpb.SourceOffset{{Partition: []byte("{}"), Offset: make([]byte, 8<<20)}}}}}
 		for range 100 {
 			if err := s.Send(big); err != nil {
@@ -88,7 +83,7 @@ func TestASourceThatSendsMoreThanItMay(t *testing.T) {
 }
 
 func TestASourceThatSendsAnOversizedMessage(t *testing.T) {
-	talk(t, func(s grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
+	talk(t, func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
 		if err := s.Send(started()); err != nil {
 			return err
 		}
@@ -97,7 +92,7 @@ func TestASourceThatSendsAnOversizedMessage(t *testing.T) {
 }
 
 func TestASourceWhoseStreamEnds(t *testing.T) {
-	talk(t, func(s grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
+	talk(t, func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
 		if err := s.Send(started()); err != nil {
 			return err
 		}
@@ -106,12 +101,12 @@ func TestASourceWhoseStreamEnds(t *testing.T) {
 }
 
 // talk reads from a lying source until the error, and checks that nothing is left of it.
-func talk(t *testing.T, source func(grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error, says string) {
+func talk(t *testing.T, source func(grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error, says string) {
 	t.Helper()
 	before := runtime.NumGoroutine()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	child, err := pipe(&liar{kind: "source", source: source}, 1<<20, func() {})
+	child, err := pipe(&liar{kind: "source", task: source}, 1<<20, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,18 +142,18 @@ func talk(t *testing.T, source func(grpc.BidiStreamingServer[pluginpb.SourceRequ
 }
 
 func TestASinkThatTalksNonsense(t *testing.T) {
-	answer := func(id uint64) *pluginpb.SinkResponse {
-		return &pluginpb.SinkResponse{What: &pluginpb.SinkResponse_Answer{Answer: &pluginpb.SinkAnswer{Id: id}}}
+	answer := func(id uint64) *pluginpb.FromTask {
+		return &pluginpb.FromTask{What: &pluginpb.FromTask_Answer{Answer: &pluginpb.SinkAnswer{Id: id}}}
 	}
-	for name, messages := range map[string][]*pluginpb.SinkResponse{
+	for name, messages := range map[string][]*pluginpb.FromTask{
 		"nothing":      {{}},
 		"many answers": {answer(1), answer(1), answer(1), answer(1), {}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
-			child, err := pipe(&liar{kind: "sink", sink: func(s grpc.BidiStreamingServer[pluginpb.SinkRequest, pluginpb.SinkResponse]) error {
-				all := append([]*pluginpb.SinkResponse{{What: &pluginpb.SinkResponse_Started{Started: &pluginpb.Done{}}}}, messages...)
+			child, err := pipe(&liar{kind: "sink", task: func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
+				all := append([]*pluginpb.FromTask{{What: &pluginpb.FromTask_Started{Started: &pluginpb.Done{}}}}, messages...)
 				for _, m := range all {
 					if err := s.Send(m); err != nil {
 						return err

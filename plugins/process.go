@@ -10,13 +10,19 @@ import (
 	"runtime"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-plugin/runner"
+	"github.com/sluicehub/sluice/connectors"
 )
 
 // lastWords is how long the output of an ended process is waited for: a grandchild may hold the pipe open for ever.
 const lastWords = 2 * time.Second
+
+// deathWatch is how long a broken connection is held against the end of the process that explains it: it includes the
+// wait for the last words.
+const deathWatch = 2 * lastWords
 
 // patience is how long a process whose start failed may take to end by itself.
 const patience = 300 * time.Millisecond
@@ -95,6 +101,7 @@ func (p *process) Start(context.Context) error {
 		p.mu.Unlock()
 		started <- nil
 		p.status = p.cmd.Wait()
+		killGroup(p.pid) // what it has started does not outlive it
 		end := time.Now().Add(lastWords)
 		p.stdout.SetReadDeadline(end)
 		p.stderr.SetReadDeadline(end)
@@ -175,6 +182,28 @@ func (p *process) ending(lines string) error {
 		err = fmt.Errorf("%w; its last lines:\n%s", err, lines)
 	}
 	return err
+}
+
+// blame classes the end of a process, and says what can be done about it. What was killed from outside, by the kernel
+// because memory ran short or by a person, did nothing wrong: that is the environment's. An exit status, a panic and
+// the signals that a process brings upon itself are mistakes in the program.
+func blame(err error) (class connectors.Class, remedy string) {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return connectors.ClassBug, ""
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	if !ok || !status.Signaled() {
+		return connectors.ClassBug, ""
+	}
+	switch status.Signal() {
+	case syscall.SIGABRT, syscall.SIGBUS, syscall.SIGFPE, syscall.SIGILL, syscall.SIGSEGV, syscall.SIGSYS, syscall.SIGTRAP:
+		return connectors.ClassBug, ""
+	case syscall.SIGKILL:
+		return connectors.ClassEnvironment, "if nobody killed it, the kernel did because memory was short: its log says so (dmesg); " +
+			"give the machine or container more memory, or the connector smaller batches"
+	}
+	return connectors.ClassEnvironment, ""
 }
 
 // Wait implements runner.Runner.

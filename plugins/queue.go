@@ -24,7 +24,7 @@ func (q *queue[T]) put(item T) {
 		q.items = append(q.items, item)
 	}
 	q.mu.Unlock()
-	q.signal()
+	signal(q.wake)
 }
 
 // close lets take return err once the queue is empty. The first error counts.
@@ -34,14 +34,7 @@ func (q *queue[T]) close(err error) {
 		q.err = err
 	}
 	q.mu.Unlock()
-	q.signal()
-}
-
-func (q *queue[T]) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	signal(q.wake)
 }
 
 // take waits for an item. Only one goroutine may take at a time.

@@ -29,6 +29,18 @@ const (
 // endTimeout bounds how long tasks may take to stop when the hub is gone.
 const endTimeout = 5 * time.Second
 
+// drained waits for the end of all tasks, and reports false when they take too long.
+func (s *server) drained() bool {
+	stopped := make(chan struct{})
+	go func() { s.tasks.Wait(); close(stopped) }()
+	select {
+	case <-stopped:
+		return true
+	case <-time.After(endTimeout):
+		return false
+	}
+}
+
 // Serve runs the connector for the hub that started this process. It does not return: the process ends when the hub
 // closes its standard input or is gone, and at once, with status 1 and a line that says why, when no hub has started
 // it. A third party's connector is a main function with this one call; the executable is found on plugin.path by its
@@ -53,11 +65,7 @@ func Serve(c connectors.Connector) {
 		// The hub never writes here. The end of it is the one sign of the hub's end that works in all ways it can go.
 		_, err := io.Copy(io.Discard, os.Stdin)
 		end()
-		stopped := make(chan struct{})
-		go func() { s.tasks.Wait(); close(stopped) }()
-		select {
-		case <-stopped:
-		case <-time.After(endTimeout):
+		if !s.drained() {
 			log.Warn("the hub is gone, and a task does not stop: the process ends without it", "error", err)
 		}
 		os.Exit(0)

@@ -117,26 +117,28 @@ func (s *server) AlterOffsets(ctx context.Context, r *pluginpb.AlterOffsetsReque
 	return &pluginpb.AlterOffsetsResponse{Done: done, Error: errorToWall(err)}, nil
 }
 
-// Source implements pluginpb.ConnectorServer.
-func (s *server) Source(stream grpc.BidiStreamingServer[pluginpb.SourceRequest, pluginpb.SourceResponse]) error {
-	source, ok := s.connector.(connectors.SourceConnector)
-	if !ok {
-		return status.Error(codes.Unimplemented, "the connector is not a source")
-	}
+// Task implements pluginpb.ConnectorServer: it serves one task from its start to its stop.
+func (s *server) Task(stream grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
 	s.tasks.Add(1)
 	defer s.tasks.Done()
-	task := &sourceServer{stream: stream, task: source.NewSourceTask()}
-	return task.run(s.ended, s.log)
-}
-
-// Sink implements pluginpb.ConnectorServer.
-func (s *server) Sink(stream grpc.BidiStreamingServer[pluginpb.SinkRequest, pluginpb.SinkResponse]) error {
-	sink, ok := s.connector.(connectors.SinkConnector)
-	if !ok {
-		return status.Error(codes.Unimplemented, "the connector is not a sink")
+	first, err := stream.Recv()
+	if err != nil {
+		return err
 	}
-	s.tasks.Add(1)
-	defer s.tasks.Done()
-	task := &sinkServer{stream: stream, task: sink.NewSinkTask()}
-	return task.run(s.ended, s.log)
+	start := first.GetStart()
+	if start == nil {
+		return status.Error(codes.InvalidArgument, "the first message of a task is not its start")
+	}
+	t := newTaskServer(stream, start, s.log)
+	switch c := s.connector.(type) {
+	case connectors.SourceConnector:
+		source := newSourceServer(t, c.NewSourceTask())
+		source.run(s.ended, source.task, source)
+	case connectors.SinkConnector:
+		sink := newSinkServer(t, c.NewSinkTask())
+		sink.run(s.ended, sink.task, sink)
+	default:
+		return status.Errorf(codes.Unimplemented, "connector %s is neither a source nor a sink", s.connector.Info().Name)
+	}
+	return nil
 }

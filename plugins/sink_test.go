@@ -191,6 +191,34 @@ func TestTheHubWaitsForASink(t *testing.T) {
 	}
 }
 
+// TestAChildWhoseSinkStandsStillStaysSmall puts as much as the child takes.
+func TestAChildWhoseSinkStandsStillStaysSmall(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	o := plugintest.Options(t, troubleSink{})
+	o.Window = 1 << 20
+	child := plugintest.Launch(t, o, "trouble-sink")
+	defer child.Kill()
+	task := child.Connector().(connectors.SinkConnector).NewSinkTask()
+	must(t, task.Start(ctx, connectors.SinkStart{Config: map[string]string{"do": "block"}}))
+	_, err := task.Open(ctx, []connectors.TopicPartition{p0})
+	must(t, err)
+	b := records(p0, 0, 1)
+	b.List[0].Value = connectors.Data{Bytes: make([]byte, 100<<10)}
+	short, end := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer end()
+	n := 0
+	for err == nil {
+		err = task.Put(short, b)
+		n++
+	}
+	if !errors.Is(err, context.DeadlineExceeded) || n < 10 || n > 14 {
+		t.Fatalf("the %dth put of 100 KiB ends with %v, where the window is 1 MiB", n, err)
+	}
+	smallChild(t, child)
+	must(t, task.Stop(ctx))
+}
+
 func TestACancelledFlushIsNotTheAnswerToTheNext(t *testing.T) {
 	to, task, ctx := overPipe(t, 0, nil)
 	block := make(chan struct{})

@@ -35,6 +35,10 @@ type sinkLine struct {
 	wake    chan struct{}
 }
 
+func newSinkLine(window int64) *sinkLine {
+	return &sinkLine{grants: grants{window: window}, wake: make(chan struct{}, 1)}
+}
+
 // add puts an item at the end.
 func (l *sinkLine) add(item *sinkItem) {
 	l.mu.Lock()

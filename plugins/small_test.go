@@ -62,7 +62,7 @@ func TestErrorsCross(t *testing.T) {
 }
 
 func TestCommitsThatWaitBecomeOne(t *testing.T) {
-	c := commits{wake: make(chan struct{}, 1)}
+	c := newCommits()
 	offset := func(partition string, n int) *pluginpb.SourceOffset {
 		return &pluginpb.SourceOffset{Partition: []byte(partition), Offset: fmt.Append(nil, n)}
 	}
@@ -131,7 +131,7 @@ func TestCreditIsNeverMoreThanTheWindowAndOneMessage(t *testing.T) {
 func TestOutputIsBoundedAndRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
-		o := newOutput(slog.New(slog.NewTextHandler(&log, nil)), time.Now)
+		o := newOutput(slog.New(slog.NewTextHandler(&log, nil)))
 		for i := range 10_000 {
 			fmt.Fprintf(o, "line %d\n", i)
 		}
@@ -154,7 +154,7 @@ func TestOutputIsBoundedAndRateLimited(t *testing.T) {
 }
 
 func TestOfAPanicTheBeginningIsRemembered(t *testing.T) {
-	o := newOutput(slog.New(slog.DiscardHandler), time.Now)
+	o := newOutput(slog.New(slog.DiscardHandler))
 	fmt.Fprintln(o, "before")
 	fmt.Fprint(o, "panic: it is ", "over\n")
 	for i := range 1000 {
@@ -167,7 +167,7 @@ func TestOfAPanicTheBeginningIsRemembered(t *testing.T) {
 
 func TestOutputKeepsWarningsOfTheTasksLogger(t *testing.T) {
 	var log strings.Builder
-	o := newOutput(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})), time.Now)
+	o := newOutput(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	child := slog.New(slog.NewJSONHandler(o, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	child.Debug("fine", "n", 1.5, "list", []int{1, 2})
 	child.Error("not fine", "text", `a "b"`)
@@ -194,11 +194,11 @@ func FuzzParseEntry(f *testing.F) {
 }
 
 func TestUsageOfThisProcess(t *testing.T) {
-	cpu, resident := usage(os.Getpid())
+	cpu, resident := Usage(os.Getpid())
 	if resident < 1<<20 || cpu < 0 {
 		t.Errorf("this process has used %s and %d bytes", cpu, resident)
 	}
-	if cpu, resident := usage(-1); cpu != 0 || resident != 0 {
+	if cpu, resident := Usage(-1); cpu != 0 || resident != 0 {
 		t.Errorf("no process has used %s and %d bytes", cpu, resident)
 	}
 }

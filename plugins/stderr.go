@@ -28,7 +28,6 @@ const (
 // it is. A flood of it costs a bounded amount of memory and of log. It is an io.Writer for several goroutines.
 type output struct {
 	log *slog.Logger
-	now func() time.Time
 
 	mu       sync.Mutex
 	line     []byte // the unfinished one
@@ -40,8 +39,8 @@ type output struct {
 	withheld int
 }
 
-func newOutput(log *slog.Logger, now func() time.Time) *output {
-	return &output{log: log, now: now, tokens: logBurst, filled: now()}
+func newOutput(log *slog.Logger) *output {
+	return &output{log: log, tokens: logBurst, filled: time.Now()}
 }
 
 // Write implements io.Writer. It never fails.
@@ -107,7 +106,7 @@ func (o *output) remember(line string) {
 
 // allowed reports whether another line may be logged now, and says so when some were not.
 func (o *output) allowed() bool {
-	now := o.now()
+	now := time.Now()
 	o.tokens = min(logBurst, o.tokens+now.Sub(o.filled).Seconds()*logRate)
 	o.filled = now
 	if o.tokens < 1 {

@@ -108,7 +108,8 @@ func (t *troubleSourceTask) Read(ctx context.Context, b *connectors.Batch) error
 func (t *troubleSourceTask) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
 	switch t.do {
 	case "refuse commits":
-		return errors.New("no commit of " + string(offsets[0].Offset))
+		return &connectors.Error{Op: "commit", Class: connectors.ClassEnvironment, Retriable: true,
+			Err: errors.New("no commit of " + string(offsets[0].Offset))}
 	case "panic":
 		var nothing *troubleSourceTask
 		nothing.reads++

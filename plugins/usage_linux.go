@@ -11,9 +11,10 @@ import (
 // ticksPerSecond is the unit of the times in /proc/PID/stat, which Linux fixes for user space (USER_HZ).
 const ticksPerSecond = 100
 
-// usage reads what a process has used from /proc/PID/stat: fields 14 and 15 are its CPU time in user and kernel mode,
-// field 24 its resident pages (proc_pid_stat(5)). It answers zeros for a process that is gone.
-func usage(pid int) (cpu time.Duration, resident int64) {
+// Usage returns the CPU time that a process has used so far and its resident memory in bytes; zeros for a process that
+// is gone. It reads /proc/PID/stat: fields 14 and 15 are the CPU time in user and kernel mode, field 24 the resident
+// pages (proc_pid_stat(5)).
+func Usage(pid int) (cpu time.Duration, resident int64) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, 0

@@ -4,5 +4,5 @@ package plugins
 
 import "time"
 
-// usage is not known on this system.
-func usage(int) (cpu time.Duration, resident int64) { return 0, 0 }
+// Usage answers zeros: it is not known on this system.
+func Usage(int) (cpu time.Duration, resident int64) { return 0, 0 }

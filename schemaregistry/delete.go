@@ -3,64 +3,14 @@ package schemaregistry
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// latest is the number of the newest version in a request.
-const latest = -1
-
-// parseVersion reads the version of a path: a number from 1, "latest" or -1.
-func parseVersion(text string) (int, error) {
-	if t := strings.TrimSpace(text); strings.EqualFold(t, "latest") || t == "-1" {
-		return latest, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n < 1 {
-		return 0, invalidVersion(text)
-	}
-	return int(n), nil
-}
-
-// find returns a version. The latest one is never a soft-deleted one.
-func (r *Registry) find(name string, number int, deleted bool) (*version, error) {
-	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	return r.store.state.find(name, number, deleted)
-}
-
-func (s *state) find(name string, number int, deleted bool) (*version, error) {
-	sub := s.subjects[name]
-	if len(sub.live(deleted)) == 0 {
-		return nil, subjectNotFound(name)
-	}
-	if number == latest {
-		if live := sub.live(false); len(live) > 0 {
-			return live[len(live)-1], nil
-		}
-		return nil, versionNotFound(latest)
-	}
-	if v := sub.find(number); v != nil && (deleted || !v.deleted) {
-		return v, nil
-	}
-	return nil, versionNotFound(number)
-}
-
-func (r *Registry) schema(id int) (*schema, error) {
-	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	if s := r.store.state.byID[id]; s != nil {
-		return s, nil
-	}
-	return nil, idNotFound(id)
-}
-
 // writable refuses what a read-only mode forbids.
 func (s *state) writable(name string) error {
 	if m := s.mode(name); m == modeReadOnly || m == modeReadOnlyOverride {
-		return notPermitted("Subject %s is in read-only mode", name)
+		return readOnly(name)
 	}
 	return nil
 }
@@ -68,6 +18,7 @@ func (s *state) writable(name string) error {
 // deleteSubject deletes all versions of a subject, softly or what was deleted softly before for good, and returns
 // their numbers.
 func (r *Registry) deleteSubject(ctx context.Context, name string, permanent bool) (numbers []int, err error) {
+	name = shortest(name)
 	err = r.change(ctx, "deleting the subject "+name, func(st *state) ([]*kgo.Record, error) {
 		sub := st.subjects[name]
 		live := sub.live(false)
@@ -82,7 +33,7 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
-		if err := st.unreferenced(name, sub.versions, permanent); err != nil {
+		if err := st.unreferenced(name, sub.versions, permanent, true); err != nil {
 			return nil, err
 		}
 		numbers = nil
@@ -103,12 +54,13 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 
 // deleteVersion deletes one version, softly or after that for good, and returns its number.
 func (r *Registry) deleteVersion(ctx context.Context, name, text string, permanent bool) (number int, err error) {
-	number, err = parseVersion(text)
+	name = shortest(name)
+	asked, err := parseVersion(text)
 	if err != nil {
 		return 0, err
 	}
 	err = r.change(ctx, "deleting a version of "+name, func(st *state) ([]*kgo.Record, error) {
-		v, err := st.find(name, number, true)
+		v, err := st.find(name, asked, true)
 		if err != nil {
 			return nil, err
 		}
@@ -121,7 +73,7 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
-		if err := st.unreferenced(name, []*version{v}, permanent); err != nil {
+		if err := st.unreferenced(name, []*version{v}, permanent, false); err != nil {
 			return nil, err
 		}
 		number = v.number
@@ -134,39 +86,59 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 }
 
 // unreferenced refuses the deletion of versions that others refer to; soft-deleted ones count only against deletion for
-// good, and those of the same subject not at all.
-func (s *state) unreferenced(name string, versions []*version, permanent bool) error {
-	for other, sub := range s.subjects {
-		if other == name && len(versions) > 1 {
-			continue
+// good, and those of the same subject not at all if the whole of it is deleted.
+func (s *state) unreferenced(name string, versions []*version, permanent, whole bool) (err error) {
+	s.referrers(name, permanent, func(other string, _ *version, to int) {
+		if other == name && whole {
+			return
 		}
-		for _, v := range sub.live(permanent) {
-			for _, r := range v.schema.referenceList() {
-				if r.Subject == name && slices.ContainsFunc(versions, func(v *version) bool { return v.number == r.Version }) {
-					return answer(42206, `One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.`, name, r.Version)
-				}
-			}
+		if slices.ContainsFunc(versions, func(v *version) bool { return v.number == to }) {
+			err = answer(42206, `One or more references exist to the schema {magic=1,keytype=SCHEMA,subject=%s,version=%d}.`, name, to)
 		}
-	}
-	return nil
+	})
+	return err
 }
 
 // removal returns the records that remove versions for good, newest first, and with the last version everything else
-// that is known about the subject. The first record keeps the highest id, so that it is never given again.
+// that is known about the subject. The first record keeps the highest ids, so that they are never given again.
 func (s *state) removal(name string, versions []*version) []*kgo.Record {
-	records := []*kgo.Record{noop(s.maxID)}
+	records := []*kgo.Record{s.noop()}
 	for _, v := range slices.Backward(versions) {
-		records = append(records, &kgo.Record{Key: v.key})
+		records = append(records, &kgo.Record{Key: v.key(name)})
 	}
 	if len(versions) == len(s.subjects[name].all()) {
 		// After the versions: without this record, older records of theirs would count again.
 		records = append(records, &kgo.Record{Key: keyOf(deleteSubjectKey, name)})
-		if _, ok := s.configs[name]; ok {
-			records = append(records, &kgo.Record{Key: keyOf(configKey, name)})
-		}
-		if _, ok := s.modes[name]; ok {
-			records = append(records, &kgo.Record{Key: keyOf(modeKey, name)})
-		}
+		records = append(records, s.unset(name)...)
 	}
 	return records
+}
+
+// unset returns the records that remove the settings of a subject or context.
+func (s *state) unset(name string) (records []*kgo.Record) {
+	if _, ok := s.configs[name]; ok {
+		records = append(records, &kgo.Record{Key: s.settingKey(configKey, name)})
+	}
+	if _, ok := s.modes[name]; ok {
+		records = append(records, &kgo.Record{Key: s.settingKey(modeKey, name)})
+	}
+	return records
+}
+
+// deleteContext removes a context in which nothing is registered, not even softly deleted, and its settings.
+func (r *Registry) deleteContext(ctx context.Context, name string) error {
+	whole := joinSubject(name, "")
+	return r.change(ctx, "deleting the context "+name, func(st *state) ([]*kgo.Record, error) {
+		if err := st.writable(whole); err != nil {
+			return nil, err
+		}
+		if len(st.in(name).byID) > 0 {
+			return nil, answer(42211, "The specified context '%s' is not empty", name)
+		}
+		records := st.unset(whole)
+		if key := st.in(name).key; key != nil {
+			records = append([]*kgo.Record{st.noop()}, append(records, &kgo.Record{Key: key})...)
+		}
+		return records, nil
+	}, nil)
 }

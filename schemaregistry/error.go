@@ -79,8 +79,14 @@ func invalidLevel() *Error {
 }
 
 func invalidMode() *Error {
-	return answer(42204, "Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE and IMPORT")
+	return answer(42204, "Invalid mode. Valid values are READWRITE, READONLY, READONLY_OVERRIDE, IMPORT and FORWARD")
 }
+
+func invalidRules(err error) *Error {
+	return &Error{Status: 422, Code: 42210, Message: "Invalid ruleset: " + err.Error(), Err: err}
+}
+
+func readOnly(name string) *Error { return notPermitted("Subject %s is in read-only mode", name) }
 
 func notPermitted(format string, args ...any) *Error { return answer(42205, format, args...) }
 

@@ -1,202 +1,38 @@
 package schemaregistry
 
 import (
-	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
-// versionAnswer describes a version. Members behind Schema, and GUID, are for clients that ask for them.
-type versionAnswer struct {
-	Subject    string          `json:"subject,omitempty"`
-	Version    int             `json:"version,omitempty"`
-	ID         int             `json:"id,omitempty"`
-	GUID       string          `json:"guid,omitempty"`
-	Type       string          `json:"schemaType,omitempty"`
-	References json.RawMessage `json:"references,omitempty"`
-	Metadata   json.RawMessage `json:"metadata,omitempty"`
-	RuleSet    json.RawMessage `json:"ruleSet,omitempty"`
-	Schema     string          `json:"schema"`
-	Time       int64           `json:"ts,omitempty"`
-	Deleted    *bool           `json:"deleted,omitempty"`
-	MaxID      int             `json:"maxId,omitempty"`
+func (c *call) root() (any, error)  { return struct{}{}, nil }
+func (c *call) types() (any, error) { return kinds(), nil }
+
+func (c *call) contexts() (any, error) {
+	var names []string
+	c.view(func(st *state) { names = st.contextNames() })
+	prefix := c.query.Get("contextPrefix")
+	return page(c, slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, prefix) }), 0), nil
 }
 
-func (c *call) describeSchema(s *schema) versionAnswer {
-	a := versionAnswer{Type: s.kind, Metadata: s.metadata, RuleSet: s.ruleSet, Schema: s.text}
-	if len(s.referenceList()) > 0 {
-		a.References = s.references
-	}
-	if c.full {
-		a.GUID = s.hash.String()
-	} else if s.kind == "AVRO" {
-		a.Type = ""
-	}
-	return a
-}
-
-func (c *call) describe(name string, v *version) versionAnswer {
-	a := c.describeSchema(v.schema)
-	a.Subject, a.Version, a.ID = name, v.number, v.schema.id
-	if c.full {
-		a.Time, a.Deleted = v.time, &v.deleted
-	}
-	return a
-}
-
-func (c *call) root() (any, error)     { return struct{}{}, nil }
-func (c *call) types() (any, error)    { return []string{"AVRO"}, nil }
-func (c *call) contexts() (any, error) { return []string{"."}, nil }
-
-// view calls do with the state locked.
-func (c *call) view(do func(*state)) {
-	c.registry.store.mu.RLock()
-	defer c.registry.store.mu.RUnlock()
-	do(c.registry.store.state)
+func (c *call) deleteContext() (any, error) {
+	name := contextOf(":." + strings.TrimLeft(strings.TrimSuffix(c.path[1], ":"), ":.") + ":")
+	return nil, c.registry.deleteContext(c.Context(), name)
 }
 
 // subject is the subject in a path that begins with one segment before it.
 func (c *call) subject() string { return c.path[1] }
 
-func (c *call) id() (int, error) {
-	id, err := strconv.ParseInt(c.path[2], 10, 32)
-	if err != nil {
-		return 0, plain(404)
-	}
-	return int(id), nil
-}
+// maxSchemas is how many schemas are listed at once.
+const maxSchemas = 1000
 
-// byID returns the schema that the path names by its id.
-func (c *call) byID() (*schema, error) {
-	id, err := c.id()
-	if err != nil {
-		return nil, err
-	}
-	return c.registry.schema(id)
-}
-
-func (c *call) schemaByID() (any, error) {
-	s, err := c.byID()
-	if err != nil {
-		return nil, err
-	}
-	a := c.describeSchema(s)
-	if name := c.query.Get("subject"); name != "" {
-		c.view(func(st *state) {
-			for _, v := range st.subjects[name].all() {
-				if v.schema == s {
-					a.Subject, a.Version = name, v.number
-				}
-			}
-		})
-	}
-	if c.flag("fetchMaxId") {
-		c.view(func(st *state) { a.MaxID = st.maxID })
-	}
-	return a, nil
-}
-
-func (c *call) textByID() (any, error) {
-	s, err := c.byID()
-	if err != nil {
-		return nil, err
-	}
-	return text(s.text), nil
-}
-
-// byGUID returns the schema whose hash the path names, nil if there is none.
-func (c *call) byGUID() (found *schema) {
-	var h hash
-	b, err := hex.DecodeString(strings.ReplaceAll(c.path[2], "-", ""))
-	if err != nil || len(b) != len(h) {
-		return nil
-	}
-	copy(h[:], b)
-	c.view(func(st *state) { found = st.byHash[h] })
-	return found
-}
-
-func (c *call) schemaByGUID() (any, error) {
-	s := c.byGUID()
-	if s == nil {
-		return nil, answer(40403, "Schema %s not found", c.path[2])
-	}
-	return c.describeSchema(s), nil
-}
-
-func (c *call) idsByGUID() (any, error) {
-	type contextID struct {
-		Context string `json:"context"`
-		ID      int    `json:"id"`
-	}
-	list := []contextID{}
-	if s := c.byGUID(); s != nil {
-		list = append(list, contextID{".", s.id})
-	}
-	return list, nil
-}
-
-type subjectVersion struct {
-	Subject string `json:"subject"`
-	Version int    `json:"version"`
-}
-
-// uses returns the versions that have a schema, by subject and number.
-func (c *call) uses() ([]subjectVersion, error) {
-	s, err := c.byID()
-	if err != nil {
-		return nil, err
-	}
-	var list []subjectVersion
-	c.view(func(st *state) {
-		for name, sub := range st.subjects {
-			if want := c.query.Get("subject"); want != "" && want != name {
-				continue
-			}
-			for _, v := range sub.live(c.flag("deleted")) {
-				if v.schema == s {
-					list = append(list, subjectVersion{name, v.number})
-				}
-			}
-		}
-	})
-	slices.SortFunc(list, func(a, b subjectVersion) int {
-		if a.Subject != b.Subject {
-			return strings.Compare(a.Subject, b.Subject)
-		}
-		return a.Version - b.Version
-	})
-	return list, nil
-}
-
-func (c *call) subjectsByID() (any, error) {
-	list, err := c.uses()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, u := range list {
-		names = append(names, u.Subject)
-	}
-	return page(c, slices.Compact(names)), nil
-}
-
-func (c *call) versionsByID() (any, error) {
-	list, err := c.uses()
-	return page(c, list), err
-}
-
-func (c *call) listSchemas() (any, error) {
+func (c *call) listSchemas() (_ any, err error) {
 	var list []versionAnswer
-	prefix := c.query.Get("subjectPrefix")
+	matches := matcher(c.query.Get("subjectPrefix"))
 	c.view(func(st *state) {
 		for _, name := range slices.Sorted(maps.Keys(st.subjects)) {
-			if !strings.HasPrefix(name, prefix) {
+			if !matches(name) {
 				continue
 			}
 			versions := st.subjects[name].live(c.flag("deleted"))
@@ -204,36 +40,46 @@ func (c *call) listSchemas() (any, error) {
 				versions = versions[n-1:]
 			}
 			for _, v := range versions {
-				list = append(list, c.describe(name, v))
+				a, formatting := c.describe(st, name, v)
+				if formatting != nil {
+					err = formatting
+				}
+				list = append(list, a)
 			}
 		}
 	})
-	return page(c, list), nil
+	return page(c, list, maxSchemas), err
 }
 
 func (c *call) listSubjects() (any, error) {
+	prefix := ":*:"
+	if c.query.Has("subjectPrefix") {
+		prefix = c.query.Get("subjectPrefix")
+	}
 	var names []string
-	prefix := strings.TrimPrefix(c.query.Get("subjectPrefix"), ":*:")
+	matches := matcher(prefix)
+	deleted, only := c.flag("deleted"), c.flag("deletedOnly")
 	c.view(func(st *state) {
 		for name, sub := range st.subjects {
-			live := len(sub.live(false)) > 0
-			switch {
-			case !strings.HasPrefix(name, prefix):
-			case c.flag("deletedOnly") && !live, !c.flag("deletedOnly") && (live || c.flag("deleted")):
+			live := slices.ContainsFunc(sub.versions, func(v *version) bool { return !v.deleted })
+			if matches(name) && (only && !live || !only && (live || deleted)) {
 				names = append(names, name)
 			}
 		}
 	})
 	slices.Sort(names)
-	return page(c, names), nil
+	return page(c, names, 0), nil
 }
 
 func (c *call) listVersions() (any, error) {
 	var numbers []int
-	only := c.flag("deletedOnly")
+	only, negative := c.flag("deletedOnly"), c.flag("deletedAsNegative")
 	c.view(func(st *state) {
-		for _, v := range st.subjects[c.subject()].live(c.flag("deleted") || only) {
-			if v.deleted || !only {
+		for _, v := range st.subjects[shortest(c.subject())].live(c.flag("deleted") || only || negative) {
+			switch {
+			case v.deleted && negative:
+				numbers = append(numbers, -v.number)
+			case v.deleted || !only:
 				numbers = append(numbers, v.number)
 			}
 		}
@@ -241,49 +87,89 @@ func (c *call) listVersions() (any, error) {
 	if len(numbers) == 0 {
 		return nil, subjectNotFound(c.subject())
 	}
-	return page(c, numbers), nil
+	return page(c, numbers, 0), nil
 }
 
-// found returns the version that the path names.
-func (c *call) found() (*version, error) {
+// found calls do with the version that the path names, and its subject.
+func (c *call) found(do func(st *state, name string, v *version) error) error {
 	number, err := parseVersion(c.path[3])
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return c.registry.find(c.subject(), number, c.flag("deleted"))
+	c.view(func(st *state) {
+		var name string
+		var v *version
+		if name, v, err = st.findAnywhere(shortest(c.subject()), number, c.flag("deleted")); err == nil {
+			err = do(st, name, v)
+		}
+	})
+	return err
 }
 
 func (c *call) version() (any, error) {
-	v, err := c.found()
-	if err != nil {
-		return nil, err
-	}
-	return c.describe(c.subject(), v), nil
+	var a versionAnswer
+	err := c.found(func(st *state, name string, v *version) (err error) {
+		a, err = c.describe(st, name, v)
+		return err
+	})
+	return a, err
 }
 
 func (c *call) versionText() (any, error) {
-	v, err := c.found()
-	if err != nil {
-		return nil, err
-	}
-	return text(v.schema.text), nil
+	var t text
+	err := c.found(func(st *state, _ string, v *version) error {
+		s, err := st.formatted(v.schema, c.query.Get("format"))
+		t = text(s)
+		return err
+	})
+	return t, err
 }
 
 func (c *call) referencedBy() (any, error) {
-	v, err := c.found()
-	if err != nil {
-		return nil, err
+	var ids []int
+	err := c.found(func(st *state, name string, v *version) error {
+		st.referrers(name, c.flag("deleted"), func(_ string, by *version, to int) {
+			if to == v.number {
+				ids = append(ids, by.schema.id)
+			}
+		})
+		return nil
+	})
+	slices.Sort(ids)
+	return page(c, slices.Compact(ids), 0), err
+}
+
+// byMetadata answers with the newest version that has all properties of the query: its keys and values go in pairs.
+func (c *call) byMetadata() (any, error) {
+	keys, values := c.query["key"], c.query["value"]
+	if len(keys) != len(values) {
+		return nil, &Error{Status: 400, Code: 400, Message: "Each key needs a value"}
 	}
-	ids := []int{}
+	var a versionAnswer
+	name := shortest(c.subject())
+	err := error(schemaNotFound())
 	c.view(func(st *state) {
-		for id, s := range st.byID {
-			if slices.ContainsFunc(s.referenceList(), func(r reference) bool { return r.Subject == c.subject() && r.Version == v.number }) {
-				ids = append(ids, id)
+		versions := st.subjects[name].live(c.flag("deleted"))
+		if len(versions) == 0 {
+			err = subjectNotFound(c.subject())
+		}
+		for _, v := range slices.Backward(versions) {
+			if hasAll(v.schema.metadata, keys, values) {
+				a, err = c.describe(st, name, v)
+				return
 			}
 		}
 	})
-	slices.Sort(ids)
-	return ids, nil
+	return a, err
+}
+
+func hasAll(m *metadata, keys, values []string) bool {
+	for i, k := range keys {
+		if v, ok := m.property(k); !ok || v != values[i] {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *call) deleteSubject() (any, error) {
@@ -299,11 +185,13 @@ func (c *call) lookup() (any, error) {
 	if err := c.decode(&q); err != nil {
 		return nil, err
 	}
-	v, err := c.registry.lookup(c.subject(), q, c.flag("normalize"), c.flag("deleted"))
+	name, v, err := c.registry.lookup(c.subject(), q, c.flag("normalize"), c.flag("deleted"))
 	if err != nil {
 		return nil, err
 	}
-	return c.describe(c.subject(), v), nil
+	var a versionAnswer
+	c.view(func(st *state) { a, err = c.describe(st, name, v) })
+	return a, err
 }
 
 func (c *call) register() (any, error) {
@@ -311,79 +199,27 @@ func (c *call) register() (any, error) {
 	if err := c.decode(&q); err != nil {
 		return nil, err
 	}
-	v, err := c.registry.register(c.Context(), c.subject(), q, c.flag("normalize"))
+	v, err := c.registry.register(c.Context(), c.subject(), q, registering{c.flag("normalize"), c.flag("force")})
 	if err != nil {
 		return nil, err
 	}
-	if !c.full {
-		return struct {
-			ID int `json:"id"`
-		}{v.schema.id}, nil
+	a := versionAnswer{ID: v.schema.id}
+	if c.full {
+		c.view(func(st *state) { a, err = c.describe(st, "", v) })
+		a.Time, a.Deleted = 0, nil
 	}
-	a := c.describe("", v)
-	a.Time, a.Deleted = 0, nil
-	return a, nil
+	of := v.schema
+	asSent := q.Schema != "" && hashOf("", nil, q.Metadata, q.RuleSet) == hashOf("", nil, of.metadata, of.ruleSet)
+	if !c.full || asSent {
+		// Clients take a schema in the answer for one that is other than what they sent.
+		return registered{a.ID, a.Version, a.GUID}, nil
+	}
+	return a, err
 }
 
-// compatible is the answer to a compatibility check; messages only if they were asked for.
-type compatible struct {
-	Is       bool      `json:"is_compatible"`
-	Messages *[]string `json:"messages,omitempty"`
-}
-
-func (c *call) checkAll() (any, error) { return c.check(func(l avro.Level) avro.Level { return l }, 0) }
-
-// checkOne compares with one version, whatever the level says about how many.
-func (c *call) checkOne() (any, error) {
-	number, err := parseVersion(c.path[4])
-	if err != nil {
-		return nil, err
-	}
-	return c.check(func(l avro.Level) avro.Level {
-		direction, _ := strings.CutSuffix(string(l), "_TRANSITIVE")
-		return avro.Level(direction)
-	}, number)
-}
-
-// check compares the schema of the body with one version of the subject, or with those that its level names for
-// number 0. What does not exist is compatible with everything, unless it was asked for by its number.
-func (c *call) check(as func(avro.Level) avro.Level, number int) (any, error) {
-	name := c.path[2]
-	var q request
-	if err := c.decode(&q); err != nil {
-		return nil, err
-	}
-	answer := compatible{Is: true}
-	messages := []string{}
-	var err error
-	c.view(func(st *state) {
-		versions := st.subjects[name].live(false)
-		switch n := len(versions); {
-		case number == latest && n > 0:
-			versions = versions[n-1:]
-		case number > 0:
-			v, notFound := st.find(name, number, false)
-			if notFound != nil {
-				err = versionNotFound(number)
-				return
-			}
-			versions = []*version{v}
-		}
-		parsed, bad := st.parse(q, c.flag("normalize"), true)
-		if bad == nil {
-			messages = append(messages, st.explain(as(st.level(name, c.registry.opts.Level)), parsed.schema, versions)...)
-		} else if c.flag("verbose") {
-			messages = append(messages, bad.(*Error).Message)
-		} else {
-			err = bad
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	answer.Is = len(messages) == 0
-	if c.flag("verbose") {
-		answer.Messages = &messages
-	}
-	return answer, nil
+// registered is the answer to most registrations.
+type registered struct {
+	ID      int    `json:"id"`
+	Version int    `json:"version,omitempty"`
+	GUID    string `json:"guid,omitempty"`
 }

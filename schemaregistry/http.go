@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -14,8 +13,12 @@ import (
 	"strings"
 )
 
-// maxBody is the size of a request's body: more than a record of the topic can hold.
-const maxBody = 4 << 20
+// maxBody is the size of a request's body: more than a record of the topic can hold. What goes beyond is read and
+// thrown away up to maxDrained, because a client that is still writing does not listen.
+const (
+	maxBody    = 5 << 20
+	maxDrained = 64 << 20
+)
 
 // The content types of Confluent's API, the one preferred first.
 var contentTypes = [...]string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
@@ -45,7 +48,7 @@ type text string
 func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	id := req.Header.Get("X-Request-ID")
 	if id == "" {
-		id = rand.Text()
+		id = requestID()
 	}
 	w.Header().Set("X-Request-ID", id)
 	kind, ok := acceptable(req.Header.Values("Accept"))
@@ -55,13 +58,14 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		a.refuse(w, req, plain(http.StatusNotAcceptable))
 		return
 	}
-	req.Body = http.MaxBytesReader(w, req.Body, maxBody)
 	body, err := a.handle(req)
 	if err != nil {
 		a.refuse(w, req, err)
 		return
 	}
 	switch b := body.(type) {
+	case nil:
+		w.WriteHeader(http.StatusNoContent)
 	case text:
 		_, err = io.WriteString(w, string(b))
 	default:
@@ -72,14 +76,23 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
+// requestID returns a random UUID (version 4 of RFC 9562).
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return hash(b).String()
+}
+
 func (a *api) handle(req *http.Request) (any, error) {
 	path, err := segments(req.URL)
 	if err != nil {
 		return nil, plain(http.StatusBadRequest)
 	}
 	c := &call{Request: req, registry: a.registry, path: path, query: req.URL.Query(),
-		full: strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
-	handler, err := a.route(req.Method, path)
+		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
+	c.leaveContext()
+	handler, err := a.route(req.Method, c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +101,59 @@ func (a *api) handle(req *http.Request) (any, error) {
 			return nil, plain(http.StatusUnsupportedMediaType)
 		}
 	}
+	c.leaveAlias()
 	return handler(c)
+}
+
+// leaveContext turns a path that begins with /contexts/C into the one without, in which names have the context.
+func (c *call) leaveContext() {
+	if len(c.path) < 3 || c.path[0] != "contexts" {
+		return
+	}
+	context := contextOf(":." + strings.TrimLeft(strings.TrimSuffix(c.path[1], ":"), ":.") + ":")
+	c.path = c.path[2:]
+	switch at, settings := nameAt(c.path); {
+	case at < len(c.path):
+		c.path[at] = inContext(context, c.path[at])
+	case settings && context != defaultContext:
+		c.path = append(c.path, joinSubject(context, ""))
+	}
+	whole := ":" + context + ":"
+	if prefix := c.query.Get("subjectPrefix"); contextOf(prefix) == defaultContext {
+		_, begin := splitSubject(prefix)
+		c.query.Set("subjectPrefix", whole+begin)
+	}
+	if name := c.query.Get("subject"); contextOf(name) == defaultContext {
+		_, own := splitSubject(name)
+		c.query.Set("subject", whole+own)
+	}
+}
+
+// nameAt returns the index of the segment of a path that is a subject, if it is there, and whether it may be a context.
+func nameAt(path []string) (at int, settings bool) {
+	switch {
+	case path[0] == "subjects":
+		return 1, false
+	case path[0] == "config", path[0] == "mode":
+		return 1, true
+	case path[0] == "compatibility":
+		return 2, false
+	}
+	return len(path), false
+}
+
+// leaveAlias replaces the alias of a subject by the subject, where schemas are concerned; settings are the alias's own.
+func (c *call) leaveAlias() {
+	c.view(func(st *state) {
+		if len(c.path) > 0 {
+			if at, settings := nameAt(c.path); at < len(c.path) && !settings {
+				c.path[at] = st.aliased(shortest(c.path[at]))
+			}
+		}
+		if name := c.query.Get("subject"); name != "" {
+			c.query.Set("subject", st.aliased(shortest(name)))
+		}
+	})
 }
 
 // refuse answers with an error. What is our fault is logged, what is the client's is not.
@@ -175,11 +240,11 @@ func readable(header string) bool {
 
 // decode reads the body as JSON.
 func (c *call) decode(into any) error {
-	body, err := io.ReadAll(c.Body)
-	var large *http.MaxBytesError
+	body, err := io.ReadAll(io.LimitReader(c.Body, maxBody+1))
 	switch {
-	case errors.As(err, &large):
-		return &Error{Status: http.StatusRequestEntityTooLarge, Code: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("The body is larger than %d bytes", large.Limit)}
+	case err == nil && len(body) > maxBody:
+		_, _ = io.CopyN(io.Discard, c.Body, maxDrained)
+		return answer(42209, "The body is larger than %d bytes", maxBody)
 	case err != nil:
 		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "Reading the body: " + err.Error(), Err: err}
 	}
@@ -192,13 +257,18 @@ func (c *call) decode(into any) error {
 // flag returns a boolean query parameter: as in JAX-RS, everything but "true" is false.
 func (c *call) flag(name string) bool { return strings.EqualFold(c.query.Get(name), "true") }
 
-// page cuts a list by the query's offset and limit.
-func page[T any](c *call, list []T) []T {
+// page cuts a list by the query's offset and limit. A limit that is no number above 0, or beyond most (if that is not
+// 0), is most.
+func page[T any](c *call, list []T, most int) []T {
 	if n, err := strconv.Atoi(c.query.Get("offset")); err == nil && n > 0 {
 		list = list[min(n, len(list)):]
 	}
-	if n, err := strconv.Atoi(c.query.Get("limit")); err == nil && n > 0 {
-		list = list[:min(n, len(list))]
+	limit := most
+	if n, err := strconv.Atoi(c.query.Get("limit")); err == nil && n > 0 && (most == 0 || n < most) {
+		limit = n
+	}
+	if limit > 0 {
+		list = list[:min(limit, len(list))]
 	}
 	if list == nil {
 		list = []T{}

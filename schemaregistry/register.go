@@ -10,207 +10,203 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
-// request is the body of a registration, a lookup and a compatibility check.
-type request struct {
-	Schema     string      `json:"schema"`
-	Type       string      `json:"schemaType"`
-	References []reference `json:"references"`
-	ID         *int        `json:"id"`
-	Version    *int        `json:"version"`
-}
-
-// imports reports whether the schema brings an id along.
-func (q request) imports() bool { return q.ID != nil && *q.ID >= 0 }
-
-// candidate is a schema that was sent, parsed.
-type candidate struct {
-	text       string
-	references []reference
-	schema     *avro.Schema
-	hash       hash
-}
-
-// parse reads the schema of a request: strictly if it is to be registered, else as if it were registered already.
-func (s *state) parse(q request, normalize, strict bool) (*candidate, error) {
-	switch {
-	case q.Schema == "":
-		return nil, invalidSchema(errors.New("empty schema"))
-	case q.Type != "" && q.Type != "AVRO":
-		return nil, invalidSchema(fmt.Errorf("schemas of type %s are not supported, only AVRO", q.Type))
-	}
-	c := &candidate{references: s.pinned(q.References)}
-	types, err := s.types(c.references, !strict, maxReferences)
-	if err == nil {
-		c.schema, err = avro.Parser{Types: types, Stored: !strict}.Parse(q.Schema)
-	}
-	if err != nil {
-		return nil, invalidSchema(err)
-	}
-	if normalize {
-		c.schema = c.schema.Normal()
-	}
-	c.text = c.schema.StringUsing(types)
-	c.hash = hashOf(c.text, c.references)
-	return c, nil
-}
-
-// match returns the version that has the schema: the very same text, or else the newest of the same meaning. A schema
-// that is sent with everything inside finds one that was registered with references.
-func (s *state) match(c *candidate, versions []*version) *version {
-	if v := exact(versions, c.hash); v != nil {
-		return v
-	}
-	for _, v := range slices.Backward(versions) {
-		if len(c.references) > 0 && !slices.Equal(c.references, v.schema.referenceList()) {
-			continue
-		}
-		if other, err := s.avro(v.schema); err == nil && avro.Equal(other, c.schema) {
-			return v
-		}
-	}
-	return nil
-}
-
-func exact(versions []*version, h hash) *version {
-	for _, v := range versions {
-		if v.schema.hash == h {
-			return v
-		}
-	}
-	return nil
-}
-
-// lookup returns the version of the subject that has the schema.
-func (r *Registry) lookup(name string, q request, normalize, deleted bool) (*version, error) {
+// register returns the version that has the schema, adding it if there is none.
+func (r *Registry) register(ctx context.Context, name string, q request, how registering) (*version, error) {
+	name = shortest(name)
 	if err := checkSubject(name); err != nil {
 		return nil, err
 	}
+	p := &registration{r: r, subject: name, request: q, registering: how}
+	// Most registrations are of what is there already, and need no log and no waiting.
 	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	st := r.store.state
-	versions := st.subjects[name].live(deleted)
-	if len(versions) == 0 {
-		return nil, subjectNotFound(name)
-	}
-	c, err := st.parse(q, normalize || st.normalize(name), false)
-	if err != nil {
-		return nil, err
-	}
-	if v := st.match(c, versions); v != nil {
+	v := p.registered(r.store.state)
+	r.store.mu.RUnlock()
+	if v != nil {
 		return v, nil
 	}
-	return nil, schemaNotFound()
-}
-
-// register returns the version that has the schema, adding it if there is none.
-func (r *Registry) register(ctx context.Context, name string, q request, normalize bool) (*version, error) {
-	if err := checkSubject(name); err != nil {
-		return nil, err
-	}
-	// Most registrations are of what is there already, and need no log and no waiting.
-	if v, err := r.registered(name, q, normalize); v != nil || err != nil {
-		return v, err
-	}
-	p := &registration{r: r, subject: name, request: q, normalize: normalize}
 	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
 		return nil, err
 	}
 	return p.result, nil
 }
 
-// registered returns the live version that has the very text, nil if there is none or the mode wants it looked at.
-func (r *Registry) registered(name string, q request, normalize bool) (*version, error) {
-	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	st := r.store.state
-	if st.mode(name) != modeReadWrite || q.imports() || q.Version != nil {
-		return nil, nil
-	}
-	c, err := st.parse(q, normalize || st.normalize(name), false)
-	if err != nil {
-		return nil, err
-	}
-	return exact(st.subjects[name].live(false), c.hash), nil
+// registering is how a schema is registered.
+type registering struct {
+	normalize bool
+	force     bool // whether or not it is compatible
 }
 
 // registration is one schema on its way into the topic.
 type registration struct {
-	r         *Registry
-	subject   string
-	request   request
-	normalize bool
+	r       *Registry
+	subject string
+	request request
+	registering
 
 	candidate  *candidate
 	number, id int
 	result     *version
 }
 
-// decide returns the records that add the schema, or sets the result if it is there.
-func (p *registration) decide(st *state) ([]*kgo.Record, error) {
-	importing := st.mode(p.subject) == modeImport
-	if err := p.permitted(st); err != nil {
-		return nil, err
+func (p *registration) config(st *state) configValue {
+	return st.configOf(p.subject, p.r.opts.Level, p.r.opts.InheritLevel)
+}
+
+// registered returns the live version that has the schema as it was sent, nil if there is none or something else is
+// wanted than the schema: another id, a certain version, metadata of the configuration. No mode forbids that.
+func (p *registration) registered(st *state) *version {
+	q, config := p.request, p.config(st)
+	if q.version() != 0 || q.Schema == "" || config.DefaultMetadata != nil || config.OverrideMetadata != nil ||
+		config.DefaultRuleSet != nil || config.OverrideRuleSet != nil {
+		return nil
 	}
-	var err error // what is imported was checked where it comes from
-	if p.candidate, err = st.parse(p.request, p.normalize || st.normalize(p.subject), !importing); err != nil {
+	live := st.subjects[p.subject].live(false)
+	if len(live) == 0 {
+		return nil
+	}
+	// Clients mostly send the text that is kept, which needs no parsing.
+	asSent := hashOf(q.Schema, st.pinned(q.References, contextOf(p.subject)), q.Metadata, q.RuleSet)
+	v := exact(live, kindOf(q.Type), asSent)
+	if v == nil {
+		c, err := st.parse(q, p.subject, p.normalize || isSet(config.Normalize), false)
+		if err != nil {
+			return nil // whether it may be registered at all comes first
+		}
+		v = st.match(c, live)
+	}
+	if v == nil || q.imports() && *q.ID != v.schema.id {
+		return nil
+	}
+	return v
+}
+
+// decide returns the records that add the schema, or sets the result if it is there.
+func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
+	if p.result = p.registered(st); p.result != nil {
+		return nil, nil
+	}
+	mode := st.mode(p.subject)
+	if err := p.permitted(mode); err != nil {
 		return nil, err
 	}
 	sub := st.subjects[p.subject]
-	live := sub.live(false)
 	p.number = 1
-	if n := len(sub.all()); n > 0 {
-		p.number = sub.versions[n-1].number + 1
+	if all := sub.all(); len(all) > 0 {
+		p.number = all[len(all)-1].number + 1
 	}
-	if importing {
+	if mode == modeImport || mode == modeForward {
 		return p.imported(st)
 	}
+	config, live := p.config(st), sub.live(false)
+	q, err := p.filled(config, live)
+	if err != nil {
+		return nil, err
+	}
+	strict := config.ValidateNew == nil || *config.ValidateNew
+	if p.candidate, err = st.parse(q, p.subject, p.normalize || isSet(config.Normalize), strict); err != nil {
+		return nil, err
+	}
 	among := live
-	if v := p.request.Version; v != nil && *v == -1 && len(live) > 0 {
+	if q.version() == latest && len(live) > 0 {
 		among = live[len(live)-1:] // an older version may come again as the newest
 	}
 	if p.result = st.match(p.candidate, among); p.result != nil {
 		return nil, nil
 	}
-	if v := p.request.Version; v != nil && *v > 0 && *v != p.number {
-		return nil, invalidSchema(fmt.Errorf("version is not one more than previous version: expected %d, got %d", p.number, *v))
+	if v := q.version(); v > 0 && v != p.number {
+		return nil, invalidSchema(fmt.Errorf("version is not one more than previous version: expected %d, got %d", p.number, v))
 	}
-	if err := p.r.incompatible(st, p.subject, p.candidate.schema, live); err != nil {
+	if err := p.acceptable(st, config, live); err != nil {
 		return nil, err
 	}
-	p.id = st.maxID + 1
-	if known := st.byHash[p.candidate.hash]; known != nil {
-		p.id = known.id
-	}
-	if p.id > math.MaxInt32 {
-		return nil, storeError("giving an id", errors.New("there are no more"))
-	}
-	return append(p.records(), p.superseded(sub)...), nil
+	return p.added(st)
 }
 
-func (p *registration) permitted(st *state) error {
-	switch mode := st.mode(p.subject); {
+func (p *registration) permitted(mode string) error {
+	switch {
 	case mode == modeReadOnly || mode == modeReadOnlyOverride:
-		return notPermitted("Subject %s is in read-only mode", p.subject)
+		return readOnly(p.subject)
 	case mode == modeImport && !p.request.imports():
 		return notPermitted("Subject %s is in import mode, and the schema has no id", p.subject)
-	case mode != modeImport && p.request.imports():
+	case mode == modeReadWrite && p.request.imports():
 		return notPermitted("Subject %s is not in import mode", p.subject)
 	}
 	return nil
 }
 
-// imported decides on a schema that brings its id, and perhaps its version: nothing is checked but that it does not
-// contradict what is there.
-func (p *registration) imported(st *state) ([]*kgo.Record, error) {
-	p.id = *p.request.ID
-	if v := p.request.Version; v != nil && *v > 0 {
-		p.number = *v
+// filled returns the request with what the configuration and the version before it add: the metadata and rules that it
+// does not name, and the schema if it is only about those.
+func (p *registration) filled(config configValue, live []*version) (request, error) {
+	q := p.request
+	if n := len(live); n > 0 {
+		before := live[n-1].schema
+		if q.Schema == "" && (q.Metadata != nil || q.RuleSet != nil) {
+			q.Schema, q.Type, q.References = before.text, before.kind, before.references
+		}
+		if q.Metadata == nil {
+			q.Metadata = before.metadata
+		}
+		if q.RuleSet == nil {
+			q.RuleSet = before.ruleSet
+		}
 	}
-	if known := st.byID[p.id]; known != nil && known.hash != p.candidate.hash {
+	q.Metadata = config.DefaultMetadata.merged(q.Metadata).merged(config.OverrideMetadata)
+	q.RuleSet = config.DefaultRuleSet.merged(q.RuleSet).merged(config.OverrideRuleSet)
+	if config.ValidateRules == nil || *config.ValidateRules {
+		if err := q.RuleSet.check(); err != nil {
+			return q, invalidRules(err)
+		}
+	}
+	return q, nil
+}
+
+// acceptable says why the schema may not follow what is there.
+func (p *registration) acceptable(st *state, config configValue, live []*version) error {
+	if isSet(config.ValidateFields) {
+		if err := p.candidate.checkFields(); err != nil {
+			return invalidSchema(err)
+		}
+	}
+	if p.force {
+		return nil
+	}
+	messages := st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
+	if len(messages) == 0 {
+		return nil
+	}
+	return &Error{Status: 409, Code: p.r.opts.IncompatibleCode, Message: fmt.Sprintf(
+		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, p.subject, strings.Join(messages, ", "))}
+}
+
+// added returns the records that add the schema under the id that it has in its context, or the next.
+func (p *registration) added(st *state) ([]*kgo.Record, error) {
+	in := contextOf(p.subject)
+	p.id = st.maxIDs[in] + 1
+	if known := st.in(in).byHash[p.candidate.hash]; known != nil && known.kind == p.candidate.kind {
+		p.id = known.id
+	}
+	if p.id > math.MaxInt32 {
+		return nil, storeError("giving an id", errors.New("there are no more"))
+	}
+	return append(p.records(st), p.superseded(st)...), nil
+}
+
+// imported decides on a schema that brings its id, and perhaps its version: nothing is checked but that it does not
+// contradict what is there. What is imported was checked where it comes from.
+func (p *registration) imported(st *state) (records []*kgo.Record, err error) {
+	if p.candidate, err = st.parse(p.request, p.subject, false, false); err != nil {
+		return nil, err
+	}
+	if !p.request.imports() {
+		return p.added(st)
+	}
+	p.id = *p.request.ID
+	if v := p.request.version(); v > 0 {
+		p.number = v
+	}
+	if known := st.in(contextOf(p.subject)).byID[p.id]; known != nil && known.hash != p.candidate.hash {
 		return nil, notPermitted("Overwrite new schema with id %d is not permitted.", p.id)
 	}
 	if there := st.subjects[p.subject].find(p.number); there != nil {
@@ -222,23 +218,43 @@ func (p *registration) imported(st *state) ([]*kgo.Record, error) {
 			return nil, nil
 		}
 	}
-	return p.records(), nil
+	return p.records(st), nil
 }
 
-func (p *registration) records() []*kgo.Record {
-	value := schemaValue{Subject: p.subject, Version: p.number, ID: p.id, MD5: p.candidate.hash[:], Schema: p.candidate.text}
-	if len(p.candidate.references) > 0 {
-		value.References = marshal(p.candidate.references)
+func (p *registration) records(st *state) []*kgo.Record {
+	c := p.candidate
+	value := schemaValue{Subject: p.subject, Version: p.number, ID: p.id, MD5: c.hash[:], References: c.references,
+		Metadata: c.metadata, RuleSet: c.ruleSet, Schema: c.text}
+	if c.kind != kindAvro {
+		value.Type = c.kind
 	}
-	return []*kgo.Record{{Key: keyOfSchema(p.subject, p.number), Value: marshal(value)}}
+	record := &kgo.Record{Key: keyOfSchema(p.subject, p.number), Value: marshal(value)}
+	if there := st.subjects[p.subject].find(p.number); there != nil {
+		record.Key = there.key(p.subject)
+	}
+	if name := contextOf(p.subject); name != defaultContext && st.in(name).key == nil {
+		return []*kgo.Record{{Key: keyOfContext(name), Value: marshal(contextValue{"default", name})}, record}
+	}
+	return []*kgo.Record{record}
 }
 
-// superseded returns the records that remove soft-deleted versions of the same schema.
-func (p *registration) superseded(sub *subject) []*kgo.Record {
-	var records []*kgo.Record
-	for _, v := range sub.all() {
+// superseded returns the records that remove soft-deleted versions of the same schema, unless they are referred to.
+func (p *registration) superseded(st *state) []*kgo.Record {
+	var old []*version
+	for _, v := range st.subjects[p.subject].all() {
 		if v.deleted && v.schema.hash == p.candidate.hash {
-			records = append(records, &kgo.Record{Key: v.key})
+			old = append(old, v)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	needed := make(map[int]bool)
+	st.referrers(p.subject, true, func(_ string, _ *version, to int) { needed[to] = true })
+	var records []*kgo.Record
+	for _, v := range old {
+		if !needed[v.number] {
+			records = append(records, &kgo.Record{Key: v.key(p.subject)})
 		}
 	}
 	return records
@@ -266,50 +282,27 @@ func recordOf(name string, v *version, deleted bool) *kgo.Record {
 	s := v.schema
 	value := schemaValue{Subject: name, Version: v.number, ID: s.id, MD5: s.hash[:], References: s.references,
 		Metadata: s.metadata, RuleSet: s.ruleSet, Schema: s.text, Deleted: deleted}
-	if s.kind != "AVRO" {
+	if s.kind != kindAvro {
 		value.Type = s.kind
 	}
-	return &kgo.Record{Key: v.key, Value: marshal(value)}
+	return &kgo.Record{Key: v.key(name), Value: marshal(value)}
 }
 
-// incompatible says why the schema may not follow the versions, which are ascending.
-func (r *Registry) incompatible(st *state, name string, s *avro.Schema, versions []*version) error {
-	level := st.level(name, r.opts.Level)
-	messages := st.explain(level, s, versions)
-	if len(messages) == 0 {
-		return nil
+// group returns the versions that the schema is to be compared with: those with the same value of the metadata
+// property that groups them, if there is one.
+func (c configValue) group(next *candidate, versions []*version) []*version {
+	if c.Group == "" {
+		return versions
 	}
-	return &Error{Status: 409, Code: r.opts.IncompatibleCode, Message: fmt.Sprintf(
-		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, name, strings.Join(messages, ", "))}
+	value, has := next.metadata.property(c.Group)
+	return slices.DeleteFunc(slices.Clone(versions), func(v *version) bool {
+		other, hasToo := v.schema.metadata.property(c.Group)
+		return has != hasToo || value != other
+	})
 }
 
-// explain returns why the schema may not follow the versions, in Confluent's words, with the level at the end. What
-// cannot be compared is not compatible.
-func (s *state) explain(level avro.Level, next *avro.Schema, versions []*version) []string {
-	if level == avro.None {
-		return nil
-	}
-	if len(versions) > 1 && !strings.HasSuffix(string(level), "_TRANSITIVE") {
-		versions = versions[len(versions)-1:]
-	}
-	for _, v := range slices.Backward(versions) {
-		old, err := s.avro(v.schema)
-		if err != nil {
-			why := "Incompatible because of different schema type"
-			if v.schema.kind == "AVRO" {
-				why = fmt.Sprintf("Version %d cannot be compared: %v", v.number, err)
-			}
-			return withLevel([]string{why}, level)
-		}
-		if messages := level.Compatible(next, []avro.Version{{Number: v.number, Text: v.schema.text, Schema: old}}); len(messages) > 0 {
-			return withLevel(messages, level)
-		}
-	}
-	return nil
-}
-
-func withLevel(messages []string, level avro.Level) []string {
-	return append(messages, fmt.Sprintf("{validateFields: 'false', compatibility: '%s'}", level))
+func (c configValue) policy() policy {
+	return policy{Level(c.Level), c.Policy == policyLenient, isSet(c.ValidateFields)}
 }
 
 func tooLarge(err error) bool {

@@ -3,15 +3,12 @@ package schemaregistry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
 // Options are what a Registry is opened with.
@@ -23,11 +20,17 @@ type Options struct {
 	// Replication is the replication factor of a new topic; 0 leaves it to the broker.
 	Replication int16
 	// Level is the compatibility level where none is configured; "" is BACKWARD.
-	Level avro.Level
+	Level Level
 	// IncompatibleCode is the error_code of an incompatible schema: 409 (if 0), which all releases of Confluent's
 	// registry before 8.0.4 and all its clones answer and clients test for, or 40901, which later ones answer. The
 	// HTTP status is 409 with both.
 	IncompatibleCode int
+	// InheritLevel gives a subject whose configuration names no level that of its context or the global one. Confluent's
+	// registry, and this one without it, falls back to Level.
+	InheritLevel bool
+	// Extended puts the members that Confluent's API has had since 8.0 into all answers, not just into those for clients
+	// that say that they accept them.
+	Extended bool
 	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
 	Timeout time.Duration
 	// Logger gets what nobody is told otherwise; nil discards it.
@@ -54,7 +57,7 @@ func New(ctx context.Context, opts Options) (*Registry, error) {
 		opts.Replication = -1
 	}
 	if opts.Level == "" {
-		opts.Level = avro.Backward
+		opts.Level = Backward
 	}
 	if opts.IncompatibleCode == 0 {
 		opts.IncompatibleCode = http.StatusConflict
@@ -78,7 +81,7 @@ func (r *Registry) Close() { r.store.close() }
 // Register registers an Avro schema under the subject, unless it is there, and returns its id. Errors are of type
 // *Error: code 42201 for a text that is no schema, IncompatibleCode for one that may not follow what is there.
 func (r *Registry) Register(ctx context.Context, subject, text string) (id int, err error) {
-	v, err := r.register(ctx, subject, request{Schema: text}, false)
+	v, err := r.register(ctx, subject, request{Schema: text}, registering{})
 	if err != nil {
 		return 0, err
 	}
@@ -88,7 +91,7 @@ func (r *Registry) Register(ctx context.Context, subject, text string) (id int, 
 // Lookup returns the id of a schema that is registered under the subject; errors are of type *Error, code 40401 or
 // 40403 if it is not.
 func (r *Registry) Lookup(ctx context.Context, subject, text string) (id int, err error) {
-	v, err := r.lookup(subject, request{Schema: text}, false, false)
+	_, v, err := r.lookup(subject, request{Schema: text}, false, false)
 	if err != nil {
 		return 0, err
 	}
@@ -97,36 +100,49 @@ func (r *Registry) Lookup(ctx context.Context, subject, text string) (id int, er
 
 // Latest returns the newest schema of the subject, whole as ByID does, and its id.
 func (r *Registry) Latest(ctx context.Context, subject string) (id int, text string, err error) {
-	v, err := r.find(subject, latest, false)
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	v, err := r.store.state.find(subject, latest, false)
 	if err != nil {
 		return 0, "", err
 	}
-	text, err = r.whole(v.schema)
+	text, err = r.store.state.whole(v.schema)
 	return v.schema.id, text, err
 }
 
 // ByID returns the text of the schema with that id, also if all versions that have it are soft-deleted. Types that it
 // refers to are defined in the text.
 func (r *Registry) ByID(ctx context.Context, id int) (text string, err error) {
-	s, err := r.schema(id)
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	of, err := r.store.state.schemaByID(id, "")
 	if err != nil {
 		return "", err
 	}
-	return r.whole(s)
+	return r.store.state.whole(of)
 }
 
 // whole returns the text of a schema that needs no other.
-func (r *Registry) whole(s *schema) (string, error) {
-	if s.kind != "AVRO" || len(s.referenceList()) == 0 {
-		return s.text, nil
+func (s *state) whole(of *schema) (string, error) {
+	if len(of.references) == 0 {
+		return of.text, nil
 	}
-	r.store.mu.RLock()
-	defer r.store.mu.RUnlock()
-	a, err := r.store.state.avro(s)
+	return s.formatted(of, "resolved")
+}
+
+// formatted returns the text of a schema in the form that its language calls so, or as it is.
+func (s *state) formatted(of *schema, format string) (string, error) {
+	if format == "" {
+		return of.text, nil
+	}
+	doc, err := s.document(of)
 	if err != nil {
 		return "", invalidSchema(err)
 	}
-	return a.String(), nil
+	if text, ok := doc.format(format); ok {
+		return text, nil
+	}
+	return of.text, nil
 }
 
 // Figures are what the registry is measured by.
@@ -139,7 +155,10 @@ func (r *Registry) Figures() Figures {
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
-	f := Figures{Schemas: len(st.byID)}
+	var f Figures
+	for _, c := range st.contexts {
+		f.Schemas += len(c.byID)
+	}
 	for _, s := range st.subjects {
 		live := len(s.live(false))
 		f.Versions += live
@@ -214,17 +233,4 @@ func (r *Registry) failed(ctx context.Context, doing string, err error) error {
 		return timedOut(doing, err)
 	}
 	return storeError(doing, err)
-}
-
-// checkSubject refuses names that Confluent's registry refuses.
-func checkSubject(subject string) error {
-	if subject == "__GLOBAL" || subject == "__EMPTY" {
-		return invalidSubject(subject)
-	}
-	for _, c := range subject {
-		if c < ' ' || c == 0x7f {
-			return invalidSubject(fmt.Sprintf("%q", subject))
-		}
-	}
-	return nil
 }

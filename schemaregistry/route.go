@@ -29,6 +29,8 @@ func endpoints() []endpoint {
 		{[]string{"subjects", "*", "versions", "*"}, map[string]handler{get: (*call).version, del: (*call).deleteVersion}},
 		{[]string{"subjects", "*", "versions", "*", "schema"}, map[string]handler{get: (*call).versionText}},
 		{[]string{"subjects", "*", "versions", "*", "referencedby"}, map[string]handler{get: (*call).referencedBy}},
+		{[]string{"subjects", "*", "versions", "*", "referencedBy"}, map[string]handler{get: (*call).referencedBy}},
+		{[]string{"subjects", "*", "metadata"}, map[string]handler{get: (*call).byMetadata}},
 		{[]string{"compatibility", "subjects", "*", "versions"}, map[string]handler{post: (*call).checkAll}},
 		{[]string{"compatibility", "subjects", "*", "versions", "*"}, map[string]handler{post: (*call).checkOne}},
 		{[]string{"config"}, map[string]handler{get: (*call).config, put: (*call).setConfig, del: (*call).deleteConfig}},
@@ -36,6 +38,7 @@ func endpoints() []endpoint {
 		{[]string{"mode"}, map[string]handler{get: (*call).mode, put: (*call).setMode, del: (*call).deleteMode}},
 		{[]string{"mode", "*"}, map[string]handler{get: (*call).mode, put: (*call).setMode, del: (*call).deleteMode}},
 		{[]string{"contexts"}, map[string]handler{get: (*call).contexts}},
+		{[]string{"contexts", "*"}, map[string]handler{del: (*call).deleteContext}},
 	}
 }
 

@@ -2,96 +2,78 @@ package schemaregistry
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
-// The modes. FORWARD, which replicates to another registry, is not offered.
+// The modes.
 const (
 	modeReadWrite        = "READWRITE"
 	modeReadOnly         = "READONLY"
 	modeReadOnlyOverride = "READONLY_OVERRIDE" // Confluent's old name for a READONLY that wins
 	modeImport           = "IMPORT"
+	modeForward          = "FORWARD" // as IMPORT: what another registry forwards brings its ids; global only
 )
 
-// setting is what a PUT of /config changes: a nil member stays as it is, a set one with cleared is removed.
-type setting struct {
-	level          *string
-	clearLevel     bool
-	normalize      *bool
-	clearNormalize bool
-}
+// policyLenient is the compatibility policy that takes additions to JSON Schema's open content models for compatible.
+const policyLenient = "LENIENT"
 
-// setConfig changes the configuration of a subject, or the global one for "".
-func (r *Registry) setConfig(ctx context.Context, name string, set setting) error {
-	if set.level != nil {
-		level, err := avro.ParseLevel(*set.level)
-		if err != nil {
-			return invalidLevel()
-		}
-		*set.level = string(level)
-	}
+// setConfig changes the configuration of a subject or context; "" is the default context.
+func (r *Registry) setConfig(ctx context.Context, name string, change func(*configValue)) error {
+	name = shortest(name)
 	return r.change(ctx, "writing the configuration of "+display(name), func(st *state) ([]*kgo.Record, error) {
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
 		value := st.configs[name]
 		value.Subject = name
-		if set.level != nil {
-			value.Level = *set.level
-		}
-		if set.normalize != nil {
-			value.Normalize = set.normalize
-		}
-		if set.clearLevel {
-			value.Level = ""
-		}
-		if set.clearNormalize {
-			value.Normalize = nil
-		}
-		return []*kgo.Record{{Key: keyOf(configKey, name), Value: marshal(value)}}, nil
+		change(&value)
+		return []*kgo.Record{{Key: st.settingKey(configKey, name), Value: marshal(value)}}, nil
 	}, nil)
 }
 
 func display(name string) string {
 	if name == "" {
-		return "the whole registry"
+		return "the default context"
 	}
 	return "subject " + name
 }
 
-// config returns the configuration of a subject ("" is global); with byDefault what holds for it if it has none.
+// config returns the configuration of a subject or context; with byDefault, and of the default context, what holds for
+// it.
 func (r *Registry) config(name string, byDefault bool) (configValue, error) {
+	name = shortest(name)
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
-	value, ok := st.configs[name]
-	if !ok && name != "" && !byDefault {
-		return value, levelNotConfigured(name)
-	}
 	if name == "" || byDefault {
-		value.Level = string(st.level(name, r.opts.Level))
+		return st.configOf(name, r.opts.Level, r.opts.InheritLevel), nil
 	}
-	if value.Normalize == nil && byDefault {
-		value.Normalize = st.configs[""].Normalize
+	value, ok := st.configs[name]
+	if !ok {
+		return value, levelNotConfigured(name)
 	}
 	return value, nil
 }
 
-// deleteConfig removes the configuration of a subject and returns what it was; of the global one, what it is now.
+// deleteConfig removes the configuration of a subject and returns what it was; of the default context, what it is now.
 func (r *Registry) deleteConfig(ctx context.Context, name string) (was configValue, err error) {
+	name = shortest(name)
 	err = r.change(ctx, "deleting the configuration of "+display(name), func(st *state) ([]*kgo.Record, error) {
 		var ok bool
-		if was, ok = st.configs[name]; !ok && name != "" {
+		if was, ok = st.configs[name]; !ok {
+			if name == "" {
+				return nil, nil
+			}
 			return nil, subjectNotFound(name)
 		}
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
-		return []*kgo.Record{{Key: keyOf(configKey, name)}}, nil
+		return []*kgo.Record{{Key: st.settingKey(configKey, name)}}, nil
 	}, nil)
 	if err == nil && name == "" {
 		return r.config("", false)
@@ -99,29 +81,28 @@ func (r *Registry) deleteConfig(ctx context.Context, name string) (was configVal
 	return was, err
 }
 
-// setMode changes the mode of a subject ("" is global); "" as mode clears it. IMPORT wants nothing to be there, or
-// force: it deletes what is soft-deleted there.
+// setMode changes the mode of a subject or context; "" as mode clears it. IMPORT wants nothing to be there, or force: it
+// forgets what is soft-deleted there.
 func (r *Registry) setMode(ctx context.Context, name, mode string, force bool) error {
-	mode = strings.ToUpper(mode)
+	name, mode = shortest(name), strings.ToUpper(mode)
 	switch mode {
 	case modeReadWrite, modeReadOnly, modeReadOnlyOverride, modeImport, "":
+	case modeForward:
+		if name != globalScope {
+			return answer(42204, "The mode FORWARD can be set for the global context %s only", globalScope)
+		}
 	default:
 		return invalidMode()
 	}
 	return r.change(ctx, "writing the mode of "+display(name), func(st *state) ([]*kgo.Record, error) {
 		var records []*kgo.Record
 		if mode == modeImport && st.mode(name) != modeImport && !force {
-			for other, sub := range st.subjects {
-				if name != "" && other != name {
-					continue
-				}
-				if len(sub.live(false)) > 0 {
-					return nil, notPermitted("Cannot import since found existing subjects")
-				}
-				records = append(records, st.removal(other, sub.versions)...)
+			var err error
+			if records, err = st.cleared(name); err != nil {
+				return nil, err
 			}
 		}
-		record := &kgo.Record{Key: keyOf(modeKey, name)}
+		record := &kgo.Record{Key: st.settingKey(modeKey, name)}
 		if mode != "" {
 			record.Value = marshal(modeValue{name, mode})
 		}
@@ -129,27 +110,76 @@ func (r *Registry) setMode(ctx context.Context, name, mode string, force bool) e
 	}, nil)
 }
 
-// modeOf returns the mode of a subject ("" is global); with byDefault what holds for it if it has none.
+// cleared returns the records that forget the soft-deleted versions in the scope of a name, or refuses if there are
+// others.
+func (s *state) cleared(name string) (records []*kgo.Record, err error) {
+	for _, other := range s.within(name) {
+		sub := s.subjects[other]
+		if len(sub.live(false)) > 0 {
+			return nil, notPermitted("Cannot import since found existing subjects")
+		}
+		records = append(records, s.removal(other, sub.versions)...)
+	}
+	if len(records) > 0 {
+		records = append(records, &kgo.Record{Key: keyOf(clearSubjectKey, name), Value: marshal(deleteScope{name})})
+	}
+	return records, nil
+}
+
+type deleteScope struct {
+	Subject string `json:"subject,omitempty"`
+}
+
+// within returns the subjects in the scope of a name: itself, or those of the context that it is, or all.
+func (s *state) within(name string) []string {
+	context, own := splitSubject(name)
+	var list []string
+	for _, other := range slices.Sorted(maps.Keys(s.subjects)) {
+		if other == name || own == "" && (context == globalContext || contextOf(other) == context) {
+			list = append(list, other)
+		}
+	}
+	return list
+}
+
+// modeOf returns the mode of a subject or context; with byDefault, and of the default context, what holds for it.
 func (r *Registry) modeOf(name string, byDefault bool) (string, error) {
+	name = shortest(name)
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
 	if name != "" && !byDefault && st.modes[name] == "" {
 		return "", modeNotConfigured(name)
 	}
-	return st.mode(name), nil
+	if name == "" || byDefault {
+		return st.mode(name), nil
+	}
+	return st.modes[name], nil
 }
 
-// deleteMode removes the mode of a subject ("" is global) and returns what it was.
-func (r *Registry) deleteMode(ctx context.Context, name string) (was string, err error) {
+// deleteMode removes the mode of a subject or context and returns what it was; recursive, also those of everything in
+// the context.
+func (r *Registry) deleteMode(ctx context.Context, name string, recursive bool) (was string, err error) {
+	name = shortest(name)
 	err = r.change(ctx, "deleting the mode of "+display(name), func(st *state) ([]*kgo.Record, error) {
-		if was = st.modes[name]; was == "" && name != "" {
+		if was = st.modes[name]; was == "" && name != "" && !recursive {
 			return nil, subjectNotFound(name)
 		}
-		if was == "" {
+		var records []*kgo.Record
+		if was != "" {
+			records = append(records, &kgo.Record{Key: st.settingKey(modeKey, name)})
+		}
+		if recursive {
+			context, own := splitSubject(name)
+			for _, other := range slices.Sorted(maps.Keys(st.modes)) {
+				if other != name && own == "" && (context == globalContext || contextOf(other) == context) {
+					records = append(records, &kgo.Record{Key: st.settingKey(modeKey, other)})
+				}
+			}
+		} else if was == "" {
 			was = modeReadWrite
 		}
-		return []*kgo.Record{{Key: keyOf(modeKey, name)}}, nil
+		return records, nil
 	}, nil)
 	return was, err
 }

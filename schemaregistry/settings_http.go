@@ -3,20 +3,22 @@ package schemaregistry
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"strings"
 )
 
-// target is the subject in the path of a setting, "" for the global one.
+// target is the subject or context in the path of a setting, "" for the default context.
 func (c *call) target() (string, error) {
 	if len(c.path) < 2 {
 		return "", nil
 	}
-	return c.path[1], checkSubject(c.path[1])
+	return shortest(c.path[1]), checkScope(c.path[1])
 }
 
-// configAnswer is what GET and DELETE answer; PUT calls the level by another name, as it does in its body.
-type configAnswer struct {
-	Normalize *bool  `json:"normalize,omitempty"`
-	Level     string `json:"compatibilityLevel,omitempty"`
+// configAnswer returns what GET and DELETE answer.
+func configAnswer(value configValue) configValue {
+	value.Subject = ""
+	return value
 }
 
 func (c *call) config() (any, error) {
@@ -28,7 +30,7 @@ func (c *call) config() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return configAnswer{value.Normalize, value.Level}, nil
+	return configAnswer(value), nil
 }
 
 func (c *call) deleteConfig() (any, error) {
@@ -40,9 +42,10 @@ func (c *call) deleteConfig() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return configAnswer{was.Normalize, was.Level}, nil
+	return configAnswer(was), nil
 }
 
+// setConfig answers with what it was sent. The level has another name in it than in other answers.
 func (c *call) setConfig() (any, error) {
 	name, err := c.target()
 	if err != nil {
@@ -52,48 +55,112 @@ func (c *call) setConfig() (any, error) {
 	if err := c.decode(&body); err != nil {
 		return nil, err
 	}
-	set, err := parseSetting(body)
+	changes, echo, err := parseSetting(body)
 	if err != nil {
 		return nil, err
 	}
-	if err := c.registry.setConfig(c.Context(), name, set); err != nil {
+	err = c.registry.setConfig(c.Context(), name, func(value *configValue) {
+		for _, change := range changes {
+			change(value)
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
-	echo := struct {
-		Normalize *bool   `json:"normalize,omitempty"`
-		Level     *string `json:"compatibility,omitempty"`
-	}{set.normalize, set.level}
-	return echo, nil
+	return struct {
+		Level string `json:"compatibility,omitempty"`
+		configValue
+	}{echo.Level, withoutLevel(echo)}, nil
 }
 
-// parseSetting reads the body of a PUT of /config: an absent member keeps what is set, null removes it. A member that
-// would do something here but does nothing is refused rather than ignored.
-func parseSetting(body map[string]json.RawMessage) (setting, error) {
-	var set setting
-	for name, value := range body {
-		null := string(value) == "null"
-		var err error
-		switch name {
-		case "compatibility":
-			set.clearLevel = null
-			err = json.Unmarshal(value, &set.level)
-		case "normalize":
-			set.clearNormalize = null
-			err = json.Unmarshal(value, &set.normalize)
-		case "alias", "compatibilityGroup", "compatibilityPolicy", "validateFields", "validateRules", "defaultMetadata",
-			"overrideMetadata", "defaultRuleSet", "overrideRuleSet":
-			if !null && string(value) != "false" {
-				return set, &Error{Status: 422, Code: 422, Message: fmt.Sprintf("The configuration %q is not supported by this registry", name)}
-			}
-		}
+func withoutLevel(value configValue) configValue {
+	value.Level = ""
+	return value
+}
+
+// parseSetting reads the body of a PUT of /config: an absent member keeps what is set, null removes it. What is not
+// known is ignored, as there. It returns the changes, and what they make of nothing.
+func parseSetting(body map[string]json.RawMessage) (changes []func(*configValue), echo configValue, err error) {
+	for name, raw := range body {
+		change, err := parseMember(name, raw)
 		if err != nil {
-			if name == "compatibility" {
-				return set, invalidLevel()
-			}
-			return set, &Error{Status: 400, Code: 400, Message: fmt.Sprintf("%s: %s is not what is wanted", name, value), Err: err}
+			return nil, echo, err
+		}
+		if change != nil {
+			change(&echo)
+			changes = append(changes, change)
 		}
 	}
-	return set, nil
+	return changes, echo, nil
+}
+
+func parseMember(name string, raw json.RawMessage) (func(*configValue), error) {
+	switch name {
+	case "compatibility":
+		return parseNamed(raw, func(v *configValue) *string { return &v.Level }, func(text string) (string, error) {
+			level, err := ParseLevel(text)
+			if err != nil {
+				return "", invalidLevel()
+			}
+			return string(level), nil
+		}, invalidLevel())
+	case "compatibilityPolicy":
+		wrong := &Error{Status: http.StatusUnprocessableEntity, Code: http.StatusUnprocessableEntity, Message: "Invalid compatibility policy. Valid values are STRICT and LENIENT"}
+		return parseNamed(raw, func(v *configValue) *string { return &v.Policy }, func(text string) (string, error) {
+			if text = strings.ToUpper(text); text != "STRICT" && text != policyLenient {
+				return "", wrong
+			}
+			return text, nil
+		}, wrong)
+	case "alias":
+		return parseValue(name, raw, func(v *configValue) *string { return &v.Alias })
+	case "aliasForDeks":
+		return parseValue(name, raw, func(v *configValue) *string { return &v.AliasForDeks })
+	case "compatibilityGroup":
+		return parseValue(name, raw, func(v *configValue) *string { return &v.Group })
+	case "normalize":
+		return parseValue(name, raw, func(v *configValue) **bool { return &v.Normalize })
+	case "validateFields":
+		return parseValue(name, raw, func(v *configValue) **bool { return &v.ValidateFields })
+	case "validateNewSchemas":
+		return parseValue(name, raw, func(v *configValue) **bool { return &v.ValidateNew })
+	case "validateRules":
+		return parseValue(name, raw, func(v *configValue) **bool { return &v.ValidateRules })
+	case "defaultMetadata":
+		return parseValue(name, raw, func(v *configValue) **metadata { return &v.DefaultMetadata })
+	case "overrideMetadata":
+		return parseValue(name, raw, func(v *configValue) **metadata { return &v.OverrideMetadata })
+	case "defaultRuleSet":
+		return parseValue(name, raw, func(v *configValue) **ruleSet { return &v.DefaultRuleSet })
+	case "overrideRuleSet":
+		return parseValue(name, raw, func(v *configValue) **ruleSet { return &v.OverrideRuleSet })
+	}
+	return nil, nil
+}
+
+// parseValue reads one member into the place that it has; null is the zero value.
+func parseValue[V any](name string, raw json.RawMessage, place func(*configValue) *V) (func(*configValue), error) {
+	var value V
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return nil, &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: fmt.Sprintf("%s: %s is not what is wanted", name, raw), Err: err}
+	}
+	return func(v *configValue) { *place(v) = value }, nil
+}
+
+// parseNamed is parseValue for one of some names.
+func parseNamed(raw json.RawMessage, place func(*configValue) *string, valid func(string) (string, error), wrong error) (func(*configValue), error) {
+	var text *string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return nil, wrong
+	}
+	value := ""
+	if text != nil {
+		var err error
+		if value, err = valid(*text); err != nil {
+			return nil, err
+		}
+	}
+	return func(v *configValue) { *place(v) = value }, nil
 }
 
 type modeAnswer struct {
@@ -127,7 +194,7 @@ func (c *call) setMode() (any, error) {
 	if err := c.registry.setMode(c.Context(), name, mode, c.flag("force")); err != nil {
 		return nil, err
 	}
-	return modeAnswer{mode}, nil
+	return modeAnswer{strings.ToUpper(mode)}, nil
 }
 
 func (c *call) deleteMode() (any, error) {
@@ -135,6 +202,6 @@ func (c *call) deleteMode() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	mode, err := c.registry.deleteMode(c.Context(), name)
+	mode, err := c.registry.deleteMode(c.Context(), name, c.flag("recursive"))
 	return modeAnswer{mode}, err
 }

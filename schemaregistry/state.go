@@ -7,29 +7,70 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
-	"sync"
-
-	"github.com/sluicehub/sluice/schemaregistry/avro"
+	"unique"
 )
 
 // state is what the records of the topic add up to. Nothing but apply changes it, so every node that has read the
-// same records has the same state.
+// same records has the same state. Names are qualified and in their shortest spelling.
 type state struct {
 	subjects map[string]*subject // those with only soft-deleted versions, too
-	byID     map[int]*schema
-	byHash   map[hash]*schema
-	maxID    int
-	configs  map[string]configValue // "": global
-	modes    map[string]string
+	contexts map[string]*space
+	configs  map[string]configValue // of subjects and contexts; "": the default context
+	modes    map[string]string      // likewise
+	maxIDs   map[string]int         // the highest id ever given, by context
+	oldKeys  map[string][]byte      // of settings whose key is spelled otherwise than ours, by our spelling
+
+	languages map[string]parse
+	documents *documents
+}
+
+// space is a context: what has its own ids.
+type space struct {
+	byID   map[int]*schema
+	byHash map[hash]*schema
+	key    []byte // of its record; nil: it has none
 }
 
 func newState() *state {
-	return &state{subjects: map[string]*subject{}, byID: map[int]*schema{}, byHash: map[hash]*schema{},
-		configs: map[string]configValue{}, modes: map[string]string{}}
+	return &state{subjects: map[string]*subject{}, contexts: map[string]*space{}, configs: map[string]configValue{},
+		modes: map[string]string{}, maxIDs: map[string]int{}, oldKeys: map[string][]byte{}, languages: languages(), documents: newDocuments()}
 }
 
-// hash identifies a schema: MD5 of its text and references. Confluent prints it as the schema's guid.
+// in returns the context of that name; one without schemas if there is none.
+func (s *state) in(name string) *space {
+	if c := s.contexts[name]; c != nil {
+		return c
+	}
+	return &space{}
+}
+
+// make returns the context of that name, which is there from now on.
+func (s *state) make(name string) *space {
+	c := s.contexts[name]
+	if c == nil {
+		c = &space{byID: map[int]*schema{}, byHash: map[hash]*schema{}}
+		s.contexts[name] = c
+	}
+	return c
+}
+
+// gave takes note of an id that is not to be given again.
+func (s *state) gave(context string, id int) { s.maxIDs[context] = max(s.maxIDs[context], id) }
+
+// contextNames returns the contexts, the default one first.
+func (s *state) contextNames() []string {
+	names := []string{defaultContext}
+	for _, name := range slices.Sorted(maps.Keys(s.contexts)) {
+		if name != defaultContext {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// hash identifies a schema: MD5 of its text, references, metadata and rules. Confluent prints it as the schema's guid.
 type hash [md5.Size]byte
 
 func (h hash) String() string {
@@ -43,7 +84,7 @@ type reference struct {
 	Version int    `json:"version"`
 }
 
-func hashOf(text string, refs []reference) hash {
+func hashOf(text string, refs []reference, meta *metadata, rules *ruleSet) hash {
 	h := md5.New()
 	h.Write([]byte(text))
 	for _, r := range refs {
@@ -51,96 +92,27 @@ func hashOf(text string, refs []reference) hash {
 		h.Write([]byte(r.Subject))
 		h.Write(binary.BigEndian.AppendUint32(nil, uint32(r.Version)))
 	}
+	meta.hash(h)
+	rules.hash(h)
 	return hash(h.Sum(nil))
 }
 
-// schema is one text under one id, shared by all versions that have it.
+// schema is one text under one id of a context, shared by all versions that have it. It must not be changed, but for
+// its uses.
 type schema struct {
 	id         int
 	hash       hash
-	kind       string // AVRO, JSON, PROTOBUF
+	kind       string
 	text       string
-	references json.RawMessage
-	metadata   json.RawMessage
-	ruleSet    json.RawMessage
+	references []reference
+	metadata   *metadata
+	ruleSet    *ruleSet
+	context    string
 	uses       int // versions, soft-deleted ones too
-
-	mu     sync.Mutex
-	parsed *avro.Schema // nil until it is needed
 }
 
-// referenceList returns the references; they were checked when the record was read.
-func (s *schema) referenceList() []reference {
-	var list []reference
-	if len(s.references) > 0 {
-		_ = json.Unmarshal(s.references, &list)
-	}
-	return list
-}
-
-// maxReferences is how deep references may go: records of others could make them a circle.
-const maxReferences = 32
-
-// avro returns the parsed schema. Texts are parsed when they are needed first: a start over a long history is not the
-// time for it.
-func (s *state) avro(of *schema) (*avro.Schema, error) { return s.avroWithin(of, maxReferences) }
-
-func (s *state) avroWithin(of *schema, depth int) (*avro.Schema, error) {
-	if of.kind != "AVRO" {
-		return nil, fmt.Errorf("the schema is of type %s", of.kind)
-	}
-	if depth == 0 {
-		return nil, fmt.Errorf("references go deeper than %d", maxReferences)
-	}
-	of.mu.Lock()
-	parsed := of.parsed
-	of.mu.Unlock()
-	if parsed != nil {
-		return parsed, nil
-	}
-	types, err := s.types(of.referenceList(), true, depth-1)
-	if err != nil {
-		return nil, err
-	}
-	if parsed, err = (avro.Parser{Types: types, Stored: true}).Parse(of.text); err != nil {
-		return nil, err
-	}
-	of.mu.Lock()
-	of.parsed = parsed
-	of.mu.Unlock()
-	return parsed, nil
-}
-
-// types returns the schemas that references name. Soft-deleted ones will do for schemas that are stored.
-func (s *state) types(refs []reference, stored bool, depth int) ([]*avro.Schema, error) {
-	var list []*avro.Schema
-	for _, r := range refs {
-		v, err := s.find(r.Subject, r.Version, stored)
-		if err != nil {
-			return nil, fmt.Errorf("no schema reference found for subject %q and version %d", r.Subject, r.Version)
-		}
-		t, err := s.avroWithin(v.schema, depth)
-		if err != nil {
-			return nil, fmt.Errorf("reference to version %d of %q: %w", r.Version, r.Subject, err)
-		}
-		list = append(list, t)
-	}
-	return list, nil
-}
-
-// pinned returns references to the newest version as references to the version that this is now.
-func (s *state) pinned(refs []reference) []reference {
-	refs = slices.Clone(refs)
-	for i, r := range refs {
-		if v, err := s.find(r.Subject, r.Version, false); err == nil && r.Version == latest {
-			refs[i].Version = v.number
-		}
-	}
-	return refs
-}
-
-// subject holds its versions. The list and what is in it is replaced, never changed, so it may be read without the lock
-// once it has been got hold of.
+// subject holds its versions. The list is replaced or appended to, and what is in it never changed, so it may be read
+// without the lock once it has been got hold of.
 type subject struct {
 	versions []*version // ascending
 }
@@ -151,22 +123,31 @@ type version struct {
 	schema  *schema
 	deleted bool
 	time    int64  // milliseconds since the epoch
-	key     []byte // as it is in the topic: old records spell it differently
+	oldKey  []byte // its key in the topic, if that is not what keyOfSchema returns
+}
+
+// key returns the key of a version of the subject as it is in the topic.
+func (v *version) key(subject string) []byte {
+	if v.oldKey != nil {
+		return v.oldKey
+	}
+	return keyOfSchema(subject, v.number)
 }
 
 // live returns the versions that are not soft-deleted, or all.
 func (s *subject) live(deletedToo bool) []*version {
-	if s == nil || deletedToo {
-		return s.all()
+	all := s.all()
+	if deletedToo || !slices.ContainsFunc(all, func(v *version) bool { return v.deleted }) {
+		return all
 	}
-	return slices.DeleteFunc(slices.Clone(s.versions), func(v *version) bool { return v.deleted })
+	return slices.DeleteFunc(slices.Clone(all), func(v *version) bool { return v.deleted })
 }
 
 func (s *subject) all() []*version {
 	if s == nil {
 		return nil
 	}
-	return s.versions
+	return slices.Clip(s.versions)
 }
 
 func (s *subject) find(number int) *version {
@@ -196,39 +177,34 @@ func (s *state) apply(key, value []byte, time int64) error {
 	case schemaKey:
 		return s.applySchema(k, key, value, time)
 	case configKey:
-		return applySetting(s.configs, k, value)
+		err = applySetting(s.configs, k, value)
+		s.spelled(k, key)
+		return err
 	case modeKey:
-		values := map[string]modeValue{}
-		if err := applySetting(values, k, value); err != nil {
-			return err
-		}
-		if v, ok := values[k.subject()]; ok {
-			s.modes[k.subject()] = v.Mode
-		} else {
-			delete(s.modes, k.subject())
-		}
+		return s.applyMode(k, key, value)
 	case deleteSubjectKey:
-		var v deleteValue
-		if value == nil {
-			return nil
-		}
-		if err := json.Unmarshal(value, &v); err != nil {
-			return fmt.Errorf("value of %s: %w", key, err)
-		}
-		for _, of := range s.subjects[k.subject()].all() {
-			if of.number <= v.Version && !of.deleted {
-				c := *of
-				c.deleted = true
-				s.put(k.subject(), &c)
-			}
-		}
+		return s.applyDelete(k, value)
 	case clearSubjectKey:
-		for _, v := range s.subjects[k.subject()].all() {
-			s.remove(k.subject(), v.number)
-		}
+		s.applyClear(k.subject())
+	case contextKey:
+		s.applyContext(k.Context, key, value)
 	case noopKey:
 	}
 	return nil // Confluent skips kinds that it does not know, and so do we
+}
+
+func (s *state) applyMode(k recordKey, key, value []byte) error {
+	values := map[string]modeValue{}
+	if err := applySetting(values, k, value); err != nil {
+		return err
+	}
+	s.spelled(k, key)
+	if v, ok := values[k.subject()]; ok && v.Mode != "" {
+		s.modes[k.subject()] = v.Mode
+	} else {
+		delete(s.modes, k.subject())
+	}
+	return nil
 }
 
 func applySetting[V any](values map[string]V, k recordKey, value []byte) error {
@@ -244,47 +220,111 @@ func applySetting[V any](values map[string]V, k recordKey, value []byte) error {
 	return nil
 }
 
-func (s *state) applySchema(k recordKey, key, value []byte, time int64) error {
+// spelled remembers the bytes of a setting's key if they are not ours.
+func (s *state) spelled(k recordKey, key []byte) {
+	if ours := keyOf(k.Type, k.subject()); !bytes.Equal(ours, key) {
+		s.oldKeys[string(ours)] = key
+	}
+}
+
+// settingKey returns the key under which the topic has a setting, or gets it.
+func (s *state) settingKey(kind, name string) []byte {
+	ours := keyOf(kind, name)
+	if old := s.oldKeys[string(ours)]; old != nil {
+		return old
+	}
+	return ours
+}
+
+func (s *state) applyDelete(k recordKey, value []byte) error {
 	if value == nil {
-		s.remove(k.subject(), k.Version)
+		return nil
+	}
+	var v deleteValue
+	if err := json.Unmarshal(value, &v); err != nil {
+		return fmt.Errorf("value of DELETE_SUBJECT %s: %w", k.subject(), err)
+	}
+	for _, of := range s.subjects[k.subject()].all() {
+		if of.number <= v.Version && !of.deleted {
+			c := *of
+			c.deleted = true
+			s.put(k.subject(), &c)
+		}
+	}
+	return nil
+}
+
+func (s *state) applyClear(scope string) {
+	for _, name := range s.within(scope) {
+		for _, v := range s.subjects[name].all() {
+			if v.deleted {
+				s.remove(name, v.number)
+			}
+		}
+	}
+}
+
+func (s *state) applyContext(name string, key, value []byte) {
+	if name == "" {
+		return
+	}
+	if value != nil {
+		s.make(name).key = key
+	} else if c := s.contexts[name]; c != nil {
+		c.key = nil
+		if len(c.byID) == 0 {
+			delete(s.contexts, name)
+		}
+	}
+}
+
+func (s *state) applySchema(k recordKey, key, value []byte, time int64) error {
+	name := k.subject()
+	if value == nil {
+		s.remove(name, k.Version)
 		return nil
 	}
 	var v schemaValue
 	if err := json.Unmarshal(value, &v); err != nil {
 		return fmt.Errorf("value of %s: %w", key, err)
 	}
-	if v.Type == "" {
-		v.Type = "AVRO"
-	}
-	var refs []reference
-	if len(v.References) > 0 {
-		if err := json.Unmarshal(v.References, &refs); err != nil {
-			return fmt.Errorf("references of %s: %w", key, err)
-		}
-	}
-	h := hashOf(v.Schema, refs)
-	if known := s.byID[v.ID]; known != nil && known.hash != h {
+	h := hashOf(v.Schema, v.References, v.Metadata, v.RuleSet)
+	in := contextOf(name)
+	if known := s.in(in).byID[v.ID]; known != nil && known.hash != h {
 		return fmt.Errorf("%s: the id %d belongs to another schema; the record does not count", key, v.ID)
 	}
-	if old := s.subjects[k.subject()].find(k.Version); old != nil {
+	added := &version{number: k.Version, deleted: v.Deleted, time: time}
+	if !bytes.Equal(key, keyOfSchema(name, k.Version)) {
+		added.oldKey = key
+	}
+	if old := s.subjects[name].find(k.Version); old != nil {
 		if old.schema.id != v.ID {
 			return fmt.Errorf("%s: the version has the id %d already; the record with %d does not count", key, old.schema.id, v.ID)
 		}
-		s.put(k.subject(), &version{number: k.Version, schema: old.schema, deleted: v.Deleted, time: time, key: key})
+		added.schema = old.schema
+		s.put(name, added)
 		return nil
 	}
-	of := s.byID[v.ID]
-	if of == nil {
-		of = &schema{id: v.ID, hash: h, kind: v.Type, text: v.Schema, references: v.References, metadata: v.Metadata, ruleSet: v.RuleSet}
-		s.byID[v.ID] = of
-		if s.byHash[h] == nil {
-			s.byHash[h] = of
-		}
-		s.maxID = max(s.maxID, v.ID)
-	}
-	of.uses++
-	s.put(k.subject(), &version{number: k.Version, schema: of, deleted: v.Deleted, time: time, key: key})
+	added.schema = s.schemaOf(in, v, h)
+	added.schema.uses++
+	s.put(name, added)
 	return nil
+}
+
+// schemaOf returns the schema of a record, which is in the context from now on.
+func (s *state) schemaOf(in string, v schemaValue, h hash) *schema {
+	c := s.make(in)
+	if known := c.byID[v.ID]; known != nil {
+		return known
+	}
+	of := &schema{id: v.ID, hash: h, kind: unique.Make(kindOf(v.Type)).Value(), text: unique.Make(v.Schema).Value(),
+		references: v.References, metadata: v.Metadata, ruleSet: v.RuleSet, context: in}
+	c.byID[v.ID] = of
+	if c.byHash[h] == nil {
+		c.byHash[h] = of
+	}
+	s.gave(in, v.ID)
+	return of
 }
 
 // put adds a version, or replaces the one of its number.
@@ -295,13 +335,16 @@ func (s *state) put(name string, v *version) {
 		s.subjects[name] = sub
 	}
 	i, there := sub.search(v.number)
-	list := slices.Clone(sub.versions)
-	if there {
+	switch {
+	case there:
+		list := slices.Clone(sub.versions)
 		list[i] = v
-	} else {
-		list = slices.Insert(list, i, v)
+		sub.versions = list
+	case i == len(sub.versions):
+		sub.versions = append(sub.versions, v) // behind what others hold
+	default:
+		sub.versions = slices.Insert(slices.Clone(sub.versions), i, v)
 	}
-	sub.versions = list
 }
 
 // remove forgets a version, and its schema if it was the last to use it.
@@ -318,39 +361,9 @@ func (s *state) remove(name string, number int) {
 	if v.schema.uses--; v.schema.uses > 0 {
 		return
 	}
-	delete(s.byID, v.schema.id)
-	if s.byHash[v.schema.hash] == v.schema {
-		delete(s.byHash, v.schema.hash)
+	c := s.in(v.schema.context)
+	delete(c.byID, v.schema.id)
+	if c.byHash[v.schema.hash] == v.schema {
+		delete(c.byHash, v.schema.hash)
 	}
-}
-
-// level returns the compatibility level that holds for a subject.
-func (s *state) level(name string, standard avro.Level) avro.Level {
-	for _, c := range []configValue{s.configs[name], s.configs[""]} {
-		if l, err := avro.ParseLevel(c.Level); err == nil {
-			return l
-		}
-	}
-	return standard
-}
-
-// normalize reports whether schemas of a subject are normalized without being asked.
-func (s *state) normalize(name string) bool {
-	for _, c := range []configValue{s.configs[name], s.configs[""]} {
-		if c.Normalize != nil {
-			return *c.Normalize
-		}
-	}
-	return false
-}
-
-// mode returns the mode that holds for a subject.
-func (s *state) mode(name string) string {
-	if m := s.modes[name]; m != "" {
-		return m
-	}
-	if m := s.modes[""]; m != "" {
-		return m
-	}
-	return modeReadWrite
 }

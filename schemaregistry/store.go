@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,8 +140,9 @@ func (s *store) take(r *kgo.Record) {
 		return
 	}
 	for _, h := range r.Headers {
-		if id, err := strconv.Atoi(string(h.Value)); h.Key == maxIDHeader && err == nil {
-			s.state.maxID = max(s.state.maxID, id)
+		name, ok := strings.CutPrefix(h.Key, maxIDHeader)
+		if id, err := strconv.Atoi(string(h.Value)); ok && err == nil {
+			s.state.gave(contextOf(name), id)
 		}
 	}
 	if err := s.state.apply(r.Key, r.Value, r.Timestamp.UnixMilli()); err != nil {
@@ -181,8 +185,20 @@ func (s *store) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.reached(ctx, end)
+	soon, cancel := context.WithTimeout(ctx, stall)
+	defer cancel()
+	if err := s.reached(soon, end); err == nil || soon.Err() == nil || ctx.Err() != nil {
+		return err
+	}
+	s.mu.RLock()
+	noop := s.state.noop()
+	s.mu.RUnlock()
+	return s.write(ctx, noop)
 }
+
+// stall is how long the end of the topic may not be read before a record is written behind it, and waited for. The
+// last offsets may have no record: compaction or a transaction left none, or a damaged disk took them.
+const stall = 2 * time.Second
 
 const retryDelay = 50 * time.Millisecond
 
@@ -217,7 +233,11 @@ func (s *store) write(ctx context.Context, records ...*kgo.Record) error {
 	return s.reached(ctx, last+1)
 }
 
-// noop returns a record that keeps the highest id.
-func noop(maxID int) *kgo.Record {
-	return &kgo.Record{Key: keyOfNoop(), Headers: []kgo.RecordHeader{{Key: maxIDHeader, Value: strconv.AppendInt(nil, int64(maxID), 10)}}}
+// noop returns a record that keeps the highest ids.
+func (s *state) noop() *kgo.Record {
+	r := &kgo.Record{Key: keyOfNoop()}
+	for _, name := range slices.Sorted(maps.Keys(s.maxIDs)) {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: maxIDHeader + joinSubject(name, ""), Value: strconv.AppendInt(nil, int64(s.maxIDs[name]), 10)})
+	}
+	return r
 }

@@ -210,7 +210,7 @@ func TestSeveralNodes(t *testing.T) {
 	if _, err := nodes[0].Register(t.Context(), "warm", `"int"`); err != nil {
 		t.Fatal(err)
 	}
-	if err := nodes[0].setConfig(t.Context(), "", setting{level: new("NONE")}); err != nil {
+	if err := nodes[0].setConfig(t.Context(), "", func(v *configValue) { v.Level = "NONE" }); err != nil {
 		t.Fatal(err)
 	}
 	const each = 15
@@ -263,7 +263,7 @@ func TestSeveralNodes(t *testing.T) {
 		}
 	}
 	for id, want := range texts {
-		if s := last.byID[id]; s == nil || s.text != want {
+		if s := last.in(defaultContext).byID[id]; s == nil || s.text != want {
 			t.Errorf("after compaction id %d is %v, want %s", id, s, want)
 		}
 	}
@@ -368,14 +368,16 @@ func FuzzApply(f *testing.F) {
 				t.Fatalf("subject %q without a version", name)
 			}
 			for _, v := range sub.versions {
-				if s.byID[v.schema.id] != v.schema {
+				if s.in(v.schema.context).byID[v.schema.id] != v.schema {
 					t.Fatalf("id %d is not that of the version", v.schema.id)
 				}
 				uses++
 			}
 		}
-		for _, x := range s.byID {
-			uses -= x.uses
+		for _, c := range s.contexts {
+			for _, x := range c.byID {
+				uses -= x.uses
+			}
 		}
 		if uses != 0 {
 			t.Fatalf("%d uses not counted", uses)

@@ -75,6 +75,7 @@ func logCollector(l *log.Log) prometheus.Collector {
 			{desc("sluice_log_appended_bytes_total", "Bytes appended."), prometheus.CounterValue, func(f s) float64 { return float64(f.AppendedBytes) }},
 			{desc("sluice_log_read_bytes_total", "Bytes read."), prometheus.CounterValue, func(f s) float64 { return float64(f.ReadBytes) }},
 			{desc("sluice_log_duplicate_batches_total", "Batches that a producer sent again."), prometheus.CounterValue, func(f s) float64 { return float64(f.Duplicates) }},
+			{desc("sluice_log_no_space_total", "Appends refused because the disk was full."), prometheus.CounterValue, func(f s) float64 { return float64(f.NoSpace) }},
 			{desc("sluice_log_cut_bytes", "Bytes of torn ends that were cut off at the start."), prometheus.GaugeValue, func(f s) float64 { return float64(f.CutBytes) }},
 			{desc("sluice_log_retention_deleted_bytes_total", "Bytes deleted by retention."), prometheus.CounterValue, func(f s) float64 { return float64(f.RetentionDeletedBytes) }},
 			{desc("sluice_log_compacted_bytes_total", "Bytes removed by compaction."), prometheus.CounterValue, func(f s) float64 { return float64(f.CompactedBytes) }},

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 	"time"
 
@@ -95,7 +96,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, kafka.close()) }()
 
-	registry, err := schemaregistry.New(ctx, schemaregistry.Options{Kafka: kafka.client, Logger: logger.With("room", "schemaregistry")})
+	registry, err := schemaregistry.New(ctx, registryOptions(v, kafka, logger))
 	if err != nil {
 		return fmt.Errorf("open the schema registry: %w", err)
 	}
@@ -108,7 +109,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	resolver, _ := configs.NewResolver(raw, nil) // its problems were the worker's, and are none
 	h, err := hub.New(hub.Options{
 		Worker: raw, Client: kafka.client, Launcher: launcher{dir, logger}, Formats: hub.DefaultFormats(registry, registryURLs(doors.registry.Addr())),
-		Resolver: resolver, Redactor: redactor, Log: logger.With("room", "hub"), WorkerID: workerID(v, doors.rest.Addr()), Version: version,
+		Resolver: resolver, Redactor: redactor, Log: logger.With("room", "hub"), WorkerID: workerID(v, doors.rest.Addr()), Instance: instance(doors.rest.Addr()), Version: version,
 	})
 	if err != nil {
 		return err
@@ -185,6 +186,14 @@ func inFile(f configs.File, err error) error {
 	return fmt.Errorf("%s: %w", f.Path, err)
 }
 
+func registryOptions(v configs.Values, kafka *brokers, logger *slog.Logger) schemaregistry.Options {
+	return schemaregistry.Options{Kafka: kafka.client, Logger: logger.With("room", "schemaregistry"),
+		Level:            schemaregistry.Level(strings.ToUpper(v.String("sluice.registry.compatibility.level"))),
+		InheritLevel:     v.Bool("sluice.registry.compatibility.inherit"),
+		IncompatibleCode: v.Int("sluice.registry.incompatible.error.code"),
+		Extended:         v.Bool("sluice.registry.response.extended")}
+}
+
 // registryURLs are the addresses under which the registry of this process is known to configurations.
 func registryURLs(at net.Addr) []string {
 	urls := []string{"http://" + at.String()}
@@ -207,6 +216,16 @@ func workerID(v configs.Values, at net.Addr) string {
 		port = fmt.Sprint(n)
 	}
 	return net.JoinHostPort(host, port)
+}
+
+// instance is how this worker is known to the log. On one machine the port of the REST API is one process's; machines
+// are told apart by their names, because that port is mostly on the loopback address.
+func instance(at net.Addr) string {
+	host, err := os.Hostname()
+	if err != nil {
+		return at.String() // it is enough on one machine
+	}
+	return host + "-" + at.String()
 }
 
 // doors are the ports of this process.

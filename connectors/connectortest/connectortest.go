@@ -61,20 +61,28 @@ func must(t *testing.T, doing string, err error) {
 	}
 }
 
-// leavesNothing runs f and checks that the goroutines it began have ended soon after.
+// leavesNothing runs f and checks that the goroutines it began have ended soon after. What is around the connector (the
+// connection to a child that has just been started) may be starting goroutines of its own meanwhile, so one that stays
+// must stay a second time: a leak does.
 func leavesNothing(t *testing.T, f func()) {
 	t.Helper()
+	if grows(f, patience()/4) == 0 {
+		return
+	}
+	if n := grows(f, patience()); n > 0 {
+		stacks := make([]byte, 1<<20)
+		t.Fatalf("%d goroutines more than before; all of them:\n%s", n, stacks[:runtime.Stack(stacks, true)])
+	}
+}
+
+// grows runs f and returns how many goroutines there are more than before, once that is none or the time is over.
+func grows(f func(), within time.Duration) int {
 	before := runtime.NumGoroutine()
 	f()
-	end := time.Now().Add(patience())
-	for runtime.NumGoroutine() > before {
-		if time.Now().After(end) {
-			stacks := make([]byte, 1<<20)
-			t.Fatalf("%d goroutines before, %d after; all of them:\n%s",
-				before, runtime.NumGoroutine(), stacks[:runtime.Stack(stacks, true)])
+	for end := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
+		if n := runtime.NumGoroutine() - before; n <= 0 || time.Now().After(end) {
+			return max(0, n)
 		}
-		runtime.Gosched()
-		time.Sleep(time.Millisecond)
 	}
 }
 
@@ -97,7 +105,7 @@ func checkInfo(t *testing.T, c connectors.Connector, kind connectors.Kind) {
 		t.Errorf("definition: %v", err)
 	}
 	for _, k := range info.Config.Keys {
-		if k.Doc == "" {
+		if k.Doc == "" && k.Notice == "" { // of a key that has no effect there is no more to say
 			t.Errorf("key %s: no documentation", k.Name)
 		}
 	}

@@ -41,6 +41,12 @@ func TestEachFlawIsFound(t *testing.T) {
 		{"Source", "a failed read without a class", "a_failed_read_takes_nothing"},
 		{"Source", "never fails", "a_failed_read_takes_nothing"},
 		{"Source", "refuses its own offsets", "offsets_can_be_altered"},
+		{"Source", "two tasks at a time", ""},
+		{"Source", "begins anew", ""},
+		{"Source", "begins anew behind the first row", "an_offset_leads_to_exactly_what_follows"},
+		{"Source", "begins anew behind the first row", "a_task_goes_on_where_the_last_one_was_durable"},
+		{"Source", "forgets", ""},
+		{"Source", "forgets what is not durable", "a_task_goes_on_where_the_last_one_was_durable"},
 		{"Sink", "none", ""},
 		{"Sink", "leaks a goroutine", "start_and_stop_leave_nothing"},
 		{"Sink", "position ahead of the target", "what_is_flushed_is_there"},
@@ -74,19 +80,27 @@ func TestEachFlawIsFound(t *testing.T) {
 // flaw is what is wrong with the connectors of this process.
 func flaw(name string) bool { return os.Getenv("FLAW") == name }
 
+// kind reports whether the source is one of those that the suite must be told of.
+func kind(name string) bool { return strings.HasPrefix(os.Getenv("FLAW"), name) }
+
 func TestFlawedSource(t *testing.T) {
 	if os.Getenv("FLAW") == "" {
 		return // is run by TestEachFlawIsFound
 	}
 	world := &shelf{wake: make(chan struct{}, 1)}
 	RunSource(t, flawedSource{world}, Source{
-		Rows: 20,
+		Rows:    20,
+		Forgets: kind("forgets"),
+		Anew: func(offset json.RawMessage) bool {
+			n, err := nextOf(offset)
+			return err == nil && kind("begins anew") && n < whole
+		},
 		Fresh: func(_ *testing.T, rows int) SourceWorld {
-			world.set(rows)
+			world.fill(rows)
 			return SourceWorld{Config: map[string]string{}, Grow: world.grow}
 		},
 		Faulty: func(_ *testing.T, rows int) FaultyWorld {
-			world.set(rows)
+			world.fill(rows)
 			return FaultyWorld{SourceWorld{Config: map[string]string{}}, func() { world.broken = true }, func() { world.broken = false }}
 		},
 		Broken: func(*testing.T) []Broken {
@@ -101,7 +115,21 @@ type shelf struct {
 	n      int
 	wake   chan struct{}
 	broken bool
+	tasks  int // that are started and not stopped
+	read   int // the furthest row that was read
+	kept   int // the first row that is not forgotten
 }
+
+// whole is how many rows at the beginning of the shelf must be read in one go by a source that begins anew.
+const whole = 12
+
+func nextOf(offset json.RawMessage) (next int, err error) {
+	err = json.Unmarshal(offset, &struct{ Next *int }{&next})
+	return next, err
+}
+
+// fill makes a new shelf of it.
+func (s *shelf) fill(n int) { s.set(n); s.read, s.kept = 0, 0 }
 
 func (s *shelf) set(n int) { s.mu.Lock(); defer s.mu.Unlock(); s.n = n }
 func (s *shelf) get() int  { s.mu.Lock(); defer s.mu.Unlock(); return s.n }
@@ -133,10 +161,11 @@ func (flawedSource) AlterOffsets(context.Context, map[string]string, []connector
 }
 
 type flawedSourceTask struct {
-	world *shelf
-	next  int
-	last  []byte
-	ended bool
+	world   *shelf
+	next    int
+	last    []byte
+	ended   bool
+	started bool
 }
 
 func (t *flawedSourceTask) Start(_ context.Context, start connectors.SourceStart) error {
@@ -150,9 +179,31 @@ func (t *flawedSourceTask) Start(_ context.Context, start connectors.SourceStart
 		go func() { <-make(chan struct{}) }()
 	}
 	for _, o := range start.Offsets {
-		if err := json.Unmarshal(o.Offset, &struct{ Next *int }{&t.next}); err != nil {
+		var err error
+		if t.next, err = nextOf(o.Offset); err != nil {
 			return err
 		}
+	}
+	if t.world.tasks++; t.world.tasks > 1 && flaw("two tasks at a time") {
+		return errors.New("another task is reading")
+	}
+	t.started = true
+	return t.seek(len(start.Offsets) == 0)
+}
+
+// seek finds the place that sources find which do not have every row at any time.
+func (t *flawedSourceTask) seek(first bool) error {
+	switch {
+	case flaw("begins anew") && t.next < whole:
+		t.next = 0
+	case flaw("begins anew behind the first row") && !first && t.next < whole:
+		t.next = 1
+	case flaw("forgets what is not durable"):
+		t.next = t.world.read
+	case flaw("forgets") && first:
+		t.next = t.world.kept
+	case flaw("forgets") && t.next < t.world.kept:
+		return errors.New("these rows are not there any more")
 	}
 	return nil
 }
@@ -194,6 +245,7 @@ func (t *flawedSourceTask) Read(ctx context.Context, b *connectors.Batch) error 
 		t.next++
 	}
 	t.last = b.Buf
+	t.world.read = max(t.world.read, t.next)
 	if flaw("reads a row twice") && t.next == 6 {
 		t.next--
 	}
@@ -227,14 +279,24 @@ func (t *flawedSourceTask) fail() error {
 	return &connectors.Error{Op: "read", Class: connectors.ClassEnvironment, Retriable: !t.ended, Err: errors.New("broken")}
 }
 
-func (t *flawedSourceTask) Commit(context.Context, []connectors.SourceOffset) error {
+func (t *flawedSourceTask) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
 	if flaw("refuses commits") {
 		return errors.New("no")
+	}
+	if flaw("forgets") {
+		var err error
+		t.world.kept, err = nextOf(offsets[0].Offset)
+		return err
 	}
 	return nil
 }
 
-func (t *flawedSourceTask) Stop(context.Context) error { return nil }
+func (t *flawedSourceTask) Stop(context.Context) error {
+	if t.started {
+		t.world.tasks--
+	}
+	return nil
+}
 
 func TestFlawedSink(t *testing.T) {
 	if os.Getenv("FLAW") == "" {

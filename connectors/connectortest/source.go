@@ -26,6 +26,13 @@ type Source struct {
 	// there if the source ever returns such an error: without it nothing is known of what a failed read takes, for
 	// the suite cannot provoke one from outside.
 	Faulty func(t *testing.T, rows int) FaultyWorld
+	// Anew reports whether the source begins anew from that source offset, because it lies inside of something that is
+	// read as a whole: a snapshot that was not finished. From there rows come again, at least once, all of them and in
+	// order. nil: an offset always leads to exactly what follows it.
+	Anew func(offset json.RawMessage) bool
+	// Forgets says that the source lets go of what Commit has said is durable, so that it can be read on from the last
+	// committed offset only. The suite then compares no second reader of the same rows, and starts from no earlier offset.
+	Forgets bool
 	// Rows is how many rows the suite uses; 0 is 200.
 	Rows int
 }
@@ -54,6 +61,7 @@ func RunSource(t *testing.T, c connectors.SourceConnector, s Source) {
 	t.Run("everything is read once, in order", x.readAll)
 	t.Run("a batch belongs to who reads it", x.batchIsOurs)
 	t.Run("an offset leads to exactly what follows", x.restart)
+	t.Run("a task goes on where the last one was durable", x.relay)
 	t.Run("commit beside read", x.commit)
 	t.Run("read ends with its context", x.readHonoursContext)
 	t.Run("a failed read takes nothing", x.failedRead)
@@ -65,24 +73,27 @@ type sourceSuite struct {
 	c connectors.SourceConnector
 }
 
-// start returns a started task, which is stopped when the test ends.
-func (x *sourceSuite) start(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset) connectors.SourceTask {
+// start returns a started task. stop ends it; the end of the test does at the latest. The hub never runs two tasks for
+// the same rows at a time, and a source may count on that.
+func (x *sourceSuite) start(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset) (task connectors.SourceTask, stop func()) {
 	t.Helper()
-	task := x.c.NewSourceTask()
-	stopAtEnd(t, task)
+	task = x.c.NewSourceTask()
+	stop = stopAtEnd(t, task)
 	must(t, "start", task.Start(deadline(t), sourceStart(t, w, offsets)))
-	return task
+	return task, stop
 }
 
-// stopAtEnd stops a task when the test ends.
-func stopAtEnd(t *testing.T, task connectors.SourceTask) {
-	t.Cleanup(func() {
+// stopAtEnd stops a task when the test ends, unless the function it returns has been called before.
+func stopAtEnd(t *testing.T, task connectors.SourceTask) (stop func()) {
+	stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience())
 		defer cancel()
 		if err := task.Stop(ctx); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	})
+	t.Cleanup(stop)
+	return stop
 }
 
 func sourceStart(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset) connectors.SourceStart {
@@ -150,7 +161,7 @@ func (x *sourceSuite) readRows(t *testing.T, task connectors.SourceTask, n int) 
 	var b connectors.Batch
 	for len(now.rows) < n {
 		b.Reset()
-		err := task.Read(ctx, &b)
+		err := readDurable(ctx, task, &b)
 		if err != nil && !errors.Is(err, io.EOF) {
 			t.Fatalf("read after %d of %d rows: %v", len(now.rows), n, err)
 		}
@@ -161,6 +172,26 @@ func (x *sourceSuite) readRows(t *testing.T, task connectors.SourceTask, n int) 
 		}
 	}
 	return steps
+}
+
+// readBy reads n rows as readRows does, by a task of its own.
+func (x *sourceSuite) readBy(t *testing.T, w SourceWorld, offsets []connectors.SourceOffset, n int) []progress {
+	t.Helper()
+	task, stop := x.start(t, w, offsets)
+	defer stop()
+	return x.readRows(t, task, n)
+}
+
+// readDurable reads a batch and says at once that it is durable: a source may wait for that before it returns more.
+func readDurable(ctx context.Context, task connectors.SourceTask, b *connectors.Batch) error {
+	err := task.Read(ctx, b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if commitErr := task.Commit(ctx, b.Offsets); commitErr != nil {
+		return commitErr
+	}
+	return err
 }
 
 // take checks a batch and returns the progress with it.
@@ -213,8 +244,19 @@ func merge(list []connectors.SourceOffset, o connectors.SourceOffset) []connecto
 
 func (x *sourceSuite) readAll(t *testing.T) {
 	w := x.Fresh(t, x.Rows)
-	steps := x.readRows(t, x.start(t, w, nil), x.Rows)
+	steps := x.readBy(t, w, nil, x.Rows)
 	rows := steps[len(steps)-1].rows
+	x.once(t, rows)
+	if x.Forgets {
+		return
+	}
+	again := x.readBy(t, w, nil, x.Rows)
+	x.equal(t, "a second reader", again[len(again)-1].rows, rows)
+}
+
+// once checks that there is each row, and none twice.
+func (x *sourceSuite) once(t *testing.T, rows []string) {
+	t.Helper()
 	if len(rows) != x.Rows {
 		t.Fatalf("%d rows were read, there are %d", len(rows), x.Rows)
 	}
@@ -225,8 +267,6 @@ func (x *sourceSuite) readAll(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	again := x.readRows(t, x.start(t, w, nil), x.Rows)
-	x.equal(t, "a second reader", again[len(again)-1].rows, rows)
 }
 
 func (x *sourceSuite) equal(t *testing.T, who string, got, want []string) {
@@ -245,25 +285,31 @@ func (x *sourceSuite) equal(t *testing.T, who string, got, want []string) {
 // batchIsOurs destroys each batch before the next is read: a source must not look at one again.
 func (x *sourceSuite) batchIsOurs(t *testing.T) {
 	w := x.Fresh(t, x.Rows)
-	want := x.readRows(t, x.start(t, w, nil), x.Rows)
-	task := x.start(t, w, nil)
+	var want []progress
+	if !x.Forgets {
+		want = x.readBy(t, w, nil, x.Rows)
+	}
+	task, _ := x.start(t, w, nil)
 	ctx := deadline(t)
 	var got progress
 	var b connectors.Batch
 	for len(got.rows) < x.Rows {
 		b.Reset()
-		must(t, "read", notEOF(task.Read(ctx, &b)))
+		must(t, "read", notEOF(readDurable(ctx, task, &b)))
 		got = x.take(t, got, &b)
 		scribble(b.Buf)
 		clear(b.Records[:cap(b.Records)])
 	}
-	x.equal(t, "a reader that destroys its batches", got.rows, want[len(want)-1].rows)
+	x.once(t, got.rows)
+	if !x.Forgets {
+		x.equal(t, "a reader that destroys its batches", got.rows, want[len(want)-1].rows)
+	}
 }
 
 // restart starts a task from the offsets of each of several batches.
 func (x *sourceSuite) restart(t *testing.T) {
 	w := x.Fresh(t, x.Rows)
-	steps := x.readRows(t, x.start(t, w, nil), x.Rows)
+	steps := x.readBy(t, w, nil, x.Rows)
 	all := steps[len(steps)-1].rows
 	if len(steps) < 2 {
 		t.Logf("all %d rows came in one batch: the suite cannot restart in the middle", len(all))
@@ -271,19 +317,22 @@ func (x *sourceSuite) restart(t *testing.T) {
 	from := []int{0, len(steps) / 3, len(steps) / 2, len(steps) - 2}
 	slices.Sort(from)
 	for _, i := range slices.Compact(from) {
-		if i < 0 || len(steps[i].rows) == len(all) {
+		if i < 0 || x.Forgets || len(steps[i].rows) == len(all) {
 			continue
 		}
-		rest := x.readRows(t, x.start(t, w, steps[i].offsets), len(all)-len(steps[i].rows))
-		x.equal(t, "a task started behind batch "+string(steps[i].offsets[0].Offset), rest[len(rest)-1].rows, all[len(steps[i].rows):])
+		want := all[len(steps[i].rows):]
+		if x.anew(steps[i].offsets) {
+			want = all
+		}
+		rest := x.readBy(t, w, steps[i].offsets, len(want))
+		x.equal(t, "a task started behind batch "+string(steps[i].offsets[0].Offset), rest[len(rest)-1].rows, want)
 	}
 	if w.Grow == nil {
 		return
 	}
 	last := steps[len(steps)-1]
 	w.Grow(10)
-	task := x.start(t, w, last.offsets)
-	rest := x.readRows(t, task, 10)
+	rest := x.readBy(t, w, last.offsets, 10)
 	if n := len(rest[len(rest)-1].rows); n != 10 {
 		t.Fatalf("10 rows came after the last batch, and %d were read", n)
 	}
@@ -294,10 +343,56 @@ func (x *sourceSuite) restart(t *testing.T) {
 	}
 }
 
+// anew reports whether a task that starts from the offsets begins anew.
+func (x *sourceSuite) anew(offsets []connectors.SourceOffset) bool {
+	return x.Anew != nil && slices.ContainsFunc(offsets, func(o connectors.SourceOffset) bool { return x.Anew(o.Offset) })
+}
+
+// relay reads all rows by one task after the other, as the hub does when it is killed again and again. Each reads a
+// batch further than what becomes durable, and the next one must give exactly that again, and then the rest.
+func (x *sourceSuite) relay(t *testing.T) {
+	w := x.Fresh(t, x.Rows)
+	var durable progress
+	var ahead []string // rows that were read and are not durable
+	for batches := 2; len(durable.rows) < x.Rows; batches *= 2 {
+		if x.anew(durable.offsets) {
+			durable.rows, ahead = nil, append(slices.Clone(durable.rows), ahead...)
+		}
+		from := len(durable.rows)
+		var now progress
+		durable, now = x.leg(t, w, durable, batches)
+		n := min(len(ahead), len(now.rows)-from)
+		x.equal(t, "a task behind one whose last batch was lost", now.rows[from:from+n], ahead[:n])
+		ahead = now.rows[len(durable.rows):]
+	}
+	x.once(t, durable.rows)
+}
+
+// leg reads up to so many batches and lets all but the last become durable, or all if there are no more rows.
+func (x *sourceSuite) leg(t *testing.T, w SourceWorld, from progress, batches int) (durable, now progress) {
+	task, stop := x.start(t, w, from.offsets)
+	defer stop()
+	ctx := deadline(t)
+	durable, now = from, from
+	var b connectors.Batch
+	for i := range batches {
+		if durable = now; i > 0 {
+			must(t, "commit", task.Commit(ctx, durable.offsets))
+		}
+		b.Reset()
+		must(t, "read", notEOF(task.Read(ctx, &b)))
+		if now = x.take(t, now, &b); len(now.rows) >= x.Rows {
+			must(t, "commit", task.Commit(ctx, now.offsets))
+			return now, now
+		}
+	}
+	return durable, now
+}
+
 // commit says of some batches that they are durable, from another goroutine than the one that reads.
 func (x *sourceSuite) commit(t *testing.T) {
 	w := x.Fresh(t, x.Rows)
-	task := x.start(t, w, nil)
+	task, _ := x.start(t, w, nil)
 	ctx := deadline(t)
 	durable := make(chan []connectors.SourceOffset, x.Rows+10)
 	var committing sync.WaitGroup
@@ -315,7 +410,7 @@ func (x *sourceSuite) commit(t *testing.T) {
 		b.Reset()
 		must(t, "read", notEOF(task.Read(ctx, &b)))
 		now = x.take(t, now, &b)
-		if i%3 != 1 { // not one for each
+		if i%3 != 1 || len(b.Records) == 0 { // not one for each
 			durable <- slices.Clone(b.Offsets)
 		}
 	}
@@ -332,29 +427,33 @@ func (x *sourceSuite) commit(t *testing.T) {
 	}
 }
 
-// readHonoursContext cancels a read that waits. What comes afterwards must not be lost by it.
+// readHonoursContext cancels a read at once, while it may be at work, and while it waits. What comes afterwards must
+// not be lost by it.
 func (x *sourceSuite) readHonoursContext(t *testing.T) {
 	w := x.Fresh(t, 1)
 	if w.Grow == nil {
 		return
 	}
-	task := x.start(t, w, nil)
+	task, _ := x.start(t, w, nil)
 	x.readRows(t, task, 1)
-	for range 3 {
+	for _, after := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond} {
 		ctx, cancel := context.WithCancel(deadline(t))
-		read := make(chan error)
+		read := make(chan error, 1)
 		var b connectors.Batch
 		go func() {
 			for {
 				b.Reset()
-				err := task.Read(ctx, &b)
+				err := readDurable(ctx, task, &b)
 				if err != nil || len(b.Records) > 0 { // a batch of offsets only is not what is waited for
 					read <- err
 					return
 				}
 			}
 		}()
-		time.AfterFunc(20*time.Millisecond, cancel)
+		if after == 0 {
+			cancel()
+		}
+		time.AfterFunc(after, cancel)
 		select {
 		case err := <-read:
 			if !errors.Is(err, context.Canceled) {
@@ -383,7 +482,7 @@ func (x *sourceSuite) alterOffsets(t *testing.T) {
 		return
 	}
 	w := x.Fresh(t, x.Rows)
-	steps := x.readRows(t, x.start(t, w, nil), x.Rows)
+	steps := x.readBy(t, w, nil, x.Rows)
 	given := steps[0].offsets
 	_, err := a.AlterOffsets(deadline(t), w.Config, given)
 	must(t, "alter to an offset that the task gave", err)

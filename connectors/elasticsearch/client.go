@@ -3,15 +3,12 @@ package elasticsearch
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,10 +37,22 @@ type httpError struct {
 }
 
 func (e *httpError) Error() string {
+	if e.status == http.StatusProxyAuthRequired {
+		return "the proxy answered 407 " + http.StatusText(e.status)
+	}
 	if e.body == "" {
 		return fmt.Sprintf("Elasticsearch answered %d %s", e.status, http.StatusText(e.status))
 	}
 	return fmt.Sprintf("Elasticsearch answered %d %s: %s", e.status, http.StatusText(e.status), e.body)
+}
+
+// failure returns the *httpError that an answer is, or nil if it is a success.
+func failure(status int, header http.Header, body io.Reader) error {
+	if status < 400 {
+		return nil
+	}
+	begin, _ := io.ReadAll(io.LimitReader(body, 2000))
+	return &httpError{status, header.Get("Retry-After"), strings.TrimSpace(string(begin))}
 }
 
 // isElasticsearch tells an answer of the cluster from one of something in front of it.
@@ -107,42 +116,16 @@ func newTransport(s settings) (*http.Transport, error) {
 			proxy.User = url.UserPassword(user, v.Password("proxy.password").Reveal())
 		}
 		t.Proxy = http.ProxyURL(proxy)
-	}
-	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12,
-		InsecureSkipVerify: v.String("elastic.https.ssl.endpoint.identification.algorithm") == ""}
-	if path := v.String("elastic.https.ssl.truststore.location"); path != "" {
-		pem, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("elastic.https.ssl.truststore.location: %w", err)
-		}
-		t.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("elastic.https.ssl.truststore.location: %s holds no certificate in PEM; a Java keystore is converted by: keytool -exportcert -rfc -keystore FILE -alias NAME", path)
-		}
-		if t.TLSClientConfig.InsecureSkipVerify { // names are not compared, but the chain is
-			t.TLSClientConfig.VerifyConnection = verifyChain(t.TLSClientConfig.RootCAs)
+		// An answer of the proxy itself to CONNECT would otherwise lose its status.
+		t.OnProxyConnectResponse = func(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+			return failure(resp.StatusCode, resp.Header, http.NoBody)
 		}
 	}
-	if path := v.String("elastic.https.ssl.keystore.location"); path != "" {
-		cert, err := tls.LoadX509KeyPair(path, path)
-		if err != nil {
-			return nil, fmt.Errorf("elastic.https.ssl.keystore.location: %w; it must hold the certificate and its key in PEM", err)
-		}
-		t.TLSClientConfig.Certificates = []tls.Certificate{cert}
+	var err error
+	if t.TLSClientConfig, err = newTLS(v); err != nil {
+		return nil, err
 	}
 	return t, nil
-}
-
-// verifyChain checks a server's certificate against the roots, whatever its name.
-func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
-	return func(state tls.ConnectionState) error {
-		o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-		for _, c := range state.PeerCertificates[1:] {
-			o.Intermediates.AddCert(c)
-		}
-		_, err := state.PeerCertificates[0].Verify(o)
-		return err
-	}
 }
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
@@ -192,9 +175,8 @@ func (c *client) exchange(req *http.Request, into *bytes.Buffer, moved func()) e
 	}
 	defer resp.Body.Close()
 	moved()
-	if resp.StatusCode >= 400 {
-		begin, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
-		return &httpError{resp.StatusCode, resp.Header.Get("Retry-After"), strings.TrimSpace(string(begin))}
+	if err := failure(resp.StatusCode, resp.Header, resp.Body); err != nil {
+		return err
 	}
 	if into == nil {
 		into = new(bytes.Buffer)
@@ -272,11 +254,10 @@ func (c *client) health(ctx context.Context) error {
 		return err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode < 400 || resp.StatusCode == http.StatusForbidden {
+	if resp.StatusCode == http.StatusForbidden {
 		return nil
 	}
-	begin, _ := io.ReadAll(io.LimitReader(resp.Body, 2000))
-	return &httpError{resp.StatusCode, resp.Header.Get("Retry-After"), strings.TrimSpace(string(begin))}
+	return failure(resp.StatusCode, resp.Header, resp.Body)
 }
 
 func (c *client) indexExists(ctx context.Context, index string) (bool, error) {

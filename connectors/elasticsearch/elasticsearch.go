@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/sluicehub/sluice/configs"
@@ -56,7 +57,7 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 	}
 	c, err := newClient(s)
 	if err != nil {
-		return []configs.Problem{configs.KeyError("connection.url", err.Error())}
+		return []configs.Problem{configs.KeyError(keyOf(err), err.Error())}
 	}
 	defer c.close()
 	ctx, cancel := context.WithTimeout(ctx, validateTimeout)
@@ -78,11 +79,20 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 	return problems
 }
 
-// keyOf is the key that an error of the cluster is shown at.
+// keyOf is the key that an error is shown at.
 func keyOf(err error) string {
+	var ke *keyError
+	if errors.As(err, &ke) {
+		return ke.key
+	}
 	var he *httpError
-	if errors.As(err, &he) && (he.status == 401 || he.status == 403) {
-		return "connection.username"
+	if errors.As(err, &he) {
+		switch he.status {
+		case http.StatusUnauthorized, http.StatusForbidden:
+			return "connection.username"
+		case http.StatusProxyAuthRequired:
+			return "proxy.username"
+		}
 	}
 	return "connection.url"
 }

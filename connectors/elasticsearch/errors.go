@@ -11,6 +11,7 @@ import (
 // Remedies that a person can act on.
 const (
 	remedyLogin = "check connection.username and connection.password, or connection.api.key"
+	remedyProxy = "check proxy.username and proxy.password"
 	remedyRight = "give the user the privileges create_index, view_index_metadata, index and delete on the indices it writes to"
 	remedyBlock = "the index is blocked for writes (by hand, or by Elasticsearch when a disk is nearly full): free space, then " +
 		`PUT INDEX/_settings {"index.blocks.write":null,"index.blocks.read_only":null,"index.blocks.read_only_allow_delete":null}`
@@ -42,6 +43,8 @@ func classed(op string, err error) error {
 		e.Remedy = remedyBlock
 	case status == http.StatusUnauthorized:
 		e.Remedy = remedyLogin
+	case status == http.StatusProxyAuthRequired:
+		e.Remedy = remedyProxy
 	case status == http.StatusForbidden:
 		e.Remedy = remedyRight
 	case strings.Contains(text, "index_not_found"):

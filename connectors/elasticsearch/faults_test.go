@@ -117,7 +117,7 @@ func orderUnderRetries(t *testing.T, w *world) {
 	r := start(t, w.config("write.method", "upsert", "behavior.on.null.values", "delete", "retry.backoff.ms", "1", "batch.size", "100"), topic)
 	want := map[string]string{}
 	choose := rand.New(rand.NewPCG(7, 8))
-	const all, step = 20_000, 500
+	const all, step = 10_000, 500
 	for from := 0; from < all; from += step {
 		var records []connectors.Record
 		for i := from; i < from+step; i++ {
@@ -214,7 +214,7 @@ func lostAnswer(t *testing.T, w *world) {
 		return true
 	}, nil)
 	topic := w.topic("orders")
-	r := start(t, w.config("read.timeout.ms", "3000", "retry.backoff.ms", "1", "max.retries", "100", "max.in.flight.requests", "1", "behavior.on.null.values", "delete"), topic)
+	r := start(t, w.config("read.timeout.ms", "1000", "retry.backoff.ms", "1", "max.retries", "100", "max.in.flight.requests", "1", "behavior.on.null.values", "delete"), topic)
 	r.insist(batch(topic, 0, record("1", `{"n":1}`), record("2", `{"n":2}`), record("1", ""), record("1", `{"n":3}`)))
 	r.insistFlush(topic, 4)
 	w.expect(topic, "1", `{"n":3}`, "2", `{"n":2}`)

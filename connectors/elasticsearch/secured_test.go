@@ -18,9 +18,10 @@ import (
 	"github.com/sluicehub/sluice/integration/services"
 )
 
-// TestOwnServer is what needs a server with settings of its own, which may be killed: it wants passwords from whoever
+// ownServer is what needs a server with settings of its own, which may be killed: it wants passwords from whoever
 // gives one, and takes requests of 1 MB at most.
-func TestOwnServer(t *testing.T) {
+func ownServer(t *testing.T) {
+	t.Parallel()
 	server, err := services.StartElasticsearch(context.Background(), services.ElasticsearchOptions{Settings: map[string]string{
 		"xpack.security.enabled": "true", "xpack.security.http.ssl.enabled": "false", "xpack.security.transport.ssl.enabled": "false",
 		"xpack.security.autoconfiguration.enabled": "false", "xpack.security.authc.anonymous.roles": "remote_monitoring_collector",

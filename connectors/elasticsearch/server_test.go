@@ -15,9 +15,13 @@ import (
 	"github.com/sluicehub/sluice/plugins/plugintest"
 )
 
-// TestServer is all that one ordinary server is enough for.
+// TestServer is all that needs a server. What measures time, memory or goroutines comes first and has nothing beside it.
 func TestServer(t *testing.T) {
 	server := services.UseElasticsearch(t)
+	t.Run("conformance", func(t *testing.T) { conformance(t, server) })
+	t.Run("a blocked index", func(t *testing.T) { blockedIndex(t, newWorld(t, server)) })
+	t.Run("a hanging server", func(t *testing.T) { hangingServer(t, newWorld(t, server)) })
+	t.Run("a server of its own", ownServer)
 	for name, test := range map[string]func(*testing.T, *world){
 		"insert, replace and delete":            insertReplaceDelete,
 		"upsert and delete":                     upsertDelete,
@@ -39,17 +43,19 @@ func TestServer(t *testing.T) {
 		"compressed requests":                   compressed,
 		"many versions of each document":        manyVersions,
 		"many versions of each document upsert": manyUpserts,
-		"a blocked index":                       blockedIndex,
 		"a failing lane":                        failingItems,
 		"order under retries":                   orderUnderRetries,
-		"a hanging server":                      hangingServer,
 		"a request that got no answer":          lostAnswer,
 		"a slow close":                          slowClose,
+		"over TLS":                              overTLS,
+		"through a proxy":                       throughProxy,
 		"half a batch":                          halfBatch,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newWorld(t, server)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, server))
+		})
 	}
-	t.Run("conformance", func(t *testing.T) { conformance(t, server) })
 }
 
 func conformance(t *testing.T, server *services.Elasticsearch) {
@@ -363,8 +369,8 @@ func compressed(t *testing.T, w *world) {
 	}
 }
 
-func manyVersions(t *testing.T, w *world) { versions(t, w, "insert", 200_000) }
-func manyUpserts(t *testing.T, w *world)  { versions(t, w, "upsert", 30_000) }
+func manyVersions(t *testing.T, w *world) { versions(t, w, "insert", 60_000) }
+func manyUpserts(t *testing.T, w *world)  { versions(t, w, "upsert", 20_000) }
 
 // versions writes so many records on 2,000 documents, with deletes among them, and compares the end of it all.
 func versions(t *testing.T, w *world, method string, all int) {

@@ -54,11 +54,11 @@ func (st *stream) offset() position {
 	return position{Event: st.pos.Commit, TxID: st.pos.TxID, Micros: st.pos.Micros, Snapshot: true}
 }
 
-// endCatchUp ends the session of the catch-up. The snapshot is next.
+// endCatchUp ends the session of the catch-up. The snapshot is next: what was committed before its point is delivered.
 func (t *task) endCatchUp() {
 	t.acks.Store(nil)
 	t.stream.acks.close()
 	t.stream.w.close()
 	t.stream = nil
-	t.emit.lastCommit = 0
+	t.emit.lastCommit = t.from.Event
 }

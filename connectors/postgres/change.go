@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pglogrepl"
 
@@ -207,7 +208,7 @@ func (st *stream) refuse(ctx context.Context, t *table, before *row, lsn pglogre
 	return refuse(ctx, st.report, t, cells, fmt.Sprintf("LSN %s, table %s, column %s", lsn, t.id, cause.column), cause)
 }
 
-// refuse reports a row as an object of the texts of its columns.
+// refuse reports a row as an object of the texts of its columns, as far as they are captured.
 func refuse(ctx context.Context, report func(context.Context, connectors.Record, error) error, t *table, cells []cell, place string, cause error) error {
 	err := &connectors.Error{Op: "write the change", Class: connectors.ClassData, Record: &connectors.RecordRef{Place: place}, Err: cause,
 		Remedy: "correct the row, choose another handling mode, exclude the column, or set errors.tolerance=all"}
@@ -216,12 +217,16 @@ func refuse(ctx context.Context, report func(context.Context, connectors.Record,
 	}
 	text := []byte{'{'}
 	for i, c := range cells {
-		if i > 0 {
+		col := &t.columns[i]
+		if !col.out && !slices.Contains(t.key, i) {
+			continue
+		}
+		if len(text) > 1 {
 			text = append(text, ',')
 		}
-		text = append(appendJSONString(text, []byte(t.columns[i].name)), ':')
+		text = append(connectors.AppendJSONString(text, []byte(col.name)), ':')
 		if c.kind == cellText {
-			text = appendJSONString(text, bytes.ToValidUTF8(c.text, []byte("\uFFFD")))
+			text = connectors.AppendJSONString(text, col.shown(c.text))
 		} else {
 			text = append(text, "null"...)
 		}

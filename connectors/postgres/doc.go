@@ -13,6 +13,9 @@
 // text*.go has them). Snapshot and stream use the same compiled table, so a row looks the same from both, and its
 // schema is the same pointer until the table changes. On two shared cores a row of nine columns costs 0.35 µs.
 //
+// What a configuration says of single columns (cdc.ColumnRules: masks, hashes, lengths, source types) is compiled into
+// those columns (ruled.go) and costs the others nothing. Keys keep their values, as Debezium's do.
+//
 // What the log says of a table (names, types) is taken from the log; what it does not say (nullability, defaults, keys,
 // labels) from the catalog, which may be later than the log. Where the two contradict (a null in a column that has
 // become NOT NULL), the log wins.
@@ -35,10 +38,24 @@
 // # From snapshot to stream
 //
 // A new slot exports the snapshot of its consistent point: what was committed before is in the snapshot, the rest in
-// the slot. If the slot exists already (a snapshot that was interrupted, a slot made by hand), its snapshot is gone; a
+// the slot. If the slot exists already (a slot made by hand, a snapshot that was given up), its snapshot is gone; a
 // temporary slot then gives a later point, the snapshot is taken there, and the lasting slot is read from that point
 // on. There is no gap and nothing twice in either case. The offset says until the last row that the snapshot is not
 // complete; a restart before takes a new one.
+//
+// What a snapshot that was given up has delivered stays delivered. A row of it that is deleted before the next
+// snapshot's point is in neither, and would stay in every target. So the changes between are delivered first
+// (catchup.go): from the stored offset, which promises that everything committed before it has been delivered or is
+// older than everything delivered, up to the new point. They may come twice, as a change and as the row it led to; a
+// kill in the middle repeats at most one transaction and what had not become durable. The same happens at every start
+// with snapshot.mode=always. Where the slot no longer has these changes the task fails with class gone, but for
+// when_needed and always, which say so and read the tables anew.
+//
+// For the promise to hold there must be an offset wherever there are rows. A first snapshot therefore hands on its
+// offset alone, and the first rows when that is durable.
+//
+// snapshot.mode=initial_only has no slot and nothing to catch up with: a row that an interrupted run had delivered and
+// that is deleted before the next run stays where it was delivered.
 //
 // The snapshot is a plan of chunks (cdc.Plan): ranges of pages, which need no index and cost one scan in all. With
 // several sessions, chunks are copied ahead, but delivered in the order of the plan, so that the order, and the markers
@@ -49,6 +66,7 @@
 //	connection lost, server restarts     environment, retried by the hub; the stream begins at the stored offset
 //	slot in use                          waits as slot.max.retries says: a dead session lingers in the server
 //	slot missing, lost, or ahead         gone: a gap cannot be excluded (guard.go); the error names the commands
+//	snapshot interrupted                 the next start catches up and takes another one
 //	another server                       gone, if its log or its transactions end before the offset
 //	a value without a place              data: the change goes to Report as JSON of its texts, with LSN and column
 //	malformed pgoutput                   bug, with the LSN

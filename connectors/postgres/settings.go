@@ -20,8 +20,10 @@ type settings struct {
 	schemas, tables, columns, messages cdc.Filter
 	snapshotTables                     cdc.Patterns
 	keys                               cdc.KeyColumns
+	rules                              cdc.ColumnRules
 	skip                               map[cdc.Op]bool
 
+	maxBatch          int // records
 	slot, publication string
 	snapshotMode      string
 	tombstones        bool
@@ -53,7 +55,8 @@ func parse(config map[string]string) (*settings, error) {
 	}
 	s := &settings{
 		v: v, prefix: v.String("topic.prefix"),
-		slot: v.String("slot.name"), publication: v.String("publication.name"), snapshotMode: v.String("snapshot.mode"),
+		maxBatch: v.Int("max.batch.size"),
+		slot:     v.String("slot.name"), publication: v.String("publication.name"), snapshotMode: v.String("snapshot.mode"),
 		tombstones: v.Bool("tombstones.on.delete"), unchangedToo: !v.Bool("skip.messages.without.change"),
 		convertFails: v.String("event.converting.failure.handling.mode") == "fail",
 		manualFlush:  v.String("lsn.flush.mode") == "manual" || !v.Bool("flush.lsn.source"),
@@ -85,6 +88,7 @@ func parse(config map[string]string) (*settings, error) {
 	s.schemas, s.tables, s.columns, s.messages = filter("schema"), filter("table"), filter("column"), filter("message.prefix")
 	s.snapshotTables = list("snapshot.include.collection.list")
 	s.keys, _ = cdc.ParseKeyColumns(v.String("message.key.columns"))
+	s.rules, _ = cdc.ParseColumnRules(config)
 	return s, nil
 }
 

@@ -83,12 +83,12 @@ func (t *task) waitUnused(ctx context.Context) error {
 	limit := time.Duration(t.s.v.Int("slot.max.retries")) * t.s.v.Duration("slot.retry.delay.ms")
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Second))
 	defer cancel()
-	for told := false; ; told = true {
+	for looked := 0; ; looked++ {
 		s, err := findSlot(ctx, t.control, t.s.slot)
 		if err != nil || s == nil || !s.active {
 			return err
 		}
-		if !told {
+		if looked == 5 { // the end of a session of our own is noticed sooner
 			t.log.Warn("the replication slot is in use by another session; waiting", "slot", t.s.slot)
 		}
 		select {

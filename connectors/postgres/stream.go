@@ -1,8 +1,8 @@
 package postgres
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,96 +49,28 @@ type stream struct {
 	beatAt    time.Time
 	committed bool // a commit was seen
 
+	held    received      // for the next batch
 	until   pglogrepl.LSN // where a catch-up ends; 0: the stream has no end
 	reached bool          // it has ended
 }
 
-// startStream starts replication at the position. until is where a catch-up ends, 0 for a stream without an end.
-func (t *task) startStream(ctx context.Context, pos position, until pglogrepl.LSN) error {
-	op := "start replication on slot " + t.s.slot
-	if err := t.waitUnused(ctx); err != nil {
-		return trouble(op, err)
-	}
-	w, err := t.replicationWire(ctx)
-	if err != nil {
-		return trouble(op, err)
-	}
-	st := &stream{s: t.s, log: t.log, w: w, cat: t.catalog, comp: t.compiler, emit: t.emit, report: t.report,
-		relations: map[uint32]*table{}, versions: t.versions, viaRoot: t.viaRoot, pos: pos, until: until,
-		messages: newMessages(t.s, t.compiler.source, t.compiler.block)}
-	t.stream = st
-	st.offered, st.offeredAt, st.beatAt = pos.start(), time.Now(), time.Now()
-	if t.s.heartbeat > 0 {
-		st.beats = cdc.NewHeartbeats(t.s.heartbeatTopic(), t.s.prefix)
-	}
-	if !pos.Snapshot {
-		st.emit.lastCommit = pos.Commit
-		// If the first transaction is the one of the last event, that event was inside of it: a whole one is not sent
-		// again. The event's LSN says nothing, it may be less than the end of the transaction before.
-		st.resume, st.resuming = pos, pos.TxID != 0
-	}
-	if pos.Snapshot {
-		st.pos.TxID = 0 // the snapshot's is of no transaction that was delivered, and the next one may have it
-	}
-	st.pos.Snapshot, st.pos.Count = false, 0
-	if until != 0 {
-		st.pos.Commit = pos.start() // what offset names
-	}
-	args := fmt.Sprintf("proto_version '1', publication_names %s", quoteText(quote(t.s.publication)))
-	if t.version >= 140000 {
-		args += ", messages 'true'"
-	}
-	for name, value := range streamParams(t.s.v.String("slot.stream.params")) {
-		args += fmt.Sprintf(", %s %s", quote(name), quoteText(value))
-	}
-	if err := w.query(fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quote(t.s.slot), pos.start(), args)); err != nil {
-		return trouble(op, err)
-	}
-	if _, err := w.expect(ctx, 'W'); err != nil {
-		return t.explain(trouble(op, err))
-	}
-	st.acks = newAcknowledger(w.conn, max(t.acknowledged, pglogrepl.LSN(t.durable.Load())), t.reportInterval, until != 0)
-	t.acks.Store(st.acks)
-	if until != 0 {
-		t.log.Info("catching up with what was committed before the snapshot", "slot", t.s.slot, "from", pos.start(), "to", until)
-	} else {
-		t.log.Info("streaming", "slot", t.s.slot, "from", pos.start())
-	}
-	return nil
-}
-
-// replicationWire takes the session for the slot over, or makes one.
-func (t *task) replicationWire(ctx context.Context) (*wire, error) {
-	if t.replication == nil {
-		var err error
-		if t.replication, err = t.s.connectReplication(ctx); err != nil {
-			return nil, err
-		}
-	}
-	w, err := newWire(ctx, t.replication, batchBytes)
-	if err == nil {
-		t.replication = nil // the wire has it
-	}
-	return w, err
-}
-
-// streamParams reads slot.stream.params: name=value;name=value.
-func streamParams(text string) map[string]string {
-	out := map[string]string{}
-	for _, p := range bytes.Split([]byte(text), []byte{';'}) {
-		if name, value, ok := bytes.Cut(p, []byte{'='}); ok {
-			out[string(bytes.TrimSpace(name))] = string(bytes.TrimSpace(value))
-		}
-	}
-	return out
+// received is a message that was taken from the connection. It is valid until the next one is taken.
+type received struct {
+	kind byte
+	body []byte
+	ok   bool
 }
 
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
-	for len(b.Buf) < batchBytes || st.begun() {
+	for len(b.Buf) < batchBytes && len(b.Records) < st.s.maxBatch || st.begun() {
 		kind, body, ok, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the replication stream", err)
+		}
+		if ok && !st.fits(b, body) {
+			st.held = received{kind, body, true}
+			break
 		}
 		if ok {
 			if err := st.copied(ctx, b, kind, body); err != nil {
@@ -159,11 +91,15 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 // next returns the next message. If there is none, it waits if the batch is empty, but not past the time when a
 // heartbeat or an offset without records is due: then ok is false.
 func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, body []byte, ok bool, err error) {
+	if h := st.held; h.ok {
+		st.held = received{}
+		return h.kind, h.body, true, nil
+	}
 	if kind, body, ok, err = st.w.next(ctx, false); ok || err != nil || len(b.Records) > 0 && !st.begun() {
 		return kind, body, ok, err
 	}
 	var due time.Duration
-	if st.beats != nil {
+	if st.beats != nil && !st.open { // inside of a transaction there is none
 		due = max(time.Until(st.beatAt.Add(st.s.heartbeat)), time.Millisecond)
 	}
 	if st.pos.start() > st.offered && !st.open {
@@ -183,6 +119,34 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, bod
 	return kind, body, ok, err
 }
 
+// fits reports whether the records of a message have room in the batch. Those of one change stay together, and an
+// empty batch takes any.
+func (st *stream) fits(b *connectors.Batch, body []byte) bool {
+	if len(b.Records) == 0 || len(b.Records)+3 <= st.s.maxBatch || st.begun() || len(body) < 31 || body[0] != pglogrepl.XLogDataByteID {
+		return true
+	}
+	n := 1
+	tombstone := 0
+	if st.s.tombstones {
+		tombstone = 1
+	}
+	switch data := body[25:]; data[0] { // behind the head of XLogData
+	case 'D':
+		n += tombstone
+	case 'U':
+		if data[5] != 'N' { // the key may be another one: a delete and an insert
+			n += 1 + tombstone
+		}
+	case 'B':
+		if st.emit.txmeta != nil { // its record and the first change's
+			n += 2 + tombstone
+		}
+	case 'T':
+		n = int(min(binary.BigEndian.Uint32(data[1:]), 1<<16))
+	}
+	return len(b.Records)+n <= st.s.maxBatch
+}
+
 // begun reports whether the record of a transaction's begin was written and no event of it yet: there a batch cannot
 // be cut, because an offset names an event.
 func (st *stream) begun() bool { return st.open && st.pos.Count == 0 && st.emit.txmeta != nil }
@@ -194,7 +158,7 @@ func (st *stream) idleDue() bool {
 
 // beat appends a heartbeat if it is time. It never stands inside of a transaction.
 func (st *stream) beat(b *connectors.Batch) {
-	if st.beats == nil || st.open || time.Since(st.beatAt) < st.s.heartbeat {
+	if st.beats == nil || st.open || len(b.Records) >= st.s.maxBatch || time.Since(st.beatAt) < st.s.heartbeat {
 		return
 	}
 	st.beatAt = time.Now()

@@ -41,6 +41,9 @@ type column struct {
 	// What precedes a value, and what stands for null (nil if the column is required), for a value the log does
 	// not have, and for one that an update did not change.
 	present, null, missing, unchanged []byte
+
+	rule  *cdc.ColumnRule // what the configuration says of this column; nil for nothing
+	plain *column         // the column without the rule, for keys; nil without a rule
 }
 
 // table is a version of a table compiled: from cells to records. It is used by one goroutine.
@@ -48,8 +51,9 @@ type table struct {
 	shape
 	id      string // schema.table
 	topic   string
-	columns []column // as the cells come
-	key     []int    // indexes of the key's columns, in order
+	columns []column  // as the cells come
+	key     []int     // indexes of the key's columns, in order
+	keys    []*column // the same columns, as keys have them
 
 	rowSchema, keySchema, envelope *connectors.Schema
 	place                          []byte // the source block's fields schema and table
@@ -103,6 +107,9 @@ func (c *compiler) compile(s shape) (*table, error) {
 			t.dropped = append(t.dropped, a.Name)
 		}
 		col.out = ok && c.s.columns.Allows(t.id+"."+a.Name)
+		if ok && !c.s.rules.Empty() {
+			col = c.ruled(t.id, a, col)
+		}
 		if col.out {
 			field := c.s.naming.Fields.Field(a.Name)
 			if other, taken := names[field]; taken {
@@ -130,8 +137,12 @@ func (c *compiler) compileKey(t *table, name string) error {
 		if i < 0 || t.columns[i].append == nil {
 			return fmt.Errorf("the key of %s has the column %s, which the table does not have or whose type cannot be written", t.id, k)
 		}
-		t.key = append(t.key, i)
-		t.keySchema.Fields = append(t.keySchema.Fields, connectors.Field{Name: c.s.naming.Fields.Field(k), Schema: t.columns[i].schema})
+		col := &t.columns[i]
+		if col.plain != nil {
+			col = col.plain
+		}
+		t.key, t.keys = append(t.key, i), append(t.keys, col)
+		t.keySchema.Fields = append(t.keySchema.Fields, connectors.Field{Name: c.s.naming.Fields.Field(k), Schema: col.schema})
 	}
 	return nil
 }
@@ -181,8 +192,8 @@ func mustAppend(s *connectors.Schema, v connectors.Value) []byte {
 // appendKey appends the key of the row of cells. A cell that the log does not have is taken from the other row.
 func (t *table) appendKey(dst []byte, cells, other []cell, partial bool) ([]byte, error) {
 	var err error
-	for _, i := range t.key {
-		if dst, err = t.columns[i].appendCell(dst, pick(cells, other, i), partial, t.lenient); err != nil {
+	for n, i := range t.key {
+		if dst, err = t.keys[n].appendCell(dst, pick(cells, other, i), partial, t.lenient); err != nil {
 			return dst, err
 		}
 	}

@@ -172,11 +172,11 @@ func appendHstoreJSON() appendFunc {
 			if len(out) > 1 {
 				out = append(out, ',')
 			}
-			out = append(appendJSONString(out, key), ':')
+			out = append(appendJSONText(out, key), ':')
 			if null {
 				out = append(out, "null"...)
 			} else {
-				out = appendJSONString(out, value)
+				out = appendJSONText(out, value)
 			}
 		})
 		scratch = append(out, '}')
@@ -207,7 +207,10 @@ func appendHstoreMap(dst, text []byte) ([]byte, error) {
 	return append(dst, 0), nil
 }
 
-func appendJSONString(dst, s []byte) []byte {
+// appendJSONText appends a JSON string as Jackson writes one into a text, which is what Debezium's value for hstore is.
+// connectors.AppendJSONString is another thing: it writes what goes out as bytes, where JsonConverter escapes
+// characters beyond the basic plane; these would be escaped twice here.
+func appendJSONText(dst, s []byte) []byte {
 	const hexDigits = "0123456789ABCDEF"
 	dst = append(dst, '"')
 	for _, c := range s {
@@ -220,6 +223,10 @@ func appendJSONString(dst, s []byte) []byte {
 			dst = append(dst, '\\', 'r')
 		case c == '\t':
 			dst = append(dst, '\\', 't')
+		case c == '\b':
+			dst = append(dst, '\\', 'b')
+		case c == '\f':
+			dst = append(dst, '\\', 'f')
 		case c < 0x20:
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		default:

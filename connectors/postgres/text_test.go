@@ -180,6 +180,24 @@ func FuzzText(f *testing.F) {
 	})
 }
 
+func TestHstoreJSON(t *testing.T) {
+	for in, want := range map[string]string{
+		``:                              `{}`,
+		`"a"=>"1", "b"=>NULL`:           `{"a":"1","b":null}`,
+		`"q\"\\"=>"😀é/"`:                `{"q\"\\":"😀é/"}`,
+		"\"c\"=>\"\b\f\n\r\t\x01\x1f\"": `{"c":"\b\f\n\r\t\u0001\u001F"}`,
+	} {
+		got, err := appendHstoreJSON()(nil, []byte(in))
+		if err != nil {
+			t.Fatalf("%q: %v", in, err)
+		}
+		v, _, err := connectors.ReadValue(connectors.StringSchema, got)
+		if err != nil || v.Text() != want {
+			t.Errorf("%q is %s, want %s (%v)", in, v.Text(), want, err)
+		}
+	}
+}
+
 // FuzzHstore gives any bytes to the decoders of hstore.
 func FuzzHstore(f *testing.F) {
 	f.Add([]byte(`"a"=>"1", "b c"=>NULL, "q"=>"x\"y"`))

@@ -10,19 +10,21 @@ import (
 )
 
 // TestTypes writes every type by snapshot and by stream, with the values at the edges of each, under three sets of
-// handling modes, and compares with what Debezium wrote.
+// handling modes, and columns under the rules for single columns, and compares with what Debezium wrote.
 func TestTypes(t *testing.T) {
 	excused := deviations(t, "- except")
 	for _, name := range []string{"default", "text", "double"} {
-		t.Run(name, func(t *testing.T) { replayTypes(t, name, excused) })
+		t.Run(name, func(t *testing.T) { replayTypes(t, "testdata/types", name, excused) })
+	}
+	for _, name := range []string{"mask", "propagate", "datatype", "overlap"} {
+		t.Run(name, func(t *testing.T) { replayTypes(t, "testdata/columns", name, excused) })
 	}
 	for _, text := range excused.Unused() {
 		t.Errorf("DEVIATIONS.md excuses what no longer differs: %s", text)
 	}
 }
 
-func replayTypes(t *testing.T, name string, excused *goldentest.Exceptions) {
-	dir := "testdata/types"
+func replayTypes(t *testing.T, dir, name string, excused *goldentest.Exceptions) {
 	b := newBench(t)
 	b.statements(readFile(t, filepath.Join(dir, "setup.sql")))
 	var modes map[string]string

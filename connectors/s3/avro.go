@@ -1,12 +1,14 @@
 package s3
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"io"
 
+	"github.com/dsnet/compress/bzip2"
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
@@ -31,72 +33,73 @@ type avroFormat struct {
 }
 
 func (f *avroFormat) extension() string { return f.kind + ".avro" }
-func (f *avroFormat) packs() bool       { return true }
+func (f *avroFormat) packs() bool       { return f.codec != "null" }
 
 func (f *avroFormat) encoder(schema *connectors.Schema) (encoder, error) {
 	if schema == nil {
 		return nil, fmt.Errorf("the Avro format needs values with a schema; use a converter that gives them one")
 	}
-	if _, err := avro.FromConnect(schema); err != nil {
+	a, err := avro.FromConnect(schema)
+	if err != nil {
 		return nil, err
 	}
-	return framedValues{}, nil
+	return &avroValues{a}, nil
 }
 
-// framedValues keeps encoded values until they are packed, each with its size before it.
-type framedValues struct{}
+// avroValues keeps values as they are encoded: that is Avro already.
+type avroValues struct{ schema *avro.Schema }
 
-func (framedValues) append(dst []byte, d connectors.Data) ([]byte, error) {
-	rest, err := connectors.SkipValue(d.Schema, d.Bytes)
-	if err == nil && len(rest) > 0 {
-		err = connectors.ErrMalformed
-	}
-	if err != nil {
-		return dst, err
-	}
-	return append(binary.AppendUvarint(dst, uint64(len(d.Bytes))), d.Bytes...), nil
+func (*avroValues) append(dst []byte, d connectors.Data) ([]byte, error) {
+	return append(dst, d.Bytes...), nil
 }
 
-// frames reads what framedValues wrote.
-type frames struct {
-	in       io.Reader
-	buf      []byte
-	from, to int
-	end      bool
+// layout implements encoder. The blob is an Avro file without compression, complete when the layout is ended.
+func (e *avroValues) layout(key string) layout {
+	return &avroBlocks{schema: e.schema, marker: syncMarker(key)}
 }
 
-func newFrames(in io.Reader) *frames { return &frames{in: in, buf: make([]byte, chunkSize)} }
+// avroHead is what an Avro file begins with.
+func avroHead(schema *avro.Schema, codec string, marker [16]byte) []byte {
+	head := append([]byte("Obj\x01"), 4) // two entries of metadata
+	head = connectors.AppendString(connectors.AppendString(head, "avro.schema"), schema.String())
+	head = connectors.AppendString(connectors.AppendString(head, "avro.codec"), codec)
+	return append(append(head, 0), marker[:]...)
+}
 
-// next returns the next value, valid until the call after, and io.EOF after the last one.
-func (f *frames) next() ([]byte, error) {
-	for {
-		size, n := binary.Uvarint(f.buf[f.from:f.to])
-		if n > 0 && uint64(f.to-f.from-n) >= size {
-			value := f.buf[f.from+n : f.from+n+int(size)]
-			f.from += n + int(size)
-			return value, nil
-		}
-		if f.end {
-			if f.from < f.to {
-				return nil, io.ErrUnexpectedEOF
-			}
-			return nil, io.EOF
-		}
-		f.to = copy(f.buf, f.buf[f.from:f.to])
-		f.from = 0
-		if n > 0 && n+int(size) > len(f.buf) {
-			f.buf = append(f.buf, make([]byte, n+int(size)-len(f.buf))...)
-		}
-		got, err := f.in.Read(f.buf[f.to:])
-		f.to += got
-		if err == io.EOF {
-			f.end = true
-		} else if err != nil {
-			return nil, err
-		}
+// avroBlocks writes values in blocks. The head of a block, and that of the file, are inserted before its values when it
+// ends, because only then their number is known.
+type avroBlocks struct {
+	schema *avro.Schema
+	marker [16]byte
+	begun  bool  // the file has its head
+	count  int64 // of values in the open block
+	size   int64 // of them
+}
+
+func (b *avroBlocks) write(to *blob, value []byte) {
+	to.Write(value)
+	b.count++
+	if b.size += int64(len(value)); b.size >= avroBlock {
+		b.end(to)
 	}
 }
 
+func (b *avroBlocks) whole() bool { return b.count == 0 }
+
+func (b *avroBlocks) end(to *blob) {
+	if b.count == 0 {
+		return
+	}
+	var head []byte
+	if !b.begun {
+		b.begun, head = true, avroHead(b.schema, "null", b.marker)
+	}
+	to.insert(to.written()-b.size, connectors.AppendInt(connectors.AppendInt(head, b.count), b.size))
+	to.Write(b.marker[:])
+	b.count, b.size = 0, 0
+}
+
+// pack implements format: it compresses the blocks.
 func (f *avroFormat) pack(key string, schema *connectors.Schema, in *blobReader, out *output) error {
 	a, err := avro.FromConnect(schema)
 	if err != nil {
@@ -107,56 +110,49 @@ func (f *avroFormat) pack(key string, schema *connectors.Schema, in *blobReader,
 		return err
 	}
 	marker := syncMarker(key)
-	head := append([]byte("Obj\x01"), 4) // two entries of metadata
-	head = connectors.AppendString(connectors.AppendString(head, "avro.schema"), a.String())
-	head = connectors.AppendString(connectors.AppendString(head, "avro.codec"), f.codec)
-	if _, err := out.Write(append(append(head, 0), marker[:]...)); err != nil {
+	if _, err := out.Write(avroHead(a, f.codec, marker)); err != nil {
 		return err
 	}
-	w := avroWriter{out: out, codec: codec, marker: marker, values: make([]byte, 0, avroBlock+chunkSize)}
-	for values := newFrames(in); ; {
-		v, err := values.next()
+	if _, err := in.Seek(int64(len(avroHead(a, "null", marker))), io.SeekStart); err != nil {
+		return err
+	}
+	for blocks := bufio.NewReaderSize(in, chunkSize); ; {
+		count, err := binary.ReadVarint(blocks)
 		if err == io.EOF {
-			return w.block()
+			return nil
+		}
+		if err == nil {
+			err = f.packBlock(blocks, count, marker, codec, out)
 		}
 		if err != nil {
-			return err
-		}
-		w.values = append(w.values, v...)
-		w.count++
-		if len(w.values) >= avroBlock {
-			if err := w.block(); err != nil {
-				return err
-			}
+			return fmt.Errorf("compress a block: %w", err)
 		}
 	}
 }
 
-type avroWriter struct {
-	out    io.Writer
-	codec  avroCodec
-	marker [16]byte
-	values []byte
-	count  int64
-	head   []byte
-}
-
-// block writes what was collected.
-func (w *avroWriter) block() error {
-	if w.count == 0 {
-		return nil
-	}
-	packed, err := w.codec(w.values)
+// packBlock compresses a block of count values, of which the size comes next.
+func (f *avroFormat) packBlock(in *bufio.Reader, count int64, marker [16]byte, codec avroCodec, out *output) error {
+	size, err := binary.ReadVarint(in)
 	if err != nil {
-		return fmt.Errorf("compress a block: %w", err)
+		return err
 	}
-	w.head = connectors.AppendInt(connectors.AppendInt(w.head[:0], w.count), int64(len(packed)))
-	for _, b := range [][]byte{w.head, packed, w.marker[:]} {
-		if _, err := w.out.Write(b); err != nil {
+	values := make([]byte, size)
+	if _, err := io.ReadFull(in, values); err != nil {
+		return err
+	}
+	if _, err := in.Discard(len(marker)); err != nil {
+		return err
+	}
+	packed, err := codec(values)
+	if err != nil {
+		return err
+	}
+	head := connectors.AppendInt(connectors.AppendInt(nil, count), int64(len(packed)))
+	for _, b := range [][]byte{head, packed, marker[:]} {
+		if _, err := out.Write(b); err != nil {
 			return err
 		}
 	}
-	w.values, w.count = w.values[:0], 0
 	return nil
 }
 
@@ -166,8 +162,6 @@ type avroCodec func(block []byte) ([]byte, error)
 func newAvroCodec(name string) (avroCodec, error) {
 	var buf []byte
 	switch name {
-	case "null":
-		return func(block []byte) ([]byte, error) { return block, nil }, nil
 	case "snappy": // followed by the CRC-32 of the uncompressed block
 		return func(block []byte) ([]byte, error) {
 			buf = snappy.Encode(buf[:cap(buf)], block)
@@ -183,6 +177,23 @@ func newAvroCodec(name string) (avroCodec, error) {
 		return func(block []byte) ([]byte, error) {
 			out.Reset()
 			z.Reset(&out)
+			if _, err := z.Write(block); err != nil {
+				return nil, err
+			}
+			err := z.Close()
+			return out.Bytes(), err
+		}, nil
+	case "bzip2": // its smallest window, since a block is hardly longer
+		var out bytes.Buffer
+		z, err := bzip2.NewWriter(&out, &bzip2.WriterConfig{Level: bzip2.BestSpeed})
+		if err != nil {
+			return nil, err
+		}
+		return func(block []byte) ([]byte, error) {
+			out.Reset()
+			if err := z.Reset(&out); err != nil {
+				return nil, err
+			}
 			if _, err := z.Write(block); err != nil {
 				return nil, err
 			}

@@ -74,10 +74,31 @@ func BenchmarkPut(b *testing.B) {
 	for name, config := range benchmarkConfigs() {
 		b.Run(name, func(b *testing.B) {
 			r := startRun(b, sinkStore{newFakeStore()}, baseConfig(append([]string{"flush.size", "100000"}, config...)...))
-			r.drive(b)
+			r.drive(b, envelopes(1000))
 			r.stop()
 		})
 	}
+	b.Run("json without schemas", func(b *testing.B) {
+		r := startRun(b, sinkStore{newFakeStore()}, baseConfig("flush.size", "100000", "format.class", "json"))
+		r.drive(b, texts(b, envelopes(1000)))
+		r.stop()
+	})
+}
+
+// texts turns values into JSON without schemas.
+func texts(b *testing.B, records []connectors.Record) []connectors.Record {
+	printer, err := connectors.NewJSONPrinter(records[0].Value.Schema, connectors.JSONOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range records {
+		text, _, err := printer.Append(nil, records[i].Value.Bytes)
+		if err != nil {
+			b.Fatal(err)
+		}
+		records[i].Value = connectors.Data{Bytes: text}
+	}
+	return records
 }
 
 // BenchmarkServer measures the sink up to the objects in the bucket of a real server on this machine.
@@ -86,15 +107,14 @@ func BenchmarkServer(b *testing.B) {
 	for name, config := range benchmarkConfigs() {
 		b.Run(name, func(b *testing.B) {
 			r := target.serve(b, orders, append([]string{"flush.size", "100000", "topics.dir", strings.ReplaceAll(name, " ", "-")}, config...)...)
-			r.drive(b)
+			r.drive(b, envelopes(1000))
 			r.stop()
 		})
 	}
 }
 
-// drive puts b.N records, a thousand at a time, and waits until they are uploaded.
-func (r *run) drive(b *testing.B) {
-	records := envelopes(1000)
+// drive puts b.N records, as many of them at a time, and waits until they are uploaded.
+func (r *run) drive(b *testing.B, records []connectors.Record) {
 	size := 0
 	for i := range records {
 		size += len(records[i].Value.Bytes)

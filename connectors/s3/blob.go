@@ -7,20 +7,38 @@ import (
 	"os"
 )
 
-// blob is a growing sequence of bytes: first those that were spilled to a temporary file, then chunks in memory. It is
-// for one goroutine at a time.
+// blob is a growing sequence of bytes: first those that were spilled to a temporary file, then chunks in memory; and
+// texts that were put between them afterwards. It is for one goroutine at a time.
 type blob struct {
-	memory *memory
-	file   *os.File // nil: nothing was spilled. It has no name any more, so that it ends with the process
-	onDisk int64
-	chunks [][]byte
-	inMem  int64 // bytes in chunks
-	held   int64 // bytes of memory that the chunks take
+	memory   *memory
+	file     *os.File // nil: nothing was spilled. It has no name any more, so that it ends with the process
+	onDisk   int64
+	chunks   [][]byte
+	inMem    int64 // bytes in chunks
+	held     int64 // bytes of memory that the chunks take
+	inserts  []insert
+	inserted int64 // bytes in inserts
+}
+
+// insert is a text that stands before a byte that was written.
+type insert struct {
+	at   int64 // how many bytes were written before that one
+	text []byte
 }
 
 func newBlob(m *memory) *blob { return &blob{memory: m} }
 
-func (b *blob) size() int64 { return b.onDisk + b.inMem }
+func (b *blob) size() int64 { return b.onDisk + b.inMem + b.inserted }
+
+// written is how many bytes were written, without those inserted.
+func (b *blob) written() int64 { return b.onDisk + b.inMem }
+
+// insert puts a text before the byte that was written after the first at, behind all that was inserted so far. It is for
+// what is known only later, such as the length of what was written; it is not counted in the memory.
+func (b *blob) insert(at int64, text []byte) {
+	b.inserts = append(b.inserts, insert{at, text})
+	b.inserted += int64(len(text))
+}
 
 // Write appends p. It cannot fail; the error is for io.Writer.
 func (b *blob) Write(p []byte) (int, error) {
@@ -83,7 +101,7 @@ func (b *blob) dropChunks() {
 // release gives everything back; b is empty then.
 func (b *blob) release() {
 	b.dropChunks()
-	b.chunks = nil
+	b.chunks, b.inserts, b.inserted = nil, nil, 0
 	if b.file != nil {
 		b.file.Close()
 		b.file, b.onDisk = nil, 0
@@ -100,8 +118,41 @@ type blobReader struct {
 	b         *blob
 	base, end int64 // of the section
 	pos       int64
+	insert    int   // number of inserts that end at pos or before
+	shift     int64 // bytes in them
 	chunk     int   // the chunk that pos is in, if it is in memory
-	chunkAt   int64 // where that chunk begins
+	chunkAt   int64 // how many bytes were written before that chunk
+}
+
+// next returns the bytes from pos on that are in memory in one piece, or where on the disk how many of them are. There
+// must be a byte to read.
+func (r *blobReader) next() (piece []byte, at, n int64) {
+	n = r.end - r.pos
+	for ; r.insert < len(r.b.inserts); r.insert++ {
+		in := &r.b.inserts[r.insert]
+		from := in.at + r.shift
+		if r.pos < from {
+			n = min(n, from-r.pos)
+			break
+		}
+		if rest := from + int64(len(in.text)) - r.pos; rest > 0 {
+			return in.text[r.pos-from:][:min(rest, n)], 0, 0
+		}
+		r.shift += int64(len(in.text))
+	}
+	at = r.pos - r.shift
+	if at < r.b.onDisk {
+		return nil, at, min(n, r.b.onDisk-at)
+	}
+	if r.chunkAt < r.b.onDisk || at < r.chunkAt {
+		r.chunk, r.chunkAt = 0, r.b.onDisk
+	}
+	for at >= r.chunkAt+int64(len(r.b.chunks[r.chunk])) {
+		r.chunkAt += int64(len(r.b.chunks[r.chunk]))
+		r.chunk++
+	}
+	piece = r.b.chunks[r.chunk][at-r.chunkAt:]
+	return piece[:min(int64(len(piece)), n)], 0, 0
 }
 
 // Read implements io.Reader.
@@ -109,27 +160,44 @@ func (r *blobReader) Read(p []byte) (int, error) {
 	if r.pos >= r.end {
 		return 0, io.EOF
 	}
-	if left := r.end - r.pos; int64(len(p)) > left {
-		p = p[:left]
-	}
-	if r.pos < r.b.onDisk {
-		n, err := r.b.file.ReadAt(p[:min(int64(len(p)), r.b.onDisk-r.pos)], r.pos)
+	piece, at, n := r.next()
+	if piece != nil {
+		n := copy(p, piece)
 		r.pos += int64(n)
-		if n > 0 || err == nil {
-			return n, nil
+		return n, nil
+	}
+	got, err := r.b.file.ReadAt(p[:min(int64(len(p)), n)], at)
+	r.pos += int64(got)
+	if got > 0 || err == nil {
+		return got, nil
+	}
+	return 0, spillError(err)
+}
+
+// WriteTo implements io.WriterTo: what is in memory is not copied on the way.
+func (r *blobReader) WriteTo(w io.Writer) (written int64, err error) {
+	var buf []byte
+	for r.pos < r.end {
+		piece, _, _ := r.next()
+		if piece == nil {
+			if buf == nil {
+				buf = make([]byte, chunkSize)
+			}
+			n, err := r.Read(buf)
+			if err != nil {
+				return written, err
+			}
+			r.pos -= int64(n) // until it is written
+			piece = buf[:n]
 		}
-		return 0, spillError(err)
+		n, err := w.Write(piece)
+		r.pos += int64(n)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
 	}
-	if r.chunkAt < r.b.onDisk || r.pos < r.chunkAt {
-		r.chunk, r.chunkAt = 0, r.b.onDisk
-	}
-	for r.pos >= r.chunkAt+int64(len(r.b.chunks[r.chunk])) {
-		r.chunkAt += int64(len(r.b.chunks[r.chunk]))
-		r.chunk++
-	}
-	n := copy(p, r.b.chunks[r.chunk][r.pos-r.chunkAt:])
-	r.pos += int64(n)
-	return n, nil
+	return written, nil
 }
 
 // Seek implements io.Seeker.
@@ -144,6 +212,9 @@ func (r *blobReader) Seek(offset int64, whence int) (int64, error) {
 	}
 	if offset < r.base {
 		return 0, errors.New("seek before the start")
+	}
+	if offset < r.pos {
+		r.insert, r.shift = 0, 0
 	}
 	r.pos = offset
 	return r.pos - r.base, nil

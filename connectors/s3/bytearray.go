@@ -56,3 +56,5 @@ func (e *rawBytes) append(dst []byte, d connectors.Data) ([]byte, error) {
 	b, _, err := connectors.ReadBytes(rest)
 	return append(append(dst, b...), e.separator...), err
 }
+
+func (*rawBytes) layout(string) layout { return plain{} }

@@ -1,12 +1,14 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -18,10 +20,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
@@ -53,7 +53,9 @@ func newBucketStore(ctx context.Context, v configs.Values, s *settings) (*bucket
 		return nil, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
 	}
 	loaded.HTTPClient = newHTTPClient(transport)
-	loaded.Credentials = assumeRole(v, loaded)
+	if err := provide(v, &loaded); err != nil {
+		return nil, s.storeError("find credentials", err)
+	}
 	client := awss3.NewFromConfig(loaded, func(o *awss3.Options) {
 		o.UsePathStyle = s.pathStyle
 		o.UseAccelerate = v.Bool("s3.wan.mode")
@@ -100,8 +102,8 @@ func newObjectOptions(v configs.Values) (o objectOptions, err error) {
 	return o, nil
 }
 
-// loadConfig finds region, credentials and the way through a proxy. A connector inherits no environment, so the files in
-// the home folder are named to the SDK, which would look for them by $HOME.
+// loadConfig finds region, credentials and the way through a proxy. Of the hub's environment a connector has HOME and what
+// begins with AWS_. A hub that is a service may have no HOME, by which the SDK looks for the files in the home folder.
 func loadConfig(ctx context.Context, v configs.Values, s *settings) (aws.Config, error) {
 	options := []func(*awsconfig.LoadOptions) error{
 		awsconfig.WithRegion(s.region),
@@ -109,12 +111,17 @@ func loadConfig(ctx context.Context, v configs.Values, s *settings) (aws.Config,
 			return newRetryer(v.Int("s3.part.retries"), v.Duration("s3.retry.backoff.ms"))
 		}),
 	}
-	if me, err := user.Current(); err == nil && me.HomeDir != "" {
+	if me, err := user.Current(); err == nil && os.Getenv("HOME") == "" {
 		dir := filepath.Join(me.HomeDir, ".aws")
-		options = append(options, awsconfig.WithSharedConfigFiles([]string{filepath.Join(dir, "config")}),
-			awsconfig.WithSharedCredentialsFiles([]string{filepath.Join(dir, "credentials")}))
+		options = append(options,
+			awsconfig.WithSharedConfigFiles([]string{cmp.Or(os.Getenv("AWS_CONFIG_FILE"), filepath.Join(dir, "config"))}),
+			awsconfig.WithSharedCredentialsFiles([]string{cmp.Or(os.Getenv("AWS_SHARED_CREDENTIALS_FILE"), filepath.Join(dir, "credentials"))}))
 	}
-	if profile := v.String("aws.profile"); profile != "" {
+	profile := v.String("aws.profile")
+	if kind := pick(providers(), v.String(providerKey+"class")); kind == "profile" {
+		profile = cmp.Or(profile, os.Getenv("AWS_PROFILE"), "default") // a profile that is named goes before the environment
+	}
+	if profile != "" {
 		options = append(options, awsconfig.WithSharedConfigProfile(profile))
 	}
 	if id := v.String("aws.access.key.id"); id != "" {
@@ -123,41 +130,9 @@ func loadConfig(ctx context.Context, v configs.Values, s *settings) (aws.Config,
 	}
 	loaded, err := awsconfig.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return loaded, &credentialsError{err}
+		return loaded, &credentialsError{err: err}
 	}
 	return loaded, nil
-}
-
-// assumeRole returns the credentials of the role that is to be assumed, or the given ones if there is none.
-func assumeRole(v configs.Values, loaded aws.Config) aws.CredentialsProvider {
-	const at = "s3.credentials.provider.sts."
-	role := v.String(at + "role.arn")
-	if role == "" {
-		return named{loaded.Credentials}
-	}
-	client := sts.NewFromConfig(loaded, func(o *sts.Options) {
-		if region := v.String(at + "aws.region"); region != "" {
-			o.Region = region
-		}
-	})
-	return named{aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, role, func(o *stscreds.AssumeRoleOptions) {
-		o.RoleSessionName = v.String(at + "role.session.name")
-		if id := v.String(at + "role.external.id"); id != "" {
-			o.ExternalID = &id
-		}
-	}))}
-}
-
-// named marks the errors of a credentials provider, which are otherwise hard to tell from those of a request.
-type named struct{ aws.CredentialsProvider }
-
-// Retrieve implements aws.CredentialsProvider.
-func (n named) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	c, err := n.CredentialsProvider.Retrieve(ctx)
-	if err != nil && ctx.Err() == nil {
-		err = &credentialsError{err}
-	}
-	return c, err
 }
 
 // newTransport makes the connections to the server and, if there is one, through the proxy. What the AWS configuration

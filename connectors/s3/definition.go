@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,6 +112,7 @@ func newDefinition() *configs.Definition {
 				[]string{"s3.wan.mode", "s3.path.style.access.enabled"}, checkAcceleration),
 			configs.Check("Server-side encryption is of one kind.",
 				[]string{"s3.ssea.name", "s3.sse.kms.key.id", "s3.sse.customer.key"}, checkEncryption),
+			configs.Check("AwsAssumeRoleCredentialsProvider needs a role.", []string{providerKey + "class", providerKey + "sts.role.arn"}, checkCredentials),
 		},
 	}
 }
@@ -153,6 +155,21 @@ func connectorKeys() []configs.Key {
 	}
 }
 
+// parquetCodecs are the values of parquet.codec.
+func parquetCodecs() []string {
+	return []string{"none", "uncompressed", "snappy", "gzip", "zstd", "brotli", "lz4", "lz4_raw"}
+}
+
+func checkParquetCodec(name string) error {
+	switch name = strings.ToLower(name); {
+	case slices.Contains(parquetCodecs(), name):
+		return nil
+	case name == "lzo":
+		return errors.New("lzo is not supported, because its library is under the GPL; lz4 and snappy are as fast")
+	}
+	return errors.New("must be one of " + strings.Join(parquetCodecs(), ", "))
+}
+
 func formatKeys() []configs.Key {
 	unused := func(name, def, why string) configs.Key {
 		return configs.Key{Name: name, Type: configs.Boolean, Default: def, Importance: configs.Low, Group: groupFormat, Notice: name + " has no effect here: " + why, Doc: why}
@@ -162,10 +179,11 @@ func formatKeys() []configs.Key {
 			Dependents: []string{"s3.compression.level"}, Doc: "Compression of JSON and bytes files."},
 		{Name: "s3.compression.level", Type: configs.Int, Default: "-1", Min: "-1", Max: "9", Importance: configs.Low, Group: groupFormat,
 			Doc: "Level of gzip, 1 is fast and 9 small. -1 is its default."},
-		{Name: "avro.codec", Type: configs.String, Default: "null", Enum: []string{"null", "deflate", "snappy", "zstandard"}, Importance: configs.Low,
+		{Name: "avro.codec", Type: configs.String, Default: "null", Enum: []string{"null", "deflate", "snappy", "bzip2", "zstandard"}, Importance: configs.Low,
 			Group: groupFormat, Doc: "Compression of the blocks of Avro files."},
-		{Name: "parquet.codec", Type: configs.String, Default: "snappy", Enum: []string{"none", "uncompressed", "snappy", "gzip", "zstd", "brotli"},
-			Importance: configs.Low, Group: groupFormat, Doc: "Compression of the pages of Parquet files."},
+		{Name: "parquet.codec", Type: configs.String, Default: "snappy", Check: checkParquetCodec, Recommend: func(configs.Values) []string { return parquetCodecs() },
+			Importance: configs.Low, Group: groupFormat, Doc: "Compression of the pages of Parquet files: none, snappy, gzip, zstd, brotli or lz4. " +
+				"lz4 writes the codec LZ4_RAW, which took the place of LZ4."},
 		{Name: "json.decimal.format", Type: configs.String, Default: "BASE64", Enum: []string{"BASE64", "NUMERIC"}, Importance: configs.Low, Group: groupFormat,
 			Doc: "How JSON files show decimals: their bytes in base64, or numbers."},
 		{Name: "format.bytearray.extension", Type: configs.String, Default: ".bin", Importance: configs.Low, Group: groupFormat, Doc: "Extension of bytes files."},

@@ -47,7 +47,7 @@ func bucketKeys() []configs.Key {
 }
 
 func credentialKeys() []configs.Key {
-	const provider = "s3.credentials.provider."
+	const provider = providerKey
 	return []configs.Key{
 		{Name: "aws.access.key.id", Type: configs.String, Importance: configs.High, Group: groupS3,
 			Doc: "Access key. Without one, the files in ~/.aws and the role of the machine are tried."},
@@ -55,16 +55,22 @@ func credentialKeys() []configs.Key {
 		{Name: "aws.session.token", Type: configs.Password, Importance: configs.Low, Group: groupS3, Doc: "Session token of temporary credentials."},
 		{Name: "aws.profile", Type: configs.String, Importance: configs.Low, Group: groupS3, Doc: "Profile in the files in ~/.aws."},
 		{Name: provider + "class", Type: configs.Class, Default: "com.amazonaws.auth.DefaultAWSCredentialsProviderChain", Importance: configs.Low, Group: groupS3,
-			Check: checkProvider, Doc: "Where credentials come from: the default chain, or AwsAssumeRoleCredentialsProvider to assume a role with them."},
+			Check: checkProvider, Doc: "Where credentials come from: a class of Amazon's Java SDK or Confluent's, or what it stands for: default (environment, " +
+				"files in ~/.aws, web identity, container, machine), environment, profile, instance, web, role or anonymous."},
 		{Name: provider + "sts.role.arn", Type: configs.String, Importance: configs.Low, Group: groupS3, Aliases: []string{"aws.sts.role.arn"},
 			Doc: "Role to assume."},
 		{Name: provider + "sts.role.external.id", Type: configs.String, Importance: configs.Low, Group: groupS3, Aliases: []string{"aws.sts.role.external.id"},
 			Doc: "External id given when the role is assumed."},
 		{Name: provider + "sts.role.session.name", Type: configs.String, Default: "sluice", Importance: configs.Low, Group: groupS3,
 			Aliases: []string{"aws.sts.role.session.name"}, Doc: "Session name given when the role is assumed."},
+		{Name: provider + "sts.base.role.arn", Type: configs.String, Importance: configs.Low, Group: groupS3, Doc: "Role to assume first, with which then the other is assumed."},
+		{Name: provider + "sts.base.session.name", Type: configs.String, Default: "sluice", Importance: configs.Low, Group: groupS3,
+			Doc: "Session name given when the first role is assumed."},
+		{Name: provider + "web.identity.token.file", Type: configs.String, Importance: configs.Low, Group: groupS3, Aliases: []string{"aws.web.identity.token.file"},
+			Doc: "File of the token for web identity; AWS_WEB_IDENTITY_TOKEN_FILE of the hub, if it is not given."},
 		{Name: provider + "sts.aws.region", Type: configs.String, Importance: configs.Low, Group: groupS3, Doc: "Region of the token service; s3.region, if it is not given."},
 		{Name: provider + "*", Type: configs.String, Importance: configs.Low, Group: groupS3, Secret: true,
-			Notice: "This key is handed to no credentials provider: only the default chain and AwsAssumeRoleCredentialsProvider are built in.",
+			Notice: "This key is handed to no credentials provider: those that are built in have keys of their own.",
 			Doc:    "Other settings of a provider class."},
 		{Name: "s3.proxy.url", Type: configs.String, Importance: configs.Low, Group: groupS3, Check: checkURL, Example: "https://proxy:3128", Doc: "HTTP proxy to go through."},
 		{Name: "s3.proxy.user", Type: configs.String, Importance: configs.Low, Group: groupS3, Doc: "User of the proxy."},
@@ -110,19 +116,6 @@ func checkURL(text string) error {
 func checkStorage(class string) error {
 	if pick([]choice{{"s3", "io.confluent.connect.s3.storage.S3Storage"}}, class) == "" {
 		return errors.New("must be io.confluent.connect.s3.storage.S3Storage; Amazon's storage class of objects is s3.storage.class")
-	}
-	return nil
-}
-
-func providers() []choice {
-	return []choice{{"default", "com.amazonaws.auth.DefaultAWSCredentialsProviderChain"},
-		{"default", "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"},
-		{"role", "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider"}}
-}
-
-func checkProvider(class string) error {
-	if pick(providers(), class) == "" {
-		return errors.New("must be " + providers()[0].class + " (default) or " + providers()[2].class + " (role)")
 	}
 	return nil
 }

@@ -64,9 +64,13 @@ func TestRules(t *testing.T) {
 		{[]string{"storage.class", "STANDARD_IA"}, "storage.class"},
 		{[]string{"retry.backoff.ms", "5000"}, "warning retry.backoff.ms"},
 		{[]string{"flush.sizes", "1"}, "warning flush.sizes"},
-		{[]string{"avro.codec", "bzip2"}, "avro.codec"},
+		{[]string{"avro.codec", "lzo"}, "avro.codec"}, {[]string{"avro.codec", "bzip2"}, ""},
+		{[]string{"parquet.codec", "lzo"}, "parquet.codec"}, {[]string{"parquet.codec", "LZ4"}, ""}, {[]string{"parquet.codec", "fast"}, "parquet.codec"},
 		{[]string{"timestamp.extractor", "io.confluent.connect.storage.partitioner.TimeBasedPartitioner$RecordFieldTimestampExtractor"}, ""},
 		{[]string{"s3.credentials.provider.class", "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider", "s3.credentials.provider.sts.role.arn", "r"}, ""},
+		{[]string{"s3.credentials.provider.class", "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider"}, "s3.credentials.provider.sts.role.arn"},
+		{[]string{"s3.credentials.provider.class", "com.amazonaws.auth.SystemPropertiesCredentialsProvider"}, "s3.credentials.provider.class"},
+		{[]string{"s3.credentials.provider.class", "com.example.MyProvider"}, "s3.credentials.provider.class"},
 	} {
 		_, problems := newDefinition().Parse(baseConfig(c.config...))
 		got := ""

@@ -10,7 +10,7 @@ type earlyPart struct {
 }
 
 // cut hands what the file has so far to be sent as a part, and returns at once unless the part before is still being
-// sent. Only files that are not packed can be cut, and only if nothing hangs on their metadata.
+// sent. Only files that are not packed can be cut, and only if nothing hangs on their metadata and their layout is whole.
 func (u *upload) cut(ctx context.Context, t *task, p *partition) error {
 	if e := u.early; e != nil {
 		select {

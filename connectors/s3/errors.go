@@ -45,6 +45,9 @@ type trouble struct {
 }
 
 func (s *settings) diagnose(err error) trouble {
+	if missing := (*credentialsError)(nil); errors.As(err, &missing) && missing.remedy != "" {
+		return trouble{key: missing.key, remedy: missing.remedy, permanent: true}
+	}
 	status, code, region := answer(err)
 	switch code {
 	case "NoSuchBucket":
@@ -79,8 +82,8 @@ func (s *settings) diagnose(err error) trouble {
 	case status == 0 && unreachable(err):
 		return trouble{key: s.endpointKey(), remedy: fmt.Sprintf("check that %s is the right address and can be reached from here", s.endpoint())}
 	case status == 0 && noCredentials(err):
-		return trouble{key: "aws.access.key.id", remedy: "set aws.access.key.id and aws.secret.access.key (environment variables are not " +
-			"handed to connectors: use ${env:AWS_ACCESS_KEY_ID}), or write ~/.aws/credentials, or give this machine a role"}
+		return trouble{key: "aws.access.key.id", remedy: "set aws.access.key.id and aws.secret.access.key, or start the hub with " +
+			"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write ~/.aws/credentials, or give this machine a role"}
 	}
 	return trouble{key: s.endpointKey()}
 }
@@ -146,7 +149,10 @@ func noCredentials(err error) bool {
 }
 
 // credentialsError says that none of the ways to credentials led anywhere.
-type credentialsError struct{ err error }
+type credentialsError struct {
+	err         error
+	key, remedy string // "" if that is not known
+}
 
 // Error implements error.
 func (e *credentialsError) Error() string { return "no credentials found: " + e.err.Error() }

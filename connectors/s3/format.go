@@ -8,9 +8,11 @@ import (
 )
 
 // format is how records become the contents of an object, in two steps. The first is taken for each record, when it is
-// put: its encoder appends the record's bytes to those of the file. The second, packing, is taken once for the whole
-// file when it is finished: gzip, the blocks of Avro, the columns of Parquet. So an open file costs no more memory than
-// its bytes, whatever the format, and those can wait on disk.
+// put: its encoder makes the record's bytes, and a layout puts them into the file. The second, packing, is taken once for
+// the whole file when it is finished: compression, the columns of Parquet. So an open file costs no more memory than its
+// bytes, whatever the format, and those can wait on disk.
+//
+// Values are what the contract says they are: the hub has checked them.
 type format interface {
 	extension() string
 	// encoder compiles the first step for values of a schema, nil for data without one. It fails with an error of
@@ -25,7 +27,25 @@ type format interface {
 // encoder is for one goroutine at a time.
 type encoder interface {
 	append(dst []byte, d connectors.Data) ([]byte, error)
+	// layout makes what puts the bytes of records into the file of one object.
+	layout(key string) layout
 }
+
+// layout puts the bytes of records one after another into a blob. It is for one goroutine at a time.
+type layout interface {
+	write(to *blob, record []byte)
+	// whole reports whether nothing is begun that end would have to end, so that a part may end here.
+	whole() bool
+	// end ends what was begun. It may be called again.
+	end(to *blob)
+}
+
+// plain puts nothing between records.
+type plain struct{}
+
+func (plain) write(to *blob, record []byte) { to.Write(record) }
+func (plain) whole() bool                   { return true }
+func (plain) end(*blob)                     {}
 
 // output is what packing writes to: a blob that goes to disk whenever memory is short.
 type output struct{ *blob }

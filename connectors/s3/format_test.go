@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"compress/bzip2"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
@@ -14,8 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/hamba/avro/v2/ocf"
 	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	parquetformat "github.com/parquet-go/parquet-go/format"
+	"github.com/pierrec/lz4/v4"
 
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
 // everySchema has every type, nested and optional.
@@ -126,6 +131,49 @@ func TestAvroFiles(t *testing.T) {
 	}
 }
 
+// TestAvroBzip2 compares the blocks of a file compressed with bzip2, which the library does not read, with those of one
+// that is not.
+func TestAvroBzip2(t *testing.T) {
+	const n = 2000
+	blocks := func(codec string) (counts []int64, values [][]byte) {
+		name, b := writeEvery(t, n, "format.class", "avro", "avro.codec", codec)
+		schema, err := avro.FromConnect(everySchema)
+		if err != nil {
+			t.Fatal(err)
+		}
+		marker := syncMarker(name)
+		b, ok := bytes.CutPrefix(b, avroHead(schema, codec, marker))
+		if !ok {
+			t.Fatalf("the file begins with %q", b[:min(len(b), 100)])
+		}
+		for len(b) > 0 {
+			count, rest, err := connectors.ReadInt(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			block, rest, err := connectors.ReadBytes(rest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if b, ok = bytes.CutPrefix(rest, marker[:]); !ok {
+				t.Fatal("no marker after a block")
+			}
+			if codec == "bzip2" {
+				if block, err = io.ReadAll(bzip2.NewReader(bytes.NewReader(block))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			counts, values = append(counts, count), append(values, block)
+		}
+		return counts, values
+	}
+	wantCounts, want := blocks("null")
+	gotCounts, got := blocks("bzip2")
+	if len(want) < 2 || !slices.Equal(gotCounts, wantCounts) || !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Errorf("blocks of %d values, want %d", gotCounts, wantCounts)
+	}
+}
+
 // everyRow is everySchema as parquet-go reads it.
 type everyRow struct {
 	Z     bool      `parquet:"z"`
@@ -171,6 +219,66 @@ func TestParquetFiles(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestParquetLZ4 compares the pages of a file with those of one that is not compressed, because the library's reader of
+// LZ4 loses bytes of some pages.
+func TestParquetLZ4(t *testing.T) {
+	const n = 2000
+	pages := func(codec string, is parquetformat.CompressionCodec) (all [][]byte) {
+		name, contents := writeEvery(t, n, "format.class", "parquet", "parquet.codec", codec)
+		if want := oneName + ".lz4raw.parquet"; codec != "none" && name != want {
+			t.Errorf("name %s, want %s", name, want)
+		}
+		file, err := parquet.OpenFile(bytes.NewReader(contents), int64(len(contents)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, group := range file.Metadata().RowGroups {
+			for _, column := range group.Columns {
+				if column.MetaData.Codec != is {
+					t.Errorf("column %q is compressed with %s", column.MetaData.PathInSchema, column.MetaData.Codec)
+				}
+				from := column.MetaData.DataPageOffset
+				if d := column.MetaData.DictionaryPageOffset; d > 0 {
+					from = d
+				}
+				all = append(all, pagesOf(t, contents[from:from+column.MetaData.TotalCompressedSize], is)...)
+			}
+		}
+		return all
+	}
+	want := pages("none", parquetformat.Uncompressed)
+	for _, codec := range []string{"LZ4", "lz4_raw"} {
+		if got := pages(codec, parquetformat.Lz4Raw); len(want) < 17 || !slices.EqualFunc(got, want, bytes.Equal) {
+			t.Errorf("%s: %d pages, and %d that are not compressed; or their contents differ", codec, len(got), len(want))
+		}
+	}
+}
+
+// pagesOf returns the contents of the pages of a column chunk.
+func pagesOf(t *testing.T, chunk []byte, codec parquetformat.CompressionCodec) (all [][]byte) {
+	t.Helper()
+	for len(chunk) > 0 {
+		in := bytes.NewReader(chunk)
+		var header parquetformat.PageHeader
+		if err := thrift.NewDecoder(new(thrift.CompactProtocol).NewReader(in)).Decode(&header); err != nil {
+			t.Fatal(err)
+		}
+		chunk = chunk[len(chunk)-in.Len():]
+		page := chunk[:header.CompressedPageSize]
+		chunk = chunk[header.CompressedPageSize:]
+		if codec == parquetformat.Lz4Raw {
+			out := make([]byte, header.UncompressedPageSize)
+			n, err := lz4.UncompressBlock(page, out)
+			if err != nil || n != len(out) {
+				t.Fatalf("a page of %d bytes gave %d, want %d: %v", len(page), n, len(out), err)
+			}
+			page = out
+		}
+		all = append(all, page)
+	}
+	return all
 }
 
 func checkParquetSchema(t *testing.T, s *parquet.Schema) {
@@ -346,16 +454,11 @@ func TestKeyAndHeaderFiles(t *testing.T) {
 func TestFrames(t *testing.T) {
 	b := newBlob(newMemory(1 << 30))
 	defer b.release()
-	s := connectors.BytesSchema
 	var want [][]byte
 	for i, size := range []int{0, 1, chunkSize - 10, chunkSize, 3 * chunkSize, 5, 100_000} {
 		v := connectors.AppendBytes(nil, bytes.Repeat([]byte{byte(i)}, size))
 		want = append(want, v)
-		line, err := framedValues{}.append(nil, connectors.Data{Schema: s, Bytes: v})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Write(line)
+		framed{}.write(b, v)
 	}
 	for _, spilled := range []bool{false, true} {
 		if spilled {

@@ -1,6 +1,8 @@
 package s3
 
 import (
+	"bytes"
+
 	"github.com/sluicehub/sluice/connectors"
 )
 
@@ -51,13 +53,21 @@ func (e *jsonLines) append(dst []byte, d connectors.Data) ([]byte, error) {
 	return append(dst, '\n'), err
 }
 
-// textLines writes values that are JSON text already, on one line each.
+func (*jsonLines) layout(string) layout { return plain{} }
+
+// textLines writes values that are JSON text already, on one line each. The hub hands on text that is spelled as
+// JsonConverter does; other text is so only as far as it takes to stay on its line.
 type textLines struct{}
 
 func (textLines) append(dst []byte, d connectors.Data) ([]byte, error) {
 	if d.Bytes == nil {
 		return append(dst, "null\n"...), nil
 	}
+	if bytes.IndexByte(d.Bytes, '\n') < 0 {
+		return append(append(dst, d.Bytes...), '\n'), nil
+	}
 	dst, err := connectors.AppendCanonicalJSON(dst, d.Bytes)
 	return append(dst, '\n'), err
 }
+
+func (textLines) layout(string) layout { return plain{} }

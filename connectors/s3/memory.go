@@ -3,6 +3,7 @@ package s3
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // defaultMemory is the budget for bytes that wait for their upload, of all tasks together.
@@ -12,9 +13,10 @@ const defaultMemory = 96 << 20
 const (
 	smallChunk = 4 << 10
 	chunkSize  = 64 << 10
-	// keepFree is how many bytes of chunks are kept for use again.
-	keepFree = 8 << 20
 )
+
+// trimEvery is how often chunks that were not needed for as long are let go.
+const trimEvery = time.Second
 
 // memory hands out chunks and counts them. It never refuses one: who takes chunks looks at short, and makes room by
 // uploading or by spilling to disk, which only the owner of the bytes can do. It may be used by several goroutines.
@@ -22,8 +24,10 @@ type memory struct {
 	limit atomic.Int64
 	used  atomic.Int64
 
-	mu   sync.Mutex
-	free [][]byte // of chunkSize
+	mu      sync.Mutex
+	free    [][]byte  // of chunkSize, kept for use again: with those in use half of the budget at most
+	least   int       // the fewest of them since trimmed
+	trimmed time.Time // when trim did something
 }
 
 func newMemory(limit int64) *memory {
@@ -48,6 +52,7 @@ func (m *memory) take(size int) []byte {
 			c := m.free[n-1]
 			m.free[n-1] = nil
 			m.free = m.free[:n-1]
+			m.least = min(m.least, n-1)
 			return c
 		}
 	}
@@ -62,7 +67,21 @@ func (m *memory) give(chunk []byte) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.free) < keepFree/chunkSize {
+	if m.used.Load()+int64(len(m.free)+1)*chunkSize <= m.limit.Load()/2 {
 		m.free = append(m.free, chunk[:0])
 	}
+}
+
+// trim lets half of the chunks go that nobody has needed lately, so that an idle task has none in the end. It may be
+// called often.
+func (m *memory) trim(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if now.Sub(m.trimmed) < trimEvery {
+		return
+	}
+	n := len(m.free) - (m.least+1)/2
+	clear(m.free[n:])
+	m.free = m.free[:n]
+	m.least, m.trimmed = n, now
 }

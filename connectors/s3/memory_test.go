@@ -6,15 +6,20 @@ import (
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/hamba/avro/v2/ocf"
 
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// TestMemoryIsBounded has 200 files open at once, of 750 kB each, with a budget of 32 MiB.
+// TestMemoryIsBounded has 200 files open at once, of 250 kB each, with a budget of 16 MiB.
 func TestMemoryIsBounded(t *testing.T) {
-	const files, each, budget = 200, 75, 32 << 20
+	const files, each, budget = 200, 25, 16 << 20
 	for _, of := range []string{"json", "avro", "parquet"} {
 		t.Run(of, func(t *testing.T) {
 			st := newFakeStore()
@@ -56,6 +61,53 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// TestIdleMemoryIsLetGo keeps chunks for use again as long as they are used.
+func TestIdleMemoryIsLetGo(t *testing.T) {
+	const chunks = 100
+	m := newMemory(1 << 30)
+	now := time.Unix(1000, 0)
+	round := func(use int) {
+		var taken [][]byte
+		for range use {
+			taken = append(taken, m.take(chunkSize))
+		}
+		for _, c := range taken {
+			m.give(c)
+		}
+		now = now.Add(trimEvery)
+		m.trim(now)
+	}
+	for range 5 {
+		round(chunks)
+	}
+	if len(m.free) != chunks {
+		t.Errorf("%d chunks are kept of %d in use", len(m.free), chunks)
+	}
+	for range 10 {
+		round(10)
+	}
+	if n := len(m.free); n < 10 || n > 20 {
+		t.Errorf("%d chunks are kept of 10 in use", n)
+	}
+	for range 10 {
+		round(0)
+	}
+	if len(m.free) > 0 {
+		t.Errorf("%d chunks are kept and none is in use", len(m.free))
+	}
+	small := newMemory(10 * chunkSize)
+	taken := [][]byte{}
+	for range 20 {
+		taken = append(taken, small.take(chunkSize))
+	}
+	for _, c := range taken[:18] {
+		small.give(c)
+	}
+	if len(small.free) != 3 {
+		t.Errorf("%d chunks are kept with a budget of 10 and 2 in use", len(small.free))
+	}
+}
+
 // TestThousandsOfPaths has 5,000 files open, of which each holds little.
 func TestThousandsOfPaths(t *testing.T) {
 	const files, budget = 5000, 8 << 20
@@ -74,47 +126,77 @@ func TestThousandsOfPaths(t *testing.T) {
 }
 
 // TestLargeFileInParts writes a file of several parts, some of which are sent before it is finished, while the server
-// fails now and then.
+// fails now and then. It compares the object with the one of a task that has no trouble and needs no parts.
 func TestLargeFileInParts(t *testing.T) {
-	for _, of := range []string{"json", "avro"} {
-		t.Run(of, func(t *testing.T) {
-			st := newFakeStore()
-			requests := 0
-			st.fail = func(string, string) error {
-				if requests++; requests%4 == 3 {
-					return errDown
+	const n = 1600
+	line := func(i int64) string {
+		return fmt.Sprintf("%d %s", i, strings.Repeat(string(rune('a'+i%26)), 10_000))
+	}
+	for _, of := range []struct {
+		name   string
+		config []string
+		early  bool // parts are sent before the file is finished
+	}{
+		{"json", []string{"format.class", "json"}, true}, {"avro", []string{"format.class", "avro"}, true},
+		{"avro deflate", []string{"format.class", "avro", "avro.codec", "deflate"}, false},
+	} {
+		t.Run(of.name, func(t *testing.T) {
+			write := func(trouble bool, config ...string) string {
+				st := newFakeStore()
+				requests := 0
+				st.fail = func(string, string) error {
+					if requests++; trouble && requests%4 == 3 {
+						return errDown
+					}
+					return nil
 				}
-				return nil
+				r := startRun(t, st, baseConfig(slices.Concat(of.config, config, []string{"flush.size", fmt.Sprint(n)})...))
+				defer r.stop()
+				for i := range int64(n) {
+					rec := order(i, "")
+					rec.Value = connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, line(i))}
+					tries(t, func() error { return r.tryPut(rec) })
+					if i == n/2 && trouble && of.early && st.begun() == 0 {
+						t.Error("half of the file waits, and no part has been sent")
+					}
+				}
+				tries(t, func() error {
+					_, err := r.task.Flush(t.Context(), true)
+					return err
+				})
+				if got := r.flush(); got != n || len(st.names()) != 1 {
+					t.Fatalf("position %d, objects %q", got, st.names())
+				}
+				if len(st.parts) > 0 {
+					t.Errorf("%d uploads were not ended", len(st.parts))
+				}
+				return st.content(st.names()[0])
 			}
-			const n = 2400
-			r := startRun(t, st, baseConfig("format.class", of, "flush.size", fmt.Sprint(n), "s3.part.size", fmt.Sprint(minPart)))
-			defer r.stop()
-			var want bytes.Buffer
-			for i := range int64(n) {
-				line := fmt.Sprintf("%d %s", i, strings.Repeat(string(rune('a'+i%26)), 10_000))
-				fmt.Fprintf(&want, "%q\n", line)
-				rec := order(i, "")
-				rec.Value = connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, line)}
-				tries(t, func() error { return r.tryPut(rec) })
-				if i == n/2 && of == "json" && st.begun() == 0 {
-					t.Error("half of the file waits, and no part has been sent")
+			got, want := write(true, "s3.part.size", fmt.Sprint(minPart)), write(false, "s3.part.size", "100000000")
+			if got != want {
+				t.Errorf("an object of %d bytes, and another of %d without trouble", len(got), len(want))
+			}
+			if of.name == "json" {
+				for i, l := range strings.Split(strings.TrimSpace(got), "\n") {
+					if l != strconv.Quote(line(int64(i))) {
+						t.Fatalf("line %d is %.20q…", i, l)
+					}
+				}
+				return
+			}
+			d, err := ocf.NewDecoder(strings.NewReader(got))
+			if err != nil {
+				t.Fatal(err)
+			}
+			i := int64(0)
+			for ; d.HasNext(); i++ {
+				var v string
+				if err := d.Decode(&v); err != nil || v != line(i) {
+					t.Fatalf("value %d is %.20q…: %v", i, v, err)
 				}
 			}
-			tries(t, func() error {
-				_, err := r.task.Flush(t.Context(), true)
-				return err
-			})
-			if got := r.flush(); got != n {
-				t.Fatalf("position %d", got)
-			}
-			if of == "json" && st.content(oneName+".json") != want.String() {
-				t.Errorf("object of %d bytes, want %d", len(st.content(oneName+".json")), want.Len())
-			}
-			if of == "avro" && len(st.content(oneName+".avro")) < want.Len() {
-				t.Errorf("object of %d bytes", len(st.content(oneName+".avro")))
-			}
-			if len(st.parts) > 0 {
-				t.Errorf("%d uploads were not ended", len(st.parts))
+			if d.Error() != nil || i != n {
+				t.Errorf("%d values, want %d: %v", i, n, d.Error())
 			}
 		})
 	}
@@ -151,29 +233,24 @@ func TestStopAbortsUploads(t *testing.T) {
 	}
 }
 
-// TestBlob compares a blob, partly on disk, with plain memory.
+// TestBlob compares a blob, partly on disk and with texts inserted later, with plain memory.
 func TestBlob(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	m := newMemory(1 << 30)
-	for range 20 {
-		b, want := newBlob(m), []byte{}
-		for range random.IntN(30) {
-			p := bytes.Repeat([]byte{byte(random.IntN(256))}, random.IntN(40_000))
-			b.Write(p)
-			want = append(want, p...)
-			if random.IntN(5) == 0 {
-				if err := b.spill(); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+	for range 50 {
+		b := newBlob(m)
+		want := randomBlob(t, random, b)
 		from := random.IntN(len(want) + 1)
 		to := from + random.IntN(len(want)-from+1)
 		section := b.reader(int64(from), int64(to))
-		for range 2 { // as the S3 client does: once to sign, once to send
-			got, err := io.ReadAll(section)
-			if err != nil || !bytes.Equal(got, want[from:to]) {
-				t.Fatalf("%d bytes of %d to %d: %v", len(got), from, to, err)
+		for _, direct := range []bool{false, true, false} { // the S3 client reads more than once: to sign, and to send
+			var in io.Reader = section
+			if !direct {
+				in = struct{ io.Reader }{in} // without WriteTo
+			}
+			var got bytes.Buffer
+			if _, err := io.Copy(struct{ io.Writer }{&got}, in); err != nil || !bytes.Equal(got.Bytes(), want[from:to]) {
+				t.Fatalf("%d bytes of %d to %d: %v", got.Len(), from, to, err)
 			}
 			if at, err := section.Seek(0, io.SeekStart); at != 0 || err != nil {
 				t.Fatal(at, err)
@@ -187,4 +264,27 @@ func TestBlob(t *testing.T) {
 	if m.used.Load() != 0 {
 		t.Errorf("%d bytes are taken at the end", m.used.Load())
 	}
+}
+
+// randomBlob writes groups of random bytes, some with a text inserted before them, and returns what it should hold.
+func randomBlob(t *testing.T, random *rand.Rand, b *blob) (want []byte) {
+	for range random.IntN(30) {
+		before, at := len(want), b.written()
+		for range random.IntN(3) {
+			p := bytes.Repeat([]byte{byte(random.IntN(256))}, random.IntN(40_000))
+			b.Write(p)
+			want = append(want, p...)
+		}
+		if random.IntN(2) == 0 {
+			text := bytes.Repeat([]byte{byte(random.IntN(256))}, random.IntN(30))
+			b.insert(at, text)
+			want = slices.Insert(want, before, text...)
+		}
+		if random.IntN(5) == 0 {
+			if err := b.spill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return want
 }

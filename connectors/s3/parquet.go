@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strconv"
+	"strings"
 
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress"
@@ -36,6 +37,7 @@ type parquetFormat struct {
 }
 
 func newParquetFormat(kind, codec string) (*parquetFormat, error) {
+	codec = strings.ToLower(codec)
 	f := &parquetFormat{kind: kind, suffix: kind + "." + codec + ".parquet"}
 	switch codec {
 	case "none", "uncompressed":
@@ -48,6 +50,8 @@ func newParquetFormat(kind, codec string) (*parquetFormat, error) {
 		f.codec = &parquet.Zstd
 	case "brotli":
 		f.suffix, f.codec = kind+".br.parquet", &parquet.Brotli
+	case "lz4", "lz4_raw": // both write plain LZ4 blocks: the codec named LZ4 frames them in a way that many readers do not know
+		f.suffix, f.codec = kind+".lz4raw.parquet", &parquet.Lz4Raw
 	default:
 		return nil, fmt.Errorf("parquet.codec=%s is not a codec", codec)
 	}
@@ -64,8 +68,16 @@ func (f *parquetFormat) encoder(schema *connectors.Schema) (encoder, error) {
 	if _, err := compileColumns(f.rows(schema)); err != nil {
 		return nil, err
 	}
-	return framedValues{}, nil
+	return parquetValues{}, nil
 }
+
+// parquetValues keeps values as they are encoded, until their columns are written.
+type parquetValues struct{}
+
+func (parquetValues) append(dst []byte, d connectors.Data) ([]byte, error) {
+	return append(dst, d.Bytes...), nil
+}
+func (parquetValues) layout(string) layout { return framed{} }
 
 // rows returns the schema of rows: that of the values if they are structs. Keys that are not, and headers, become the
 // only field of one.

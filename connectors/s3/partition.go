@@ -84,33 +84,36 @@ func (p *partition) take(ctx context.Context, r *connectors.Record, now time.Tim
 	if err != nil {
 		return t.report(ctx, dataError("find the path of the record", p.from, r.Offset, err))
 	}
+	var f *file
 	if o := p.open; o != nil {
-		if o.tombstones != tombstone || o.endsBefore(r, dir, at, now, t.settings) || !o.fits(r, dir, t.settings) {
+		f = o.file(dir)
+		if o.tombstones != tombstone || o.endsBefore(r, dir, at, now, t.settings) || !o.fits(f, r, t.settings) {
 			if err := p.rotate(ctx); err != nil {
 				return err
 			}
+			f = nil
 		}
 	}
-	lines, err := p.encode(r, dir, tombstone)
+	lines, err := t.encode(r, f, tombstone)
 	if err != nil {
 		return t.report(ctx, dataError("write the record", p.from, r.Offset, err))
 	}
-	if p.open == nil {
-		if err := p.begin(ctx, r, string(dir), at, tombstone, now); err != nil {
-			return err
+	if f == nil {
+		if f, err = p.newFile(r, string(dir), tombstone); err != nil {
+			return t.report(ctx, dataError("write the record", p.from, r.Offset, err))
 		}
+		if p.open == nil {
+			if err := p.begin(ctx, r, f.dir, at, tombstone, now); err != nil {
+				return err
+			}
+		}
+		p.open.add(f)
 	}
 	o := p.open
-	f := o.files[string(dir)]
-	if f == nil {
-		f = p.newFile(r, string(dir), tombstone)
-		o.files[f.dir] = f
-		o.order = append(o.order, f)
-	}
 	f.write(lines)
 	o.records++
-	o.last, o.lastDir = now, f.dir
-	if t.streams && f.value != nil && f.value.blob.size() >= t.settings.partSize {
+	o.last, o.lastFile = now, f
+	if t.streams && f.value != nil && f.value.blob.size() >= t.settings.partSize && f.value.layout.whole() {
 		if err := f.value.cut(ctx, t, p); err != nil {
 			return p.taken(r, err)
 		}
@@ -156,7 +159,7 @@ func (p *partition) dir(r *connectors.Record, tombstone bool, now time.Time) (di
 // begin opens a rotation with its first record.
 func (p *partition) begin(ctx context.Context, r *connectors.Record, dir string, at int64, tombstone bool, now time.Time) error {
 	s := p.t.settings
-	o := &rotation{start: r.Offset, first: r.Timestamp, files: map[string]*file{}, tombstones: tombstone, base: at, opened: now, last: now, lastDir: dir}
+	o := &rotation{start: r.Offset, first: r.Timestamp, files: map[string]*file{}, tombstones: tombstone, base: at, opened: now, last: now}
 	if s.scheduleInterval > 0 {
 		o.deadline = nextSchedule(now, s.scheduleInterval, s.zone)
 	}

@@ -31,7 +31,7 @@ func TestReplay(t *testing.T) {
 		"schedule and fields": {"flush.size", "20", "rotate.schedule.interval.ms", "1000", "partitioner.class", "field", "partition.field.name", "f",
 			"store.kafka.keys", "true", "keys.format.class", "json"},
 		"interval": {"flush.size", "50", "rotate.interval.ms", "2000", "partitioner.class", "hourly", "timestamp.extractor", "Record"},
-		"parts":    {"flush.size", "9", "s3.compression.type", "gzip"},
+		"gzip":     {"flush.size", "9", "s3.compression.type", "gzip"},
 	}
 	for name, config := range configs {
 		t.Run(name, func(t *testing.T) {

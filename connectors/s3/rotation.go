@@ -19,9 +19,9 @@ type rotation struct {
 	files map[string]*file // by directory
 	order []*file          // as they were opened: the first holds the first record
 
-	tombstones bool   // its records have no values
-	lastDir    string // of the last record
-	base       int64  // time of the first record, as the partitioner says
+	tombstones bool  // its records have no values
+	lastFile   *file // of the last record
+	base       int64 // time of the first record, as the partitioner says
 	opened     time.Time
 	last       time.Time // when the last record was put
 	deadline   time.Time // of scheduled rotation, zero if there is none
@@ -48,6 +48,20 @@ type file struct {
 	schema    *connectors.Schema // of the values in it
 	keySchema *connectors.Schema
 	fit       fit // how the last record's schema fits
+}
+
+// file returns the open file of a directory, nil if there is none.
+func (r *rotation) file(dir []byte) *file {
+	if f := r.lastFile; string(dir) == f.dir {
+		return f
+	}
+	return r.files[string(dir)]
+}
+
+func (r *rotation) add(f *file) {
+	r.files[f.dir] = f
+	r.order = append(r.order, f)
+	r.lastFile = f
 }
 
 // about is what is known of the rotation when it is closed.
@@ -133,5 +147,5 @@ func (r *rotation) endsBefore(rec *connectors.Record, dir []byte, at int64, now 
 	if s.rotateInterval <= 0 {
 		return false
 	}
-	return at-r.base >= s.rotateInterval.Milliseconds() || s.onPathChange && string(dir) != r.lastDir
+	return at-r.base >= s.rotateInterval.Milliseconds() || s.onPathChange && string(dir) != r.lastFile.dir
 }

@@ -153,7 +153,7 @@ func TestBadRecordsAreReportedOnce(t *testing.T) {
 	defer r.stop()
 	noTime := order(1, "1")
 	noTime.Timestamp = connectors.NoTimestamp
-	r.put(order(0, "0"), noTime, order(2, "{"), order(3, "3"), order(4, "4"))
+	r.put(order(0, "0"), noTime, order(2, "{\n"), order(3, "3"), order(4, "4"))
 	if got := r.flush(); got != 5 {
 		t.Errorf("position %d, want 5", got)
 	}

@@ -37,11 +37,10 @@ type task struct {
 	settings    *settings
 	store       store
 	partitioner partitioner
-	values      format
-	keys        format
-	headers     format
-	cache       map[encoderKey]encoder
-	streams     bool // value files can be sent in parts before they are finished
+	values      *encoders
+	keys        *encoders // nil: not wanted
+	headers     *encoders // likewise
+	streams     bool      // value files can be sent in parts before they are finished
 	atOnce      int
 	reporter    func(context.Context, connectors.RecordRef, error) error
 	log         *slog.Logger
@@ -91,27 +90,32 @@ func (t *task) configure(values configs.Values, start connectors.SinkStart) (err
 	if t.partitioner, err = newPartitioner(values, t.settings); err != nil {
 		return wrong(err)
 	}
-	if t.values, err = newFormat(values, "format.class", ""); err != nil {
-		return wrong(err)
-	}
-	if t.settings.storeKeys {
-		if t.keys, err = newFormat(values, "keys.format.class", ".keys"); err != nil {
-			return wrong(err)
+	encodersOf := func(key, kind string, wanted bool) (*encoders, error) {
+		if !wanted {
+			return nil, nil
 		}
-	}
-	if t.settings.storeHeader {
-		if t.headers, err = newFormat(values, "headers.format.class", ".headers"); err != nil {
-			return wrong(err)
+		of, err := newFormat(values, key, kind)
+		if err != nil {
+			return nil, wrong(err)
 		}
+		return newEncoders(of, t.settings.schemaCache), nil
 	}
-	t.cache = map[encoderKey]encoder{}
+	if t.values, err = encodersOf("format.class", "", true); err != nil {
+		return err
+	}
+	if t.keys, err = encodersOf("keys.format.class", ".keys", t.settings.storeKeys); err != nil {
+		return err
+	}
+	if t.headers, err = encodersOf("headers.format.class", ".headers", t.settings.storeHeader); err != nil {
+		return err
+	}
 	t.memory.limit.Store(t.settings.memory)
 	t.atOnce = rotationsAtOnce
 	if t.settings.byClock() {
 		t.atOnce = rotationsInOrder
 	}
 	// What is known only at the end of a rotation goes with the request that begins an upload in parts.
-	t.streams = !t.values.packs() && !t.settings.byClock() && !values.Bool("s3.object.tagging")
+	t.streams = !t.values.of.packs() && !t.settings.byClock() && !values.Bool("s3.object.tagging")
 	t.reporter, t.log = start.Report, start.Log
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
@@ -158,6 +162,7 @@ func (t *task) Put(ctx context.Context, batch *connectors.Records) error {
 
 // tick does what is due by the clock, in all partitions.
 func (t *task) tick(ctx context.Context, now time.Time) error {
+	t.memory.trim(now)
 	for _, p := range t.partitions {
 		if o := p.open; o != nil && o.due(now, p.next, t.settings) {
 			if err := p.rotate(ctx); err != nil {

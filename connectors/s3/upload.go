@@ -15,6 +15,7 @@ type upload struct {
 	key    string
 	format format
 	schema *connectors.Schema
+	layout layout
 	blob   *blob
 
 	packed bool
@@ -25,6 +26,9 @@ type upload struct {
 
 	early *earlyPart // the part sent before the file was finished, nil if there is none
 }
+
+// write takes the bytes of a record.
+func (u *upload) write(record []byte) { u.layout.write(u.blob, record) }
 
 // finish sends what is left of a packed file and makes the object visible. It is called again after it failed.
 func (u *upload) finish(ctx context.Context, st store, partSize int64, about metadata, ifAbsent bool) error {
@@ -48,6 +52,7 @@ func (u *upload) finish(ctx context.Context, st store, partSize int64, about met
 
 // pack makes the contents of the object out of what was collected.
 func (u *upload) pack() error {
+	u.layout.end(u.blob)
 	if u.format.packs() {
 		out := &output{newBlob(u.blob.memory)}
 		if err := u.format.pack(u.key, u.schema, u.blob.reader(0, u.blob.size()), out); err != nil {

@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"errors"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -9,27 +10,56 @@ import (
 // lines are the bytes of one record for the files of values, keys and headers, in scratch memory.
 type lines struct{ value, key, header []byte }
 
-// encoderKey names a compiled encoder.
-type encoderKey struct {
-	of     format
-	schema *connectors.Schema
+// encoders are the compiled encoders of a format. They are for one goroutine.
+type encoders struct {
+	of    format
+	most  int
+	known map[*connectors.Schema]encoder
+	last  *connectors.Schema // what most records have, with its encoder
+	use   encoder            // nil: there was none yet
 }
 
-// encoder returns the compiled encoder of a format for a schema.
-func (t *task) encoder(of format, schema *connectors.Schema) (encoder, error) {
-	k := encoderKey{of, schema}
-	if e := t.cache[k]; e != nil {
-		return e, nil
+func newEncoders(of format, most int) *encoders {
+	return &encoders{of: of, most: most, known: map[*connectors.Schema]encoder{}}
+}
+
+// encoder returns the encoder for a schema.
+func (e *encoders) encoder(schema *connectors.Schema) (encoder, error) {
+	if e.use != nil && e.last == schema {
+		return e.use, nil
 	}
-	e, err := of.encoder(schema)
+	found := e.known[schema]
+	if found == nil {
+		var err error
+		if found, err = e.of.encoder(schema); err != nil {
+			return nil, err
+		}
+		if len(e.known) >= e.most {
+			clear(e.known)
+		}
+		e.known[schema] = found
+	}
+	e.last, e.use = schema, found
+	return found, nil
+}
+
+// append appends the bytes of a record's data to dst.
+func (e *encoders) append(dst []byte, d connectors.Data) ([]byte, error) {
+	of, err := e.encoder(d.Schema)
+	if err != nil {
+		return dst, err
+	}
+	return of.append(dst, d)
+}
+
+// begin begins an object for data of a schema.
+func (e *encoders) begin(base string, schema *connectors.Schema, m *memory) (*upload, error) {
+	of, err := e.encoder(schema)
 	if err != nil {
 		return nil, err
 	}
-	if len(t.cache) >= t.settings.schemaCache {
-		clear(t.cache)
-	}
-	t.cache[k] = e
-	return e, nil
+	key := base + e.of.extension()
+	return &upload{key: key, format: e.of, schema: schema, layout: of.layout(key), blob: newBlob(m)}, nil
 }
 
 // fit is how values of one schema get into a file of another.
@@ -42,9 +72,8 @@ type fit struct {
 	project *projection
 }
 
-// fits reports whether a record can go into its file of the open rotation by its schema.
-func (o *rotation) fits(r *connectors.Record, dir []byte, s *settings) bool {
-	f := o.files[string(dir)]
+// fits reports whether a record can go into its file of the open rotation, nil if it has none yet, by its schema.
+func (o *rotation) fits(f *file, r *connectors.Record, s *settings) bool {
 	if f == nil {
 		return s.maxOpenFiles <= 0 || len(o.files) < s.maxOpenFiles
 	}
@@ -78,28 +107,25 @@ func (t *task) complete(r *connectors.Record, tombstone bool) error {
 	return nil
 }
 
-// encode makes the bytes of a record, for the file that it goes into.
-func (p *partition) encode(r *connectors.Record, dir []byte, tombstone bool) (out lines, err error) {
-	t := p.t
+// encode makes the bytes of a record, for the file that it goes into, nil for a new one.
+func (t *task) encode(r *connectors.Record, f *file, tombstone bool) (out lines, err error) {
 	if !tombstone {
 		v := r.Value
-		if p.open != nil {
-			if f := p.open.files[string(dir)]; f != nil && f.value != nil {
-				if f.fit.project != nil {
-					if v.Bytes, err = f.fit.project.convert(v.Bytes); err != nil {
-						return out, err
-					}
+		if f != nil && f.value != nil {
+			if f.fit.project != nil {
+				if v.Bytes, err = f.fit.project.convert(v.Bytes); err != nil {
+					return out, err
 				}
-				v.Schema = f.schema
 			}
+			v.Schema = f.schema
 		}
-		if t.scratch[0], err = t.line(t.scratch[0][:0], t.values, v); err != nil {
+		if t.scratch[0], err = t.values.append(t.scratch[0][:0], v); err != nil {
 			return out, err
 		}
 		out.value = t.scratch[0]
 	}
 	if t.keys != nil {
-		if t.scratch[1], err = t.line(t.scratch[1][:0], t.keys, r.Key); err != nil {
+		if t.scratch[1], err = t.keys.append(t.scratch[1][:0], r.Key); err != nil {
 			return out, err
 		}
 		out.key = t.scratch[1]
@@ -109,7 +135,7 @@ func (p *partition) encode(r *connectors.Record, dir []byte, tombstone bool) (ou
 		if err != nil {
 			return out, err
 		}
-		if t.scratch[2], err = t.line(t.scratch[2][:0], t.headers, h); err != nil {
+		if t.scratch[2], err = t.headers.append(t.scratch[2][:0], h); err != nil {
 			return out, err
 		}
 		out.header = t.scratch[2]
@@ -117,21 +143,14 @@ func (p *partition) encode(r *connectors.Record, dir []byte, tombstone bool) (ou
 	return out, nil
 }
 
-func (t *task) line(dst []byte, of format, d connectors.Data) ([]byte, error) {
-	e, err := t.encoder(of, d.Schema)
-	if err != nil {
-		return dst, err
-	}
-	return e.append(dst, d)
-}
-
 // newFile opens the files of one output path, with the first record of theirs.
-func (p *partition) newFile(r *connectors.Record, dir string, tombstone bool) *file {
+func (p *partition) newFile(r *connectors.Record, dir string, tombstone bool) (f *file, err error) {
 	t := p.t
 	base := t.settings.base(dir, p.from.Topic, p.from.Partition, r.Offset)
-	f := &file{dir: dir, schema: r.Value.Schema, keySchema: r.Key.Schema}
-	add := func(of format, schema *connectors.Schema) *upload {
-		u := &upload{key: base + of.extension(), format: of, schema: schema, blob: newBlob(t.memory)}
+	f = &file{dir: dir, schema: r.Value.Schema, keySchema: r.Key.Schema}
+	add := func(of *encoders, schema *connectors.Schema) *upload {
+		u, e := of.begin(base, schema, t.memory)
+		err = cmp.Or(err, e)
 		f.uploads = append(f.uploads, u)
 		return u
 	}
@@ -144,7 +163,7 @@ func (p *partition) newFile(r *connectors.Record, dir string, tombstone bool) *f
 	if t.headers != nil && !tombstone {
 		f.header = add(t.headers, headersSchema)
 	}
-	return f
+	return f, err
 }
 
 // objectKey is the name of the first object of a rotation that begins with a record of that directory and offset.
@@ -153,17 +172,17 @@ func (p *partition) objectKey(dir string, start int64, tombstone bool) string {
 	if tombstone {
 		of = p.t.keys
 	}
-	return p.t.settings.base(dir, p.from.Topic, p.from.Partition, start) + of.extension()
+	return p.t.settings.base(dir, p.from.Topic, p.from.Partition, start) + of.of.extension()
 }
 
 func (f *file) write(l lines) {
 	if f.value != nil {
-		f.value.blob.Write(l.value)
+		f.value.write(l.value)
 	}
 	if f.key != nil {
-		f.key.blob.Write(l.key)
+		f.key.write(l.key)
 	}
 	if f.header != nil {
-		f.header.blob.Write(l.header)
+		f.header.write(l.header)
 	}
 }

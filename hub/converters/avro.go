@@ -27,6 +27,8 @@ func avroDefinition() *configs.Definition {
 			Aliases: []string{"max.schemas.per.subject"}, Doc: "How many schemas are kept ready in each direction."},
 		configs.Key{Name: "scrub.invalid.names", Type: configs.Boolean, Default: "false", Importance: configs.Medium,
 			Doc: "Whether characters that Avro does not allow in names are replaced by an underscore."},
+		configs.Key{Name: "ignore.default.for.nullables", Type: configs.Boolean, Default: "false", Importance: configs.Medium,
+			Doc: "Whether a null in a field that has a default is written as null. Otherwise the default is written in its place."},
 		configs.Key{Name: "enhanced.avro.schema.support", Type: configs.Boolean, Default: "false", Importance: configs.Low, Notice: noEffect, Doc: "Unused."},
 		configs.Key{Name: "connect.meta.data", Type: configs.Boolean, Default: "true", Importance: configs.Low, Notice: noEffect, Doc: "Unused."},
 	)
@@ -38,8 +40,9 @@ func avroDefinition() *configs.Definition {
 //	0x00 | id of the schema in the registry, 4 bytes, big endian | the value as Avro binary
 //
 // A source's values are Avro binary of the very schema that is registered for them, so they are forwarded as they
-// are; so are values read, if their writer's schema has the same layout as ours. As Confluent's serializer does, a
-// value whose whole schema is bytes stands without its length.
+// are, but for nulls that a default replaces (filler). So are values read, if their writer's schema has the same
+// layout as ours; nulls stay nulls then, as in Confluent's converter. As Confluent's serializer does, a value whose
+// whole schema is bytes stands without its length.
 type avroConverter struct {
 	registry  Registry
 	role      Role
@@ -47,11 +50,12 @@ type avroConverter struct {
 	register  bool
 	useLatest bool
 	scrub     bool
+	keepNull  bool
 	limit     int
 
 	last    written
-	lastID  uint32
-	ids     map[written]uint32
+	ready   prepared // for last
+	known   map[written]prepared
 	lastIn  uint32
 	reading *avro.Transcoder
 	readers map[uint32]*avro.Transcoder
@@ -61,6 +65,12 @@ type avroConverter struct {
 type written struct {
 	schema *connectors.Schema
 	topic  string
+}
+
+// prepared is what values of a schema are written with.
+type prepared struct {
+	id   uint32
+	fill *filler // nil: as they are
 }
 
 // strategy names the subject of a schema.
@@ -84,7 +94,8 @@ func newAvro(v configs.Values, role Role, deps Deps) (Converter, error) {
 	c := &avroConverter{
 		registry: registry, role: role, register: v.Bool("auto.register.schemas"), useLatest: v.Bool("use.latest.version"),
 		scrub: v.Bool("scrub.invalid.names"), limit: v.Int("schemas.cache.config"),
-		ids: map[written]uint32{}, readers: map[uint32]*avro.Transcoder{},
+		keepNull: v.Bool("ignore.default.for.nullables"),
+		known:    map[written]prepared{}, readers: map[uint32]*avro.Transcoder{},
 	}
 	switch name := v.String(key); simpleName(name) {
 	case "TopicNameStrategy":
@@ -109,14 +120,20 @@ func (c *avroConverter) FromConnect(dst []byte, topic string, d connectors.Data)
 	}
 	w := written{d.Schema, topic}
 	if w != c.last {
-		id, err := c.idOf(w)
+		p, err := c.prepare(w)
 		if err != nil {
 			return nil, fmt.Errorf("convert to Avro for topic %s: %w", topic, err)
 		}
-		c.last, c.lastID = w, id
+		c.last, c.ready = w, p
 	}
-	dst = binary.BigEndian.AppendUint32(append(dst, 0), c.lastID)
+	dst = binary.BigEndian.AppendUint32(append(dst, 0), c.ready.id)
 	b := d.Bytes
+	if fill := c.ready.fill; fill != nil {
+		if dst, err = fill.append(dst, b); err != nil {
+			return nil, fmt.Errorf("convert to Avro for topic %s: %w", topic, err)
+		}
+		return dst, nil
+	}
 	if rawBytes(d.Schema) {
 		if b, _, err = connectors.ReadBytes(b); err != nil {
 			return nil, fmt.Errorf("convert to Avro for topic %s: %w", topic, err)
@@ -128,10 +145,26 @@ func (c *avroConverter) FromConnect(dst []byte, topic string, d connectors.Data)
 // rawBytes reports whether values of the schema stand without their length.
 func rawBytes(s *connectors.Schema) bool { return s.Type == connectors.Bytes && !s.Optional }
 
-func (c *avroConverter) idOf(w written) (uint32, error) {
-	if id, ok := c.ids[w]; ok {
-		return id, nil
+func (c *avroConverter) prepare(w written) (p prepared, err error) {
+	if p, ok := c.known[w]; ok {
+		return p, nil
 	}
+	if !c.keepNull {
+		if p.fill, err = newFiller(w.schema); err != nil {
+			return p, err
+		}
+	}
+	if p.id, err = c.idOf(w); err != nil {
+		return p, err
+	}
+	if len(c.known) >= c.limit {
+		clear(c.known)
+	}
+	c.known[w] = p
+	return p, nil
+}
+
+func (c *avroConverter) idOf(w written) (uint32, error) {
 	schema := w.schema
 	if c.scrub {
 		schema = scrubNames(schema)
@@ -144,15 +177,7 @@ func (c *avroConverter) idOf(w written) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	id, err := c.ask(subject, text)
-	if err != nil {
-		return 0, err
-	}
-	if len(c.ids) >= c.limit {
-		clear(c.ids)
-	}
-	c.ids[w] = id
-	return id, nil
+	return c.ask(subject, text)
 }
 
 func (c *avroConverter) ask(subject string, schema *avro.Schema) (uint32, error) {

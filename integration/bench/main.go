@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -86,7 +87,7 @@ func run(ctx context.Context, rows int, only []string) error {
 		fmt.Fprintln(os.Stderr, "bench:", m.name)
 		r, err := m.run(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return errors.Join(b.table.Flush(), fmt.Errorf("%s: %w", m.name, err))
 		}
 		b.print(m, r)
 	}
@@ -115,7 +116,8 @@ func (b *bench) measurements() []measurement {
 		{"commit → readable, 1,000/s", "p50 ≤ 5 ms, p99 ≤ 30 ms", (*bench).latency},
 		{"log → S3, JSON lines", "≥ 150,000", func(b *bench) (result, error) { return b.s3("json") }},
 		{"log → S3, Avro", "≥ 250,000", func(b *bench) (result, error) { return b.s3("avro") }},
-		{"log → Elasticsearch", "≥ 90 % of a bare loader", (*bench).elasticsearch},
+		{"log → Elasticsearch, JSON", "≥ 90 % of a bare loader", func(b *bench) (result, error) { return b.elasticsearch("json") }},
+		{"log → Elasticsearch, Avro", "≥ 90 % of a bare loader", func(b *bench) (result, error) { return b.elasticsearch("avro") }},
 	}
 }
 

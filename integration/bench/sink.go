@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // filled starts a hub and snapshots the table into its log, so that a sink has something to read.
@@ -81,139 +75,4 @@ func (b *bench) s3(format string) (result, error) {
 		return result{}, err
 	}
 	return result{want * flush, took, *u, ""}, w.Stop()
-}
-
-// elasticsearch measures the sink, and then a bare loader that sends the same documents with the same settings.
-func (b *bench) elasticsearch() (result, error) {
-	w, err := b.filled("json", "fill_elasticsearch")
-	if err != nil {
-		return result{}, err
-	}
-	defer w.Close()
-	url := os.Getenv(services.EnvElasticsearch)
-	const index = "bench-sink"
-	rows := min(b.rows, 200_000)
-	u, err := watch(w)
-	if err != nil {
-		return result{}, err
-	}
-	began := time.Now()
-	if err := w.Put(b.ctx, "elasticsearch", map[string]string{
-		"connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector", "topics": topic, "connection.url": url,
-		"key.ignore": "true", "schema.ignore": "true", "transforms": "route,unwrap",
-		"transforms.route.type": "org.apache.kafka.connect.transforms.RegexRouter", "transforms.route.regex": ".*", "transforms.route.replacement": index,
-		"transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
-	}); err != nil {
-		return result{}, err
-	}
-	if err := b.counts(w, url, index, rows); err != nil {
-		return result{}, err
-	}
-	took := time.Since(began)
-	if err := u.update(); err != nil {
-		return result{}, err
-	}
-	documents, err := b.documents(w, rows)
-	if err != nil {
-		return result{}, err
-	}
-	if code, body, err := w.Do(b.ctx, http.MethodDelete, "/connectors/elasticsearch", nil); err != nil || code != http.StatusNoContent {
-		return result{}, fmt.Errorf("delete: %d %s %w", code, body, err)
-	}
-	bare, err := b.load(w, url, documents)
-	if err != nil {
-		return result{}, err
-	}
-	return result{rows, took, *u, fmt.Sprintf("a bare loader takes %.1f s: %.0f %%", bare.Seconds(), 100*bare.Seconds()/took.Seconds())}, w.Stop()
-}
-
-// counts waits until an index has so many documents.
-func (b *bench) counts(w *worker.Worker, url, index string, n int) error {
-	return w.Wait(b.ctx, "the documents", func() error {
-		if code, body, err := worker.Do(b.ctx, http.MethodPost, url+"/"+index+"/_refresh", nil); err != nil || code != http.StatusOK {
-			return fmt.Errorf("refresh: %d %s %w", code, body, err)
-		}
-		_, body, err := worker.Do(b.ctx, http.MethodGet, url+"/"+index+"/_count", nil)
-		var count struct{ Count int }
-		if err == nil {
-			err = json.Unmarshal(body, &count)
-		}
-		if err == nil && count.Count < n {
-			err = fmt.Errorf("%d of %d documents", count.Count, n)
-		}
-		return err
-	})
-}
-
-// documents returns what the sink sends, as bulk requests of 2,000 documents.
-func (b *bench) documents(w *worker.Worker, n int) ([][]byte, error) {
-	var bulks [][]byte
-	var body bytes.Buffer
-	i := 0
-	err := w.Consume(b.ctx, topic, func(r *kgo.Record) bool {
-		var envelope struct{ After json.RawMessage }
-		if json.Unmarshal(r.Value, &envelope) != nil {
-			return false
-		}
-		fmt.Fprintf(&body, "{\"index\":{\"_index\":\"bench-bare\",\"_id\":\"%s+%d+%d\"}}\n%s\n", r.Topic, r.Partition, r.Offset, envelope.After)
-		if i++; i%2000 == 0 || i == n {
-			bulks = append(bulks, bytes.Clone(body.Bytes()))
-			body.Reset()
-		}
-		return i == n
-	})
-	return bulks, err
-}
-
-// load sends bulk requests, five at once, and returns how long it took until all are found.
-func (b *bench) load(w *worker.Worker, url string, bulks [][]byte) (time.Duration, error) {
-	began := time.Now()
-	work, failed := make(chan []byte), make(chan error, 5)
-	var wg sync.WaitGroup
-	for range 5 {
-		wg.Go(func() {
-			for body := range work {
-				if err := send(b.ctx, url, body); err != nil {
-					select {
-					case failed <- err:
-					default:
-					}
-				}
-			}
-		})
-	}
-	n := 0
-	for _, body := range bulks {
-		work <- body
-		n += bytes.Count(body, []byte("\n")) / 2
-	}
-	close(work)
-	wg.Wait()
-	select {
-	case err := <-failed:
-		return 0, err
-	default:
-	}
-	if err := b.counts(w, url, "bench-bare", n); err != nil {
-		return 0, err
-	}
-	return time.Since(began), nil
-}
-
-func send(ctx context.Context, url string, body []byte) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/_bulk?filter_path=errors", bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/x-ndjson")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	answer, err := bufio.NewReader(resp.Body).ReadString('}')
-	if err == nil && answer != `{"errors":false}` {
-		err = fmt.Errorf("a bulk request was answered %s", answer)
-	}
-	return err
 }

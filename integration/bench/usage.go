@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/sluicehub/sluice/integration/worker"
+	"github.com/sluicehub/sluice/plugins"
 )
-
-// ticks is the number of clock ticks in a second, which Linux fixes for user space.
-const ticks = 100
 
 // usage is what a hub and its children have used since watch.
 type usage struct {
@@ -81,19 +78,11 @@ func (u *usage) memory() string {
 
 // cpu is the processor time that a process has used.
 func cpu(pid int) (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	used, resident := plugins.Usage(pid)
+	if resident == 0 {
+		return 0, fmt.Errorf("process %d is gone", pid)
 	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	var user, system int64
-	if _, err := fmt.Sscan(fields[11], &user); err != nil {
-		return 0, err
-	}
-	if _, err := fmt.Sscan(fields[12], &system); err != nil {
-		return 0, err
-	}
-	return time.Duration(user+system) * time.Second / ticks, nil
+	return used, nil
 }
 
 // peak is the largest resident memory that a process has had, in MB.

@@ -118,12 +118,18 @@ func (s *Set) Close() error {
 	return errors.Join(errs...)
 }
 
+// fetchPause is how long a fetch may be silent.
+const fetchPause = 3 * time.Second
+
 // Fetch puts what the named servers need into the cache, and the clients of
 // other makers that tests run. Nothing is started.
 func Fetch(ctx context.Context, progress func(string), names ...string) error {
 	timed := func(name string, fetch func(context.Context) error) error {
 		began := time.Now()
-		if err := fetch(ctx); err != nil {
+		slow := time.AfterFunc(fetchPause, func() { progress(name + " is being fetched; the first time takes minutes") })
+		err := fetch(ctx)
+		slow.Stop()
+		if err != nil {
 			return err
 		}
 		progress(fmt.Sprintf("%s is there after %.1f s", name, time.Since(began).Seconds()))

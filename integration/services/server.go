@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -40,20 +41,14 @@ type spec struct {
 type Server struct {
 	mu      sync.Mutex
 	spec    spec
-	watch   *watcher
-	running *run
-}
-
-// run is one life of the server's process.
-type run struct {
-	pid   int
-	ended chan struct{}
+	watch   *Watcher
+	running *Watched
 }
 
 // launch starts the server and waits until it answers. On an error nothing of
 // it is left.
 func launch(ctx context.Context, s spec) (*Server, error) {
-	w, err := startWatcher(s.dir)
+	w, err := NewWatcher(s.dir)
 	if err != nil {
 		return nil, errors.Join(err, discard(s.dir, s.ports))
 	}
@@ -119,7 +114,7 @@ func (s *Server) PID() int {
 	if s.running == nil {
 		return 0
 	}
-	return s.running.pid
+	return s.running.PID()
 }
 
 // Dir is the folder with the server's data, configuration and log, empty for
@@ -147,14 +142,14 @@ func (s *Server) start(ctx context.Context) error {
 	defer cancel()
 	go func() {
 		select {
-		case <-r.ended:
+		case <-r.Ended():
 			cancel()
 		case <-wait.Done():
 		}
 	}()
 	err = poll(wait, s.spec.name+" to answer", 50*time.Millisecond, s.spec.ready)
 	select {
-	case <-r.ended:
+	case <-r.Ended():
 		s.running = nil
 		return fmt.Errorf("services: %s ended right after its start; the end of its log:\n%s", s.spec.name, s.LogTail())
 	default:
@@ -165,55 +160,31 @@ func (s *Server) start(ctx context.Context) error {
 	return nil
 }
 
-// spawn starts the process. Its owner's watcher knows it before it may run.
-func (s *Server) spawn() (*run, error) {
+// spawn starts the process.
+func (s *Server) spawn() (*Watched, error) {
 	log, err := os.OpenFile(s.logPath(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
-	cmd, open, err := gate(s.spec.args)
-	if err != nil {
-		return nil, err
-	}
-	defer open.Close()
-	defer cmd.ExtraFiles[0].Close()
+	cmd := exec.Command(s.spec.args[0], s.spec.args[1:]...)
 	cmd.Dir = s.spec.dir
 	cmd.Env = append(os.Environ(), s.spec.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: s.spec.cred}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	r := &run{pid: cmd.Process.Pid, ended: make(chan struct{})}
-	told := s.watch.runs(r.pid)
-	if told == nil {
-		_, told = open.WriteString("go\n")
-	}
-	open.Close() // without the line the process ends by itself
-	go func() {
-		// How it ended is in its log; that it ended is all that counts here.
-		_ = cmd.Wait()
-		_ = s.watch.ended()
-		close(r.ended)
-	}()
-	if told != nil {
-		<-r.ended
-		return nil, told
-	}
-	return r, nil
+	return s.watch.Start(cmd)
 }
 
 func (s *Server) stop() error {
 	if s.running == nil {
 		return nil
 	}
-	family := tree(s.running.pid)
-	if err := syscall.Kill(s.running.pid, s.spec.stopSignal); err != nil && !errors.Is(err, syscall.ESRCH) {
+	family := tree(s.running.PID())
+	if err := syscall.Kill(s.running.PID(), s.spec.stopSignal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("services: stop %s: %w", s.spec.name, err)
 	}
 	select {
-	case <-s.running.ended:
+	case <-s.running.Ended():
 	case <-time.After(stopDeadline):
 		return errors.Join(s.kill(), fmt.Errorf("services: %s did not stop within %s and was killed; the end of its log:\n%s",
 			s.spec.name, stopDeadline, s.LogTail()))
@@ -221,15 +192,21 @@ func (s *Server) stop() error {
 	s.running = nil
 	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
 	defer cancel()
-	return waitGone(ctx, family)
+	err := waitGone(ctx, family)
+	for _, p := range family {
+		if p.alive() {
+			syscall.Kill(p.pid, syscall.SIGKILL) // its parent ended without it
+		}
+	}
+	return err
 }
 
 func (s *Server) kill() error {
 	if s.running == nil {
 		return nil
 	}
-	killed := killTree(s.running.pid)
-	<-s.running.ended
+	killed := killTree(s.running.PID())
+	<-s.running.Ended()
 	s.running = nil
 	ctx, cancel := context.WithTimeout(context.Background(), stopDeadline)
 	defer cancel()
@@ -238,7 +215,7 @@ func (s *Server) kill() error {
 
 func (s *Server) close() error {
 	err := s.stop()
-	return errors.Join(err, s.watch.close(), discard(s.spec.dir, s.spec.ports))
+	return errors.Join(err, s.watch.Close(), discard(s.spec.dir, s.spec.ports))
 }
 
 // discard gives back what a server that does not run was given.

@@ -3,6 +3,7 @@ package services
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -78,6 +79,29 @@ func tree(root int) []process {
 	return found
 }
 
+// Children returns the numbers of the processes that the one with this number
+// has started and that still are its own.
+func Children(pid int) ([]int, error) {
+	table := processTable()
+	if len(table) == 0 {
+		return nil, errors.New("services: no process table in /proc")
+	}
+	var children []int
+	for _, p := range table {
+		if p.parent == pid {
+			children = append(children, p.pid)
+		}
+	}
+	return children, nil
+}
+
+// Running tells whether the process with this number runs. One that has ended
+// and only waits for its parent to notice does not.
+func Running(pid int) bool {
+	p, ok := readProcess(pid)
+	return ok && p.running()
+}
+
 // killTree ends the process and all its descendants with SIGKILL, at the same
 // moment for all of them: they are stopped first, so that none can answer the
 // death of another or fork while the rest is being found.
@@ -104,11 +128,12 @@ func killTree(root int) []process {
 
 func (p process) is(q process) bool { return p.pid == q.pid && p.started == q.started }
 
-// alive tells whether the process still runs. One that has ended and only
-// waits for its parent to notice does not.
+func (p process) running() bool { return p.state != 'Z' && p.state != 'X' }
+
+// alive tells whether the process still runs.
 func (p process) alive() bool {
 	now, ok := readProcess(p.pid)
-	return ok && now.is(p) && now.state != 'Z' && now.state != 'X'
+	return ok && now.is(p) && now.running()
 }
 
 // waitGone waits until none of the processes runs.

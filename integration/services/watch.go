@@ -1,6 +1,7 @@
 package services
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -8,17 +9,17 @@ import (
 	"syscall"
 )
 
-// watchScript ends one server when the process that started it is gone. It
-// reads what the server's owner writes:
+// watchScript ends one process when the one that started it is gone. It reads
+// what the process's owner writes:
 //
-//	run PID   the server runs as PID
+//	run PID   the process runs as PID
 //	ended     it has ended
 //	close     nothing is left to watch
 //
 // The end of its input without "close" means that the owner died, for whatever
-// reason. Then it stops the server and its descendants, so that they cannot
-// fork while it looks for more, kills them all, and removes the server's folder
-// ($1). A parent death signal would not do: it is bound to the thread that
+// reason. Then it stops the process and its descendants, so that they cannot
+// fork while it looks for more, kills them all, and removes the folder $1, if
+// it is not empty. A parent death signal would not do: it is bound to the thread that
 // forked, and reaches no grandchild.
 const watchScript = `
 trap '' INT TERM HUP QUIT
@@ -47,6 +48,7 @@ while [ -n "$todo" ]; do
   all="$all$next"
 done
 [ -z "$all" ] || kill -KILL $all 2>/dev/null
+[ -n "$1" ] || exit 0
 tries=0
 until rm -rf -- "$1" 2>/dev/null || [ $tries -ge 50 ]; do
   tries=$((tries + 1))
@@ -54,14 +56,19 @@ until rm -rf -- "$1" 2>/dev/null || [ $tries -ge 50 ]; do
 done
 `
 
-// watcher is a running watchScript. Its process is in a session of its own, so
-// that an interrupt from the terminal does not end it before its owner.
-type watcher struct {
+// Watcher sees to it that a process which is started by it ends with this one,
+// together with all that it has started, however this one ends: a test that is
+// killed leaves nothing behind. It is a running watchScript, in a session of its
+// own, so that an interrupt from the terminal does not end it before its owner.
+// It watches one process at a time.
+type Watcher struct {
 	pipe io.WriteCloser
 	cmd  *exec.Cmd
 }
 
-func startWatcher(dir string) (*watcher, error) {
+// NewWatcher starts a watcher. If dir is not empty, that folder is removed
+// when this process dies without Close. The caller closes the watcher.
+func NewWatcher(dir string) (*Watcher, error) {
 	cmd := exec.Command("/bin/sh", "-c", watchScript, "watch", dir)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -72,20 +79,64 @@ func startWatcher(dir string) (*watcher, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("services: watcher: %w", err)
 	}
-	return &watcher{pipe: pipe, cmd: cmd}, nil
+	return &Watcher{pipe: pipe, cmd: cmd}, nil
 }
 
-func (w *watcher) runs(pid int) error {
-	_, err := fmt.Fprintf(w.pipe, "run %d\n", pid)
-	return err
+// Watched is one life of a watched process.
+type Watched struct {
+	cmd   *exec.Cmd
+	ended chan struct{}
+	err   error
 }
 
-func (w *watcher) ended() error {
-	_, err := fmt.Fprintln(w.pipe, "ended")
-	return err
+// Start starts the command. The watcher knows of it before it may run.
+func (w *Watcher) Start(cmd *exec.Cmd) (*Watched, error) {
+	open, err := gate(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer open.Close()
+	defer cmd.ExtraFiles[0].Close()
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &Watched{cmd: cmd, ended: make(chan struct{})}
+	_, told := fmt.Fprintf(w.pipe, "run %d\n", p.PID())
+	if told == nil {
+		_, told = open.WriteString("go\n")
+	}
+	open.Close() // without the line the process ends by itself
+	go func() {
+		p.err = cmd.Wait()
+		fmt.Fprintln(w.pipe, "ended") // a watcher that is gone has ended it
+		close(p.ended)
+	}()
+	if told != nil {
+		<-p.ended
+		return nil, told
+	}
+	return p, nil
 }
 
-func (w *watcher) close() error {
+// PID is the number of the process.
+func (p *Watched) PID() int { return p.cmd.Process.Pid }
+
+// Ended is closed when the process has ended.
+func (p *Watched) Ended() <-chan struct{} { return p.ended }
+
+// Err says, after Ended, how the process ended, as exec.Cmd.Wait does.
+func (p *Watched) Err() error { return p.err }
+
+// Signal sends a signal to the process, unless it has ended.
+func (p *Watched) Signal(sig os.Signal) error {
+	if err := p.cmd.Process.Signal(sig); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Close ends the watch. The process must have ended before.
+func (w *Watcher) Close() error {
 	_, err := fmt.Fprintln(w.pipe, "close")
 	w.pipe.Close()
 	if werr := w.cmd.Wait(); err == nil {
@@ -97,16 +148,16 @@ func (w *watcher) close() error {
 	return nil
 }
 
-// gate runs a command only after its parent has written a line to descriptor
-// 3. A parent that dies before it has told the watcher about its child writes
-// none.
-func gate(args []string) (*exec.Cmd, *os.File, error) {
+// gate makes a command wait until its parent has written a line to the file
+// that is returned. A parent that dies before it has told the watcher about its
+// child writes none.
+func gate(cmd *exec.Cmd) (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	script := `read -r go <&3 || exit 1; exec 3<&-; exec "$@"`
-	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "gate"}, args...)...)
-	cmd.ExtraFiles = []*os.File{r}
-	return cmd, w, nil
+	cmd.Args = append([]string{"/bin/sh", "-c", script, "gate", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, cmd.ExtraFiles = "/bin/sh", []*os.File{r}
+	return w, nil
 }

@@ -3,6 +3,7 @@ package services
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,7 +119,11 @@ func TestKillLeavesNoGrandchild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() {
+		if err := errors.Join(s.Kill(), s.Close()); err != nil { // a Stop would end the first generation only
+			t.Error(err)
+		}
+	}()
 	family := tree(s.PID())
 	if len(family) < 3 {
 		t.Errorf("the tree has %d processes, want at least 3", len(family))

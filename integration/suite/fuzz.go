@@ -14,10 +14,16 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 )
 
-// fuzzWorkers is how many targets run at a time, each on one core.
-const fuzzWorkers = 2
+const (
+	// fuzzBuilds is how many programs are built at a time: linking uses one core.
+	fuzzBuilds = 2
+	// fuzzWorkers is how many targets run at a time. Each uses little more than one core and has a time of its own, so
+	// that on two cores all get two thirds of one.
+	fuzzWorkers = 3
+)
 
 // goPackage is what is asked of `go list -json`.
 type goPackage struct {
@@ -43,7 +49,10 @@ func listPackages(ctx context.Context) ([]goPackage, error) {
 	return packages, nil
 }
 
-type target struct{ pkg, name string }
+type target struct {
+	pkg  goPackage
+	name string
+}
 
 // fuzzTargets finds the targets in the source: `go test -list` would have to
 // link every test program for it.
@@ -58,7 +67,7 @@ func fuzzTargets(packages []goPackage) ([]target, error) {
 			for _, d := range f.Decls {
 				fn, ok := d.(*ast.FuncDecl)
 				if ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Fuzz") {
-					targets = append(targets, target{p.ImportPath, fn.Name.Name})
+					targets = append(targets, target{p, fn.Name.Name})
 				}
 			}
 		}
@@ -66,7 +75,8 @@ func fuzzTargets(packages []goPackage) ([]target, error) {
 	return targets, nil
 }
 
-// fuzz runs every target for $FUZZTIME, two at a time.
+// fuzz runs every target for $FUZZTIME, some at a time. A package's test program is built once for all its targets:
+// `go test -fuzz` would link it for each.
 func (s *suite) fuzz(ctx context.Context) error {
 	packages, err := listPackages(ctx)
 	if err != nil {
@@ -76,48 +86,111 @@ func (s *suite) fuzz(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fuzzTime := os.Getenv("FUZZTIME")
-	if fuzzTime == "" {
-		fuzzTime = "10s"
+	began := time.Now()
+	f := fuzzer{time: os.Getenv("FUZZTIME"), env: s.env}
+	if f.time == "" {
+		f.time = "10s"
 	}
-	fmt.Fprintf(s.out, "%d targets, %s each\n", len(targets), fuzzTime)
-	queue := make(chan target)
+	if f.dir, err = os.MkdirTemp("", "sluice-fuzz-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(f.dir)
+	if f.cache, err = fuzzCache(ctx); err != nil {
+		return err
+	}
+	var built []goPackage
+	for _, t := range targets {
+		if len(built) == 0 || built[len(built)-1].ImportPath != t.pkg.ImportPath {
+			built = append(built, t.pkg)
+		}
+	}
+	err = atATime(fuzzBuilds, built, func(p goPackage) error { return f.build(ctx, p) })
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "%d targets in %d packages, built in %.0f s, %s each\n", len(targets), len(built), time.Since(began).Seconds(), f.time)
+	var mu sync.Mutex
+	failed := 0
+	err = atATime(fuzzWorkers, targets, func(t target) error {
+		out, err := f.run(ctx, t)
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(s.out, "%s: %s", t.name, out)
+		if err != nil {
+			failed++
+			return fmt.Errorf("%s in %s: %w", t.name, t.pkg.ImportPath, err)
+		}
+		return nil
+	})
+	s.tests.passed += len(targets) - failed
+	s.tests.failed += failed
+	return err
+}
+
+// atATime calls do for all of a list, n at a time, and returns all errors.
+func atATime[T any](n int, list []T, do func(T) error) error {
+	queue := make(chan T)
 	var mu sync.Mutex
 	var errs []error
 	var wg sync.WaitGroup
-	for range fuzzWorkers {
+	for range n {
 		wg.Go(func() {
-			for t := range queue {
-				out, err := fuzzOne(ctx, t, fuzzTime)
-				mu.Lock()
-				if err != nil {
-					errs = append(errs, fmt.Errorf("%s in %s: %w", t.name, t.pkg, err))
+			for v := range queue {
+				if err := do(v); err != nil {
+					mu.Lock()
+					errs = append(errs, err)
+					mu.Unlock()
 				}
-				fmt.Fprintf(s.out, "%s: %s", t.name, out)
-				mu.Unlock()
 			}
 		})
 	}
-	for _, t := range targets {
-		queue <- t
+	for _, v := range list {
+		queue <- v
 	}
 	close(queue)
 	wg.Wait()
-	s.tests.passed += len(targets) - len(errs)
-	s.tests.failed += len(errs)
 	return errors.Join(errs...)
 }
 
-// fuzzOne returns the last line of what go test printed, all of it on failure.
-func fuzzOne(ctx context.Context, t target, fuzzTime string) ([]byte, error) {
+// fuzzer builds and runs test programs with the instrumentation that fuzzing is guided by.
+type fuzzer struct {
+	time  string
+	dir   string // of the programs
+	cache string // where inputs that found something new are kept, as `go test` does
+	env   []string
+}
+
+func fuzzCache(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOCACHE").Output()
+	if err != nil {
+		return "", fmt.Errorf("go env GOCACHE: %w", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "fuzz"), nil
+}
+
+func (f *fuzzer) program(p goPackage) string {
+	return filepath.Join(f.dir, strings.ReplaceAll(p.ImportPath, "/", "_")+".test")
+}
+
+func (f *fuzzer) build(ctx context.Context, p goPackage) error {
+	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the fuzz targets of %s: %w\n%s", p.ImportPath, err, out)
+	}
+	return nil
+}
+
+// run returns the last line that says how much was tried, all of the output on failure.
+func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
 	var out []byte
 	var err error
 	for range 2 {
-		cmd := exec.CommandContext(ctx, "go", "test", "-run=^$", "-fuzz=^"+t.name+"$", "-fuzztime="+fuzzTime, "-parallel=1", t.pkg)
+		cmd := exec.CommandContext(ctx, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
+			"-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
+		cmd.Dir, cmd.Env = t.pkg.Dir, f.env
 		out, err = cmd.CombinedOutput()
 		if err == nil {
-			lines := bytes.SplitAfter(bytes.TrimRight(out, "\n"), []byte("\n"))
-			return append(lines[len(lines)-1], '\n'), nil
+			return lastProgress(out), nil
 		}
 		// The engine sometimes takes the end of its own time for a failure of
 		// the target, without an input that fails (https://go.dev/issue/75804,
@@ -127,4 +200,15 @@ func fuzzOne(ctx context.Context, t target, fuzzTime string) ([]byte, error) {
 		}
 	}
 	return append([]byte("FAILED\n"), out...), err
+}
+
+// lastProgress is the last line of a run that begins with "fuzz:".
+func lastProgress(out []byte) []byte {
+	last := []byte("no line of progress\n")
+	for line := range bytes.Lines(out) {
+		if bytes.HasPrefix(line, []byte("fuzz: ")) {
+			last = line
+		}
+	}
+	return last
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,13 +18,31 @@ type counts struct{ passed, failed, skipped int }
 // event is a line of `go test -json`, see `go doc test2json`.
 type event struct {
 	Action, Package, ImportPath, Test, Output string
+	Elapsed                                   float64 // seconds, of an end
+}
+
+// timed is a test with subtests, or a package, and how long it took.
+type timed struct {
+	name    string
+	seconds float64
+}
+
+// slowest is how many tests and packages the table shows.
+const slowest = 12
+
+// printSlowest shows where the time goes.
+func (s *suite) printSlowest() {
+	slices.SortStableFunc(s.slow, func(a, b timed) int { return cmp.Compare(b.seconds, a.seconds) })
+	for _, t := range s.slow[:min(slowest, len(s.slow))] {
+		fmt.Fprintf(s.out, "%6.1f s  %s\n", t.seconds, t.name)
+	}
 }
 
 // goTest runs go test and prints what it would print without -v: a line for
 // each package, and the output of the tests that failed. Only the form with
-// events tells of skipped tests.
+// events tells of skipped tests. Vet is a step of its own.
 func (s *suite) goTest(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-vet=off"}, args...)...)
 	cmd.Env, cmd.Stderr = s.env, s.out
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -32,11 +51,12 @@ func (s *suite) goTest(ctx context.Context, args ...string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	seen, readErr := report(out, s.out)
+	seen, slow, readErr := report(out, s.out)
 	err = cmd.Wait()
 	s.tests.passed += seen.passed
 	s.tests.failed += seen.failed
 	s.tests.skipped += seen.skipped
+	s.slow = append(s.slow, slow...)
 	switch {
 	case readErr != nil:
 		return readErr
@@ -51,18 +71,17 @@ func (s *suite) goTest(ctx context.Context, args ...string) error {
 }
 
 // report turns events into text and counts.
-func report(events io.Reader, out io.Writer) (counts, error) {
-	var seen counts
+func report(events io.Reader, out io.Writer) (seen counts, slow []timed, err error) {
 	printed := map[string]*strings.Builder{} // of each test that has not ended
 	failedIn := map[string]bool{}            // packages with a failed test
 	in := bufio.NewReader(events)
 	for {
 		line, err := in.ReadBytes('\n')
 		if err == io.EOF {
-			return seen, nil
+			return seen, slow, nil
 		}
 		if err != nil {
-			return seen, err
+			return seen, slow, err
 		}
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
@@ -81,6 +100,9 @@ func report(events io.Reader, out io.Writer) (counts, error) {
 			continue
 		}
 		key := e.Package + " " + e.Test
+		if e.Elapsed >= 1 && !strings.Contains(e.Test, "/") {
+			slow = append(slow, timed{key, e.Elapsed})
+		}
 		switch e.Action {
 		case "run":
 			printed[key] = &strings.Builder{}

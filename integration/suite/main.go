@@ -1,7 +1,7 @@
 // Command suite is what `make test` runs: every check of the project, one step
 // after the other, with the real servers beside them.
 //
-//	suite test   setup, lint, unit, fuzz, integration
+//	suite test   setup, style, unit, fuzz, integration
 //	suite fuzz   every fuzz target of the tree for $FUZZTIME (10s)
 //
 // A step that fails does not keep the next ones from running, but for setup.
@@ -52,11 +52,13 @@ type suite struct {
 	env   []string
 	steps []step
 	tests counts
+	slow  []timed
 }
 
 type step struct {
 	name string
 	took time.Duration
+	cpu  time.Duration // of this process's children that have ended
 	err  error
 }
 
@@ -67,20 +69,23 @@ func (s *suite) test(ctx context.Context) error {
 	if err := s.step("setup", func() error { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
 		return err
 	}
-	// The later steps run whatever these say; s.failed sums up.
-	_ = s.step("lint", func() error { return s.run(ctx, "make", "--no-print-directory", "lint") })
+	// The servers mostly wait for their own disks while they start.
 	var servers *services.Set
-	err := s.step("servers", func() (err error) {
+	started := make(chan error, 1)
+	go func() {
+		var err error
 		servers, err = services.Start(ctx, func(line string) { fmt.Fprintln(s.out, line) })
-		return err
-	})
-	if err != nil {
+		started <- err
+	}()
+	// The later steps run whatever these say; s.failed sums up. The rest of `make lint` is among the integration tests.
+	_ = s.step("style", func() error { return s.run(ctx, "make", "--no-print-directory", "style") })
+	if err := s.step("servers", func() error { return <-started }); err != nil {
 		return err
 	}
 	s.env = append(s.env, servers.Env()...)
 	_ = s.step("unit", func() error { return s.unit(ctx) })
 	_ = s.step("fuzz", func() error { return s.fuzz(ctx) })
-	_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "./integration/...") })
+	_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "-parallel="+integrationTests, "./integration/...") })
 	_ = s.step("end servers", servers.Close)
 	return s.failed(ctx)
 }
@@ -98,13 +103,19 @@ func (s *suite) failed(ctx context.Context) error {
 	return fmt.Errorf("these steps failed: %s", strings.Join(names, ", "))
 }
 
+// unitPackages is how many packages are built or tested at a time: some wait for servers.
+const unitPackages = "3"
+
+// integrationTests is how many parallel tests of a package run at a time. They wait for processes most of their time.
+const integrationTests = "6"
+
 // unit runs the tests of all rooms with the race detector.
 func (s *suite) unit(ctx context.Context) error {
 	packages, err := listPackages(ctx)
 	if err != nil {
 		return err
 	}
-	args := []string{"-race", "-timeout=20m"}
+	args := []string{"-race", "-timeout=20m", "-p=" + unitPackages}
 	for _, p := range packages {
 		if !strings.Contains(p.ImportPath+"/", "/integration/") {
 			args = append(args, p.ImportPath)
@@ -115,13 +126,23 @@ func (s *suite) unit(ctx context.Context) error {
 
 func (s *suite) step(name string, do func() error) error {
 	fmt.Fprintf(s.out, "\n=== step %s\n", name)
-	began := time.Now()
+	began, before := time.Now(), childrenCPU()
 	err := do()
-	s.steps = append(s.steps, step{name, time.Since(began), err})
+	s.steps = append(s.steps, step{name, time.Since(began), childrenCPU() - before, err})
 	if err != nil {
 		fmt.Fprintf(s.out, "step %s: %v\n", name, err)
 	}
 	return err
+}
+
+// childrenCPU is what the children that have ended used, and theirs. On a machine that others use too, it tells more
+// than the time on the clock.
+func childrenCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_CHILDREN, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // run runs a command that prints for itself.
@@ -134,17 +155,18 @@ func (s *suite) run(ctx context.Context, name string, args ...string) error {
 func (s *suite) table() {
 	fmt.Fprintln(s.out)
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STEP\tSECONDS\tRESULT")
-	var total time.Duration
+	fmt.Fprintln(w, "STEP\tSECONDS\tCPU\tRESULT")
+	var total, cpu time.Duration
 	for _, st := range s.steps {
 		result := "ok"
 		if st.err != nil {
 			result = "FAILED"
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%s\n", st.name, st.took.Seconds(), result)
-		total += st.took
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%s\n", st.name, st.took.Seconds(), st.cpu.Seconds(), result)
+		total, cpu = total+st.took, cpu+st.cpu
 	}
-	fmt.Fprintf(w, "total\t%.0f\t\n", total.Seconds())
+	fmt.Fprintf(w, "total\t%.0f\t%.0f\t\n", total.Seconds(), cpu.Seconds())
 	w.Flush()
+	s.printSlowest()
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.tests.passed, s.tests.failed, s.tests.skipped)
 }

@@ -72,7 +72,7 @@ func TestReport(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			got, err := report(strings.NewReader(strings.Join(tt.events, "\n")+"\n"), &out)
+			got, _, err := report(strings.NewReader(strings.Join(tt.events, "\n")+"\n"), &out)
 			if err != nil || got != tt.want {
 				t.Errorf("counts %+v, error %v, want %+v", got, err, tt.want)
 			}

@@ -40,7 +40,7 @@ type Options struct {
 	Files []string
 }
 
-// Worker is a running `sluice run`. Its methods are for one goroutine, but for those of its doors.
+// Worker is a running `sluice run`. It ends with this process, also if that is killed. Its methods are for one goroutine, but for those of its doors.
 type Worker struct {
 	REST     string // base URL of Connect's REST API
 	Registry string // base URL of the schema registry
@@ -48,9 +48,8 @@ type Worker struct {
 
 	opts  Options
 	ports []*services.Port
-	cmd   *exec.Cmd
-	ended chan struct{}
-	err   error // of the process, once ended is closed
+	watch *services.Watcher // from the first start on: the process ends with this one
+	life  *services.Watched // nil: never started
 }
 
 // Build builds the sluice program of the module that dir is in, into a folder, and returns its path.
@@ -122,18 +121,18 @@ func (w *Worker) Begin() error {
 		return err
 	}
 	defer logFile.Close()
+	if w.watch == nil {
+		if w.watch, err = services.NewWatcher(""); err != nil {
+			return err
+		}
+	}
 	args := append([]string{"run", "--config", filepath.Join(w.opts.Dir, "worker.properties")}, w.opts.Files...)
-	w.cmd = exec.Command(w.opts.Binary, args...)
-	w.cmd.Env = append(os.Environ(), w.opts.Env...)
-	w.cmd.Stdout, w.cmd.Stderr = logFile, logFile
-	if err := w.cmd.Start(); err != nil {
+	cmd := exec.Command(w.opts.Binary, args...)
+	cmd.Env = append(os.Environ(), w.opts.Env...)
+	cmd.Stdout, cmd.Stderr = logFile, logFile
+	if w.life, err = w.watch.Start(cmd); err != nil {
 		return fmt.Errorf("start sluice: %w", err)
 	}
-	w.ended, w.err = make(chan struct{}), nil
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		w.err = cmd.Wait()
-		close(ended)
-	}(w.cmd, w.ended)
 	return nil
 }
 
@@ -159,13 +158,21 @@ func (w *Worker) Wait(ctx context.Context, what string, try func() error) error 
 			return nil
 		}
 		select {
-		case <-w.ended:
-			return fmt.Errorf("waiting for %s: sluice ended (%v)\n%s", what, w.err, w.LogTail())
+		case <-w.ended():
+			return fmt.Errorf("waiting for %s: sluice ended (%v)\n%s", what, w.life.Err(), w.LogTail())
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w (%w)\n%s", what, err, ctx.Err(), w.LogTail())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// ended is closed when the process has ended; nil before its first start.
+func (w *Worker) ended() <-chan struct{} {
+	if w.life == nil {
+		return nil
+	}
+	return w.life.Ended()
 }
 
 func (w *Worker) logPath() string { return filepath.Join(w.opts.Dir, "sluice.log") }
@@ -183,39 +190,42 @@ func (w *Worker) LogTail() string {
 }
 
 // PID is the process number.
-func (w *Worker) PID() int { return w.cmd.Process.Pid }
+func (w *Worker) PID() int { return w.life.PID() }
 
 // Kill ends the process with SIGKILL and waits until it is gone.
 func (w *Worker) Kill() error { return w.end(syscall.SIGKILL, Deadline) }
 
 // Stop ends the process with SIGTERM and fails if that takes longer than the promised 30 seconds.
 func (w *Worker) Stop() error {
-	if err := w.end(syscall.SIGTERM, 30*time.Second); err != nil {
+	if err := w.end(syscall.SIGTERM, 30*time.Second); err != nil || w.life == nil {
 		return err
 	}
-	return w.err
+	return w.life.Err()
 }
 
 func (w *Worker) end(sig os.Signal, within time.Duration) error {
-	if w.cmd == nil {
+	if w.life == nil {
 		return nil
 	}
-	if err := w.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := w.life.Signal(sig); err != nil {
 		return err
 	}
 	select {
-	case <-w.ended:
+	case <-w.life.Ended():
 		return nil
 	case <-time.After(within):
-		w.cmd.Process.Kill()
-		<-w.ended
-		return fmt.Errorf("sluice did not end within %s of %v\n%s", within, sig, w.LogTail())
+		err := w.life.Signal(syscall.SIGKILL)
+		<-w.life.Ended()
+		return errors.Join(err, fmt.Errorf("sluice did not end within %s of %v\n%s", within, sig, w.LogTail()))
 	}
 }
 
 // Close ends the process, if it runs, and gives the ports back.
 func (w *Worker) Close() error {
 	err := w.Kill()
+	if w.watch != nil {
+		err = errors.Join(err, w.watch.Close())
+	}
 	w.release()
 	return err
 }
@@ -223,8 +233,12 @@ func (w *Worker) Close() error {
 // Exit waits until the process has ended by itself and returns its exit code.
 func (w *Worker) Exit(ctx context.Context) (int, error) {
 	select {
-	case <-w.ended:
-		return w.cmd.ProcessState.ExitCode(), nil
+	case <-w.life.Ended():
+		var exit *exec.ExitError
+		if err := w.life.Err(); !errors.As(err, &exit) {
+			return 0, err
+		}
+		return exit.ExitCode(), nil
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
@@ -325,27 +339,4 @@ func (w *Worker) Running(ctx context.Context, name string) error {
 }
 
 // Children returns the process numbers of the connectors that this worker hosts.
-func (w *Worker) Children() ([]int, error) {
-	all, err := os.ReadDir("/proc")
-	if err != nil {
-		return nil, err
-	}
-	var pids []int
-	for _, e := range all {
-		var pid, ppid int
-		if _, err := fmt.Sscan(e.Name(), &pid); err != nil {
-			continue
-		}
-		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
-		if err != nil {
-			continue
-		}
-		if i := bytes.LastIndexByte(stat, ')'); i > 0 {
-			var state string
-			if _, err := fmt.Sscan(string(stat[i+1:]), &state, &ppid); err == nil && ppid == w.PID() {
-				pids = append(pids, pid)
-			}
-		}
-	}
-	return pids, nil
-}
+func (w *Worker) Children() ([]int, error) { return services.Children(w.PID()) }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"time"
 
 	"github.com/sluicehub/sluice/log"
@@ -143,7 +144,7 @@ func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartitio
 	res, err := part.Read(p.FetchOffset, log.ReadOptions{MaxBytes: max(0, min(int(p.PartitionMaxBytes), left)),
 		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel)})
 	if err != nil {
-		rp.ErrorCode = errorCode(err)
+		rp.ErrorCode = fetchCode(err)
 		rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = part.HighWatermark(), part.LastStable(), part.LogStart()
 		return 0
 	}
@@ -152,6 +153,16 @@ func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartitio
 		rp.RecordBatches = res.Batches
 	}
 	return len(res.Batches)
+}
+
+// fetchCode is errorCode, but for damage: INVALID_RECORD is a code at which the consumers of Java, librdkafka and
+// franz-go tell their user. KAFKA_STORAGE_ERROR all of them take for a leader about to move, and CORRUPT_MESSAGE franz-go
+// takes for one that passes: they ask again for ever, in silence.
+func fetchCode(err error) int16 {
+	if d := (*log.DamageError)(nil); errors.As(err, &d) {
+		return kerr.InvalidRecord.Code
+	}
+	return errorCode(err)
 }
 
 // diverged tells a client whose last fetched epoch does not end where its position is, where it does (KIP-595).

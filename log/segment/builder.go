@@ -51,6 +51,18 @@ func (b *Builder) Add(timestamp int64, key, value []byte, headers ...RecordHeade
 	b.count++
 }
 
+// EmptyBatch makes a batch without records that takes the offsets from first to
+// last.
+func EmptyBatch(first, last int64, epoch int32) []byte {
+	b := make([]byte, HeaderSize)
+	putHeader(b, &Header{
+		LastOffsetDelta: int32(last - first), BaseTimestamp: NoTimestamp, MaxTimestamp: NoTimestamp,
+		ProducerID: NoProducerID, ProducerEpoch: -1, BaseSequence: -1,
+	})
+	SetPlace(b, first, epoch)
+	return b
+}
+
 // Len is the size of the batch so far in bytes; 0 without records.
 func (b *Builder) Len() int {
 	if b.count == 0 {

@@ -122,7 +122,7 @@ func (x SinkCall_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SinkCall_What.Descriptor instead.
 func (SinkCall_What) EnumDescriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{30, 0}
+	return file_wall_proto_rawDescGZIP(), []int{29, 0}
 }
 
 type DescribeRequest struct {
@@ -1053,7 +1053,7 @@ type Start struct {
 	Task          int32                  `protobuf:"varint,2,opt,name=task,proto3" json:"task,omitempty"`
 	Config        map[string]string      `protobuf:"bytes,3,rep,name=config,proto3" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	Offsets       []*SourceOffset        `protobuf:"bytes,4,rep,name=offsets,proto3" json:"offsets,omitempty"` // of a source
-	Window        int64                  `protobuf:"varint,5,opt,name=window,proto3" json:"window,omitempty"`  // credit in bytes of a source at its start
+	Window        int64                  `protobuf:"varint,5,opt,name=window,proto3" json:"window,omitempty"`  // credit in bytes: what may be on its way
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1471,35 +1471,39 @@ func (*Nothing) Descriptor() ([]byte, []int) {
 	return file_wall_proto_rawDescGZIP(), []int{23}
 }
 
-type SourceRequest struct {
+// What the hub says to a task.
+type ToTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to What:
 	//
-	//	*SourceRequest_Start
-	//	*SourceRequest_Credit
-	//	*SourceRequest_Commit
-	//	*SourceRequest_ReadOn
-	//	*SourceRequest_ReportAnswer
-	//	*SourceRequest_Stop
-	What          isSourceRequest_What `protobuf_oneof:"what"`
+	//	*ToTask_Start
+	//	*ToTask_Stop
+	//	*ToTask_Again
+	//	*ToTask_ReportAnswer
+	//	*ToTask_Credit
+	//	*ToTask_Commit
+	//	*ToTask_Put
+	//	*ToTask_Call
+	//	*ToTask_Cancel
+	What          isToTask_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SourceRequest) Reset() {
-	*x = SourceRequest{}
+func (x *ToTask) Reset() {
+	*x = ToTask{}
 	mi := &file_wall_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SourceRequest) String() string {
+func (x *ToTask) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SourceRequest) ProtoMessage() {}
+func (*ToTask) ProtoMessage() {}
 
-func (x *SourceRequest) ProtoReflect() protoreflect.Message {
+func (x *ToTask) ProtoReflect() protoreflect.Message {
 	mi := &file_wall_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1511,111 +1515,339 @@ func (x *SourceRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SourceRequest.ProtoReflect.Descriptor instead.
-func (*SourceRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ToTask.ProtoReflect.Descriptor instead.
+func (*ToTask) Descriptor() ([]byte, []int) {
 	return file_wall_proto_rawDescGZIP(), []int{24}
 }
 
-func (x *SourceRequest) GetWhat() isSourceRequest_What {
+func (x *ToTask) GetWhat() isToTask_What {
 	if x != nil {
 		return x.What
 	}
 	return nil
 }
 
-func (x *SourceRequest) GetStart() *Start {
+func (x *ToTask) GetStart() *Start {
 	if x != nil {
-		if x, ok := x.What.(*SourceRequest_Start); ok {
+		if x, ok := x.What.(*ToTask_Start); ok {
 			return x.Start
 		}
 	}
 	return nil
 }
 
-func (x *SourceRequest) GetCredit() *Credit {
+func (x *ToTask) GetStop() *Nothing {
 	if x != nil {
-		if x, ok := x.What.(*SourceRequest_Credit); ok {
-			return x.Credit
-		}
-	}
-	return nil
-}
-
-func (x *SourceRequest) GetCommit() *Commit {
-	if x != nil {
-		if x, ok := x.What.(*SourceRequest_Commit); ok {
-			return x.Commit
-		}
-	}
-	return nil
-}
-
-func (x *SourceRequest) GetReadOn() *Nothing {
-	if x != nil {
-		if x, ok := x.What.(*SourceRequest_ReadOn); ok {
-			return x.ReadOn
-		}
-	}
-	return nil
-}
-
-func (x *SourceRequest) GetReportAnswer() *ReportAnswer {
-	if x != nil {
-		if x, ok := x.What.(*SourceRequest_ReportAnswer); ok {
-			return x.ReportAnswer
-		}
-	}
-	return nil
-}
-
-func (x *SourceRequest) GetStop() *Nothing {
-	if x != nil {
-		if x, ok := x.What.(*SourceRequest_Stop); ok {
+		if x, ok := x.What.(*ToTask_Stop); ok {
 			return x.Stop
 		}
 	}
 	return nil
 }
 
-type isSourceRequest_What interface {
-	isSourceRequest_What()
+func (x *ToTask) GetAgain() *Nothing {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Again); ok {
+			return x.Again
+		}
+	}
+	return nil
 }
 
-type SourceRequest_Start struct {
+func (x *ToTask) GetReportAnswer() *ReportAnswer {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_ReportAnswer); ok {
+			return x.ReportAnswer
+		}
+	}
+	return nil
+}
+
+func (x *ToTask) GetCredit() *Credit {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Credit); ok {
+			return x.Credit
+		}
+	}
+	return nil
+}
+
+func (x *ToTask) GetCommit() *Commit {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Commit); ok {
+			return x.Commit
+		}
+	}
+	return nil
+}
+
+func (x *ToTask) GetPut() *Put {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *ToTask) GetCall() *SinkCall {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Call); ok {
+			return x.Call
+		}
+	}
+	return nil
+}
+
+func (x *ToTask) GetCancel() uint64 {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return 0
+}
+
+type isToTask_What interface {
+	isToTask_What()
+}
+
+type ToTask_Start struct {
 	Start *Start `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
 }
 
-type SourceRequest_Credit struct {
-	Credit *Credit `protobuf:"bytes,2,opt,name=credit,proto3,oneof"`
+type ToTask_Stop struct {
+	Stop *Nothing `protobuf:"bytes,2,opt,name=stop,proto3,oneof"`
 }
 
-type SourceRequest_Commit struct {
-	Commit *Commit `protobuf:"bytes,3,opt,name=commit,proto3,oneof"`
+type ToTask_Again struct {
+	Again *Nothing `protobuf:"bytes,3,opt,name=again,proto3,oneof"` // after a failed read or put: try again
 }
 
-type SourceRequest_ReadOn struct {
-	ReadOn *Nothing `protobuf:"bytes,4,opt,name=read_on,json=readOn,proto3,oneof"` // after a failed read: try again
+type ToTask_ReportAnswer struct {
+	ReportAnswer *ReportAnswer `protobuf:"bytes,4,opt,name=report_answer,json=reportAnswer,proto3,oneof"`
 }
 
-type SourceRequest_ReportAnswer struct {
-	ReportAnswer *ReportAnswer `protobuf:"bytes,5,opt,name=report_answer,json=reportAnswer,proto3,oneof"`
+type ToTask_Credit struct {
+	// To a source:
+	Credit *Credit `protobuf:"bytes,5,opt,name=credit,proto3,oneof"`
 }
 
-type SourceRequest_Stop struct {
-	Stop *Nothing `protobuf:"bytes,6,opt,name=stop,proto3,oneof"`
+type ToTask_Commit struct {
+	Commit *Commit `protobuf:"bytes,6,opt,name=commit,proto3,oneof"`
 }
 
-func (*SourceRequest_Start) isSourceRequest_What() {}
+type ToTask_Put struct {
+	// To a sink:
+	Put *Put `protobuf:"bytes,7,opt,name=put,proto3,oneof"`
+}
 
-func (*SourceRequest_Credit) isSourceRequest_What() {}
+type ToTask_Call struct {
+	Call *SinkCall `protobuf:"bytes,8,opt,name=call,proto3,oneof"`
+}
 
-func (*SourceRequest_Commit) isSourceRequest_What() {}
+type ToTask_Cancel struct {
+	Cancel uint64 `protobuf:"varint,9,opt,name=cancel,proto3,oneof"` // the call of that id
+}
 
-func (*SourceRequest_ReadOn) isSourceRequest_What() {}
+func (*ToTask_Start) isToTask_What() {}
 
-func (*SourceRequest_ReportAnswer) isSourceRequest_What() {}
+func (*ToTask_Stop) isToTask_What() {}
 
-func (*SourceRequest_Stop) isSourceRequest_What() {}
+func (*ToTask_Again) isToTask_What() {}
+
+func (*ToTask_ReportAnswer) isToTask_What() {}
+
+func (*ToTask_Credit) isToTask_What() {}
+
+func (*ToTask_Commit) isToTask_What() {}
+
+func (*ToTask_Put) isToTask_What() {}
+
+func (*ToTask_Call) isToTask_What() {}
+
+func (*ToTask_Cancel) isToTask_What() {}
+
+// What a task says to the hub.
+type FromTask struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to What:
+	//
+	//	*FromTask_Started
+	//	*FromTask_Stopped
+	//	*FromTask_Failed
+	//	*FromTask_Report
+	//	*FromTask_Figures
+	//	*FromTask_Batch
+	//	*FromTask_Credit
+	//	*FromTask_Answer
+	What          isFromTask_What `protobuf_oneof:"what"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FromTask) Reset() {
+	*x = FromTask{}
+	mi := &file_wall_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FromTask) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FromTask) ProtoMessage() {}
+
+func (x *FromTask) ProtoReflect() protoreflect.Message {
+	mi := &file_wall_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FromTask.ProtoReflect.Descriptor instead.
+func (*FromTask) Descriptor() ([]byte, []int) {
+	return file_wall_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *FromTask) GetWhat() isFromTask_What {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *FromTask) GetStarted() *Done {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetStopped() *Done {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Stopped); ok {
+			return x.Stopped
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetFailed() *Done {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Failed); ok {
+			return x.Failed
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetReport() *Report {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Report); ok {
+			return x.Report
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetFigures() *Figures {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Figures); ok {
+			return x.Figures
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetBatch() *SourceBatch {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Batch); ok {
+			return x.Batch
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetCredit() *Credit {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Credit); ok {
+			return x.Credit
+		}
+	}
+	return nil
+}
+
+func (x *FromTask) GetAnswer() *SinkAnswer {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_Answer); ok {
+			return x.Answer
+		}
+	}
+	return nil
+}
+
+type isFromTask_What interface {
+	isFromTask_What()
+}
+
+type FromTask_Started struct {
+	Started *Done `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
+}
+
+type FromTask_Stopped struct {
+	Stopped *Done `protobuf:"bytes,2,opt,name=stopped,proto3,oneof"`
+}
+
+type FromTask_Failed struct {
+	Failed *Done `protobuf:"bytes,3,opt,name=failed,proto3,oneof"` // a read or commit of a source, a put of a sink
+}
+
+type FromTask_Report struct {
+	Report *Report `protobuf:"bytes,4,opt,name=report,proto3,oneof"`
+}
+
+type FromTask_Figures struct {
+	Figures *Figures `protobuf:"bytes,5,opt,name=figures,proto3,oneof"`
+}
+
+type FromTask_Batch struct {
+	// From a source:
+	Batch *SourceBatch `protobuf:"bytes,6,opt,name=batch,proto3,oneof"`
+}
+
+type FromTask_Credit struct {
+	// From a sink:
+	Credit *Credit `protobuf:"bytes,7,opt,name=credit,proto3,oneof"`
+}
+
+type FromTask_Answer struct {
+	Answer *SinkAnswer `protobuf:"bytes,8,opt,name=answer,proto3,oneof"`
+}
+
+func (*FromTask_Started) isFromTask_What() {}
+
+func (*FromTask_Stopped) isFromTask_What() {}
+
+func (*FromTask_Failed) isFromTask_What() {}
+
+func (*FromTask_Report) isFromTask_What() {}
+
+func (*FromTask_Figures) isFromTask_What() {}
+
+func (*FromTask_Batch) isFromTask_What() {}
+
+func (*FromTask_Credit) isFromTask_What() {}
+
+func (*FromTask_Answer) isFromTask_What() {}
 
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1626,7 +1858,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_wall_proto_msgTypes[25]
+	mi := &file_wall_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1870,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[25]
+	mi := &file_wall_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1883,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{25}
+	return file_wall_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Commit) GetOffsets() []*SourceOffset {
@@ -1673,7 +1905,7 @@ type SourceBatch struct {
 
 func (x *SourceBatch) Reset() {
 	*x = SourceBatch{}
-	mi := &file_wall_proto_msgTypes[26]
+	mi := &file_wall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1917,7 @@ func (x *SourceBatch) String() string {
 func (*SourceBatch) ProtoMessage() {}
 
 func (x *SourceBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[26]
+	mi := &file_wall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1930,7 @@ func (x *SourceBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceBatch.ProtoReflect.Descriptor instead.
 func (*SourceBatch) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{26}
+	return file_wall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SourceBatch) GetRecords() *Records {
@@ -1729,314 +1961,6 @@ func (x *SourceBatch) GetEof() bool {
 	return false
 }
 
-type SourceResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Types that are valid to be assigned to What:
-	//
-	//	*SourceResponse_Started
-	//	*SourceResponse_Batch
-	//	*SourceResponse_Failed
-	//	*SourceResponse_Report
-	//	*SourceResponse_Figures
-	//	*SourceResponse_Stopped
-	What          isSourceResponse_What `protobuf_oneof:"what"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SourceResponse) Reset() {
-	*x = SourceResponse{}
-	mi := &file_wall_proto_msgTypes[27]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SourceResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SourceResponse) ProtoMessage() {}
-
-func (x *SourceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[27]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SourceResponse.ProtoReflect.Descriptor instead.
-func (*SourceResponse) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{27}
-}
-
-func (x *SourceResponse) GetWhat() isSourceResponse_What {
-	if x != nil {
-		return x.What
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetStarted() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Started); ok {
-			return x.Started
-		}
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetBatch() *SourceBatch {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Batch); ok {
-			return x.Batch
-		}
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetFailed() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Failed); ok {
-			return x.Failed
-		}
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetReport() *Report {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Report); ok {
-			return x.Report
-		}
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetFigures() *Figures {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Figures); ok {
-			return x.Figures
-		}
-	}
-	return nil
-}
-
-func (x *SourceResponse) GetStopped() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SourceResponse_Stopped); ok {
-			return x.Stopped
-		}
-	}
-	return nil
-}
-
-type isSourceResponse_What interface {
-	isSourceResponse_What()
-}
-
-type SourceResponse_Started struct {
-	Started *Done `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
-}
-
-type SourceResponse_Batch struct {
-	Batch *SourceBatch `protobuf:"bytes,2,opt,name=batch,proto3,oneof"`
-}
-
-type SourceResponse_Failed struct {
-	Failed *Done `protobuf:"bytes,3,opt,name=failed,proto3,oneof"` // a read or a commit
-}
-
-type SourceResponse_Report struct {
-	Report *Report `protobuf:"bytes,4,opt,name=report,proto3,oneof"`
-}
-
-type SourceResponse_Figures struct {
-	Figures *Figures `protobuf:"bytes,5,opt,name=figures,proto3,oneof"`
-}
-
-type SourceResponse_Stopped struct {
-	Stopped *Done `protobuf:"bytes,6,opt,name=stopped,proto3,oneof"`
-}
-
-func (*SourceResponse_Started) isSourceResponse_What() {}
-
-func (*SourceResponse_Batch) isSourceResponse_What() {}
-
-func (*SourceResponse_Failed) isSourceResponse_What() {}
-
-func (*SourceResponse_Report) isSourceResponse_What() {}
-
-func (*SourceResponse_Figures) isSourceResponse_What() {}
-
-func (*SourceResponse_Stopped) isSourceResponse_What() {}
-
-type SinkRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Types that are valid to be assigned to What:
-	//
-	//	*SinkRequest_Start
-	//	*SinkRequest_Put
-	//	*SinkRequest_Call
-	//	*SinkRequest_Cancel
-	//	*SinkRequest_PutAgain
-	//	*SinkRequest_ReportAnswer
-	//	*SinkRequest_Stop
-	What          isSinkRequest_What `protobuf_oneof:"what"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SinkRequest) Reset() {
-	*x = SinkRequest{}
-	mi := &file_wall_proto_msgTypes[28]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SinkRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SinkRequest) ProtoMessage() {}
-
-func (x *SinkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[28]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SinkRequest.ProtoReflect.Descriptor instead.
-func (*SinkRequest) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{28}
-}
-
-func (x *SinkRequest) GetWhat() isSinkRequest_What {
-	if x != nil {
-		return x.What
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetStart() *Start {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_Start); ok {
-			return x.Start
-		}
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetPut() *Put {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_Put); ok {
-			return x.Put
-		}
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetCall() *SinkCall {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_Call); ok {
-			return x.Call
-		}
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetCancel() uint64 {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_Cancel); ok {
-			return x.Cancel
-		}
-	}
-	return 0
-}
-
-func (x *SinkRequest) GetPutAgain() *Nothing {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_PutAgain); ok {
-			return x.PutAgain
-		}
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetReportAnswer() *ReportAnswer {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_ReportAnswer); ok {
-			return x.ReportAnswer
-		}
-	}
-	return nil
-}
-
-func (x *SinkRequest) GetStop() *Nothing {
-	if x != nil {
-		if x, ok := x.What.(*SinkRequest_Stop); ok {
-			return x.Stop
-		}
-	}
-	return nil
-}
-
-type isSinkRequest_What interface {
-	isSinkRequest_What()
-}
-
-type SinkRequest_Start struct {
-	Start *Start `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
-}
-
-type SinkRequest_Put struct {
-	Put *Put `protobuf:"bytes,2,opt,name=put,proto3,oneof"`
-}
-
-type SinkRequest_Call struct {
-	Call *SinkCall `protobuf:"bytes,3,opt,name=call,proto3,oneof"`
-}
-
-type SinkRequest_Cancel struct {
-	Cancel uint64 `protobuf:"varint,4,opt,name=cancel,proto3,oneof"` // the call of that id
-}
-
-type SinkRequest_PutAgain struct {
-	PutAgain *Nothing `protobuf:"bytes,5,opt,name=put_again,json=putAgain,proto3,oneof"` // after a failed put: try again
-}
-
-type SinkRequest_ReportAnswer struct {
-	ReportAnswer *ReportAnswer `protobuf:"bytes,6,opt,name=report_answer,json=reportAnswer,proto3,oneof"`
-}
-
-type SinkRequest_Stop struct {
-	Stop *Nothing `protobuf:"bytes,7,opt,name=stop,proto3,oneof"`
-}
-
-func (*SinkRequest_Start) isSinkRequest_What() {}
-
-func (*SinkRequest_Put) isSinkRequest_What() {}
-
-func (*SinkRequest_Call) isSinkRequest_What() {}
-
-func (*SinkRequest_Cancel) isSinkRequest_What() {}
-
-func (*SinkRequest_PutAgain) isSinkRequest_What() {}
-
-func (*SinkRequest_ReportAnswer) isSinkRequest_What() {}
-
-func (*SinkRequest_Stop) isSinkRequest_What() {}
-
 type Put struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       *Records               `protobuf:"bytes,1,opt,name=records,proto3" json:"records,omitempty"`
@@ -2048,7 +1972,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_wall_proto_msgTypes[29]
+	mi := &file_wall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2060,7 +1984,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[29]
+	mi := &file_wall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2073,7 +1997,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{29}
+	return file_wall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Put) GetRecords() *Records {
@@ -2108,7 +2032,7 @@ type SinkCall struct {
 
 func (x *SinkCall) Reset() {
 	*x = SinkCall{}
-	mi := &file_wall_proto_msgTypes[30]
+	mi := &file_wall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2044,7 @@ func (x *SinkCall) String() string {
 func (*SinkCall) ProtoMessage() {}
 
 func (x *SinkCall) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[30]
+	mi := &file_wall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2057,7 @@ func (x *SinkCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SinkCall.ProtoReflect.Descriptor instead.
 func (*SinkCall) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{30}
+	return file_wall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SinkCall) GetId() uint64 {
@@ -2169,7 +2093,7 @@ type SinkAnswer struct {
 
 func (x *SinkAnswer) Reset() {
 	*x = SinkAnswer{}
-	mi := &file_wall_proto_msgTypes[31]
+	mi := &file_wall_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2181,7 +2105,7 @@ func (x *SinkAnswer) String() string {
 func (*SinkAnswer) ProtoMessage() {}
 
 func (x *SinkAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[31]
+	mi := &file_wall_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2194,7 +2118,7 @@ func (x *SinkAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SinkAnswer.ProtoReflect.Descriptor instead.
 func (*SinkAnswer) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{31}
+	return file_wall_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SinkAnswer) GetId() uint64 {
@@ -2224,168 +2148,6 @@ func (x *SinkAnswer) GetPutDropped() bool {
 	}
 	return false
 }
-
-type SinkResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Types that are valid to be assigned to What:
-	//
-	//	*SinkResponse_Started
-	//	*SinkResponse_Credit
-	//	*SinkResponse_Failed
-	//	*SinkResponse_Answer
-	//	*SinkResponse_Report
-	//	*SinkResponse_Figures
-	//	*SinkResponse_Stopped
-	What          isSinkResponse_What `protobuf_oneof:"what"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SinkResponse) Reset() {
-	*x = SinkResponse{}
-	mi := &file_wall_proto_msgTypes[32]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SinkResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SinkResponse) ProtoMessage() {}
-
-func (x *SinkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[32]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SinkResponse.ProtoReflect.Descriptor instead.
-func (*SinkResponse) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{32}
-}
-
-func (x *SinkResponse) GetWhat() isSinkResponse_What {
-	if x != nil {
-		return x.What
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetStarted() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Started); ok {
-			return x.Started
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetCredit() *Credit {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Credit); ok {
-			return x.Credit
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetFailed() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Failed); ok {
-			return x.Failed
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetAnswer() *SinkAnswer {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Answer); ok {
-			return x.Answer
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetReport() *Report {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Report); ok {
-			return x.Report
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetFigures() *Figures {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Figures); ok {
-			return x.Figures
-		}
-	}
-	return nil
-}
-
-func (x *SinkResponse) GetStopped() *Done {
-	if x != nil {
-		if x, ok := x.What.(*SinkResponse_Stopped); ok {
-			return x.Stopped
-		}
-	}
-	return nil
-}
-
-type isSinkResponse_What interface {
-	isSinkResponse_What()
-}
-
-type SinkResponse_Started struct {
-	Started *Done `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
-}
-
-type SinkResponse_Credit struct {
-	Credit *Credit `protobuf:"bytes,2,opt,name=credit,proto3,oneof"`
-}
-
-type SinkResponse_Failed struct {
-	Failed *Done `protobuf:"bytes,3,opt,name=failed,proto3,oneof"` // a put
-}
-
-type SinkResponse_Answer struct {
-	Answer *SinkAnswer `protobuf:"bytes,4,opt,name=answer,proto3,oneof"`
-}
-
-type SinkResponse_Report struct {
-	Report *Report `protobuf:"bytes,5,opt,name=report,proto3,oneof"`
-}
-
-type SinkResponse_Figures struct {
-	Figures *Figures `protobuf:"bytes,6,opt,name=figures,proto3,oneof"`
-}
-
-type SinkResponse_Stopped struct {
-	Stopped *Done `protobuf:"bytes,7,opt,name=stopped,proto3,oneof"`
-}
-
-func (*SinkResponse_Started) isSinkResponse_What() {}
-
-func (*SinkResponse_Credit) isSinkResponse_What() {}
-
-func (*SinkResponse_Failed) isSinkResponse_What() {}
-
-func (*SinkResponse_Answer) isSinkResponse_What() {}
-
-func (*SinkResponse_Report) isSinkResponse_What() {}
-
-func (*SinkResponse_Figures) isSinkResponse_What() {}
-
-func (*SinkResponse_Stopped) isSinkResponse_What() {}
 
 var File_wall_proto protoreflect.FileDescriptor
 
@@ -2496,14 +2258,27 @@ const file_wall_proto_rawDesc = "" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\"5\n" +
 	"\x04Done\x12-\n" +
 	"\x05error\x18\x01 \x01(\v2\x17.sluice.plugin.v1.ErrorR\x05error\"\t\n" +
-	"\aNothing\"\xde\x02\n" +
-	"\rSourceRequest\x12/\n" +
-	"\x05start\x18\x01 \x01(\v2\x17.sluice.plugin.v1.StartH\x00R\x05start\x122\n" +
-	"\x06credit\x18\x02 \x01(\v2\x18.sluice.plugin.v1.CreditH\x00R\x06credit\x122\n" +
-	"\x06commit\x18\x03 \x01(\v2\x18.sluice.plugin.v1.CommitH\x00R\x06commit\x124\n" +
-	"\aread_on\x18\x04 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x06readOn\x12E\n" +
-	"\rreport_answer\x18\x05 \x01(\v2\x1e.sluice.plugin.v1.ReportAnswerH\x00R\freportAnswer\x12/\n" +
-	"\x04stop\x18\x06 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x04stopB\x06\n" +
+	"\aNothing\"\xcb\x03\n" +
+	"\x06ToTask\x12/\n" +
+	"\x05start\x18\x01 \x01(\v2\x17.sluice.plugin.v1.StartH\x00R\x05start\x12/\n" +
+	"\x04stop\x18\x02 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x04stop\x121\n" +
+	"\x05again\x18\x03 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x05again\x12E\n" +
+	"\rreport_answer\x18\x04 \x01(\v2\x1e.sluice.plugin.v1.ReportAnswerH\x00R\freportAnswer\x122\n" +
+	"\x06credit\x18\x05 \x01(\v2\x18.sluice.plugin.v1.CreditH\x00R\x06credit\x122\n" +
+	"\x06commit\x18\x06 \x01(\v2\x18.sluice.plugin.v1.CommitH\x00R\x06commit\x12)\n" +
+	"\x03put\x18\a \x01(\v2\x15.sluice.plugin.v1.PutH\x00R\x03put\x120\n" +
+	"\x04call\x18\b \x01(\v2\x1a.sluice.plugin.v1.SinkCallH\x00R\x04call\x12\x18\n" +
+	"\x06cancel\x18\t \x01(\x04H\x00R\x06cancelB\x06\n" +
+	"\x04what\"\xba\x03\n" +
+	"\bFromTask\x122\n" +
+	"\astarted\x18\x01 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astarted\x122\n" +
+	"\astopped\x18\x02 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astopped\x120\n" +
+	"\x06failed\x18\x03 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\x06failed\x122\n" +
+	"\x06report\x18\x04 \x01(\v2\x18.sluice.plugin.v1.ReportH\x00R\x06report\x125\n" +
+	"\afigures\x18\x05 \x01(\v2\x19.sluice.plugin.v1.FiguresH\x00R\afigures\x125\n" +
+	"\x05batch\x18\x06 \x01(\v2\x1d.sluice.plugin.v1.SourceBatchH\x00R\x05batch\x122\n" +
+	"\x06credit\x18\a \x01(\v2\x18.sluice.plugin.v1.CreditH\x00R\x06credit\x126\n" +
+	"\x06answer\x18\b \x01(\v2\x1c.sluice.plugin.v1.SinkAnswerH\x00R\x06answerB\x06\n" +
 	"\x04what\"B\n" +
 	"\x06Commit\x128\n" +
 	"\aoffsets\x18\x01 \x03(\v2\x1e.sluice.plugin.v1.SourceOffsetR\aoffsets\"\xad\x01\n" +
@@ -2512,24 +2287,7 @@ const file_wall_proto_rawDesc = "" +
 	"\aoffsets\x18\x02 \x03(\v2\x1e.sluice.plugin.v1.SourceOffsetR\aoffsets\x12\x1d\n" +
 	"\n" +
 	"event_time\x18\x03 \x01(\x03R\teventTime\x12\x10\n" +
-	"\x03eof\x18\x04 \x01(\bR\x03eof\"\xd4\x02\n" +
-	"\x0eSourceResponse\x122\n" +
-	"\astarted\x18\x01 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astarted\x125\n" +
-	"\x05batch\x18\x02 \x01(\v2\x1d.sluice.plugin.v1.SourceBatchH\x00R\x05batch\x120\n" +
-	"\x06failed\x18\x03 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\x06failed\x122\n" +
-	"\x06report\x18\x04 \x01(\v2\x18.sluice.plugin.v1.ReportH\x00R\x06report\x125\n" +
-	"\afigures\x18\x05 \x01(\v2\x19.sluice.plugin.v1.FiguresH\x00R\afigures\x122\n" +
-	"\astopped\x18\x06 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astoppedB\x06\n" +
-	"\x04what\"\xef\x02\n" +
-	"\vSinkRequest\x12/\n" +
-	"\x05start\x18\x01 \x01(\v2\x17.sluice.plugin.v1.StartH\x00R\x05start\x12)\n" +
-	"\x03put\x18\x02 \x01(\v2\x15.sluice.plugin.v1.PutH\x00R\x03put\x120\n" +
-	"\x04call\x18\x03 \x01(\v2\x1a.sluice.plugin.v1.SinkCallH\x00R\x04call\x12\x18\n" +
-	"\x06cancel\x18\x04 \x01(\x04H\x00R\x06cancel\x128\n" +
-	"\tput_again\x18\x05 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\bputAgain\x12E\n" +
-	"\rreport_answer\x18\x06 \x01(\v2\x1e.sluice.plugin.v1.ReportAnswerH\x00R\freportAnswer\x12/\n" +
-	"\x04stop\x18\a \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x04stopB\x06\n" +
-	"\x04what\"\x82\x01\n" +
+	"\x03eof\x18\x04 \x01(\bR\x03eof\"\x82\x01\n" +
 	"\x03Put\x123\n" +
 	"\arecords\x18\x01 \x01(\v2\x19.sluice.plugin.v1.RecordsR\arecords\x124\n" +
 	"\x04from\x18\x02 \x01(\v2 .sluice.plugin.v1.TopicPartitionR\x04from\x12\x10\n" +
@@ -2549,23 +2307,13 @@ const file_wall_proto_rawDesc = "" +
 	"\x05error\x18\x02 \x01(\v2\x17.sluice.plugin.v1.ErrorR\x05error\x128\n" +
 	"\tpositions\x18\x03 \x03(\v2\x1a.sluice.plugin.v1.PositionR\tpositions\x12\x1f\n" +
 	"\vput_dropped\x18\x04 \x01(\bR\n" +
-	"putDropped\"\x87\x03\n" +
-	"\fSinkResponse\x122\n" +
-	"\astarted\x18\x01 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astarted\x122\n" +
-	"\x06credit\x18\x02 \x01(\v2\x18.sluice.plugin.v1.CreditH\x00R\x06credit\x120\n" +
-	"\x06failed\x18\x03 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\x06failed\x126\n" +
-	"\x06answer\x18\x04 \x01(\v2\x1c.sluice.plugin.v1.SinkAnswerH\x00R\x06answer\x122\n" +
-	"\x06report\x18\x05 \x01(\v2\x18.sluice.plugin.v1.ReportH\x00R\x06report\x125\n" +
-	"\afigures\x18\x06 \x01(\v2\x19.sluice.plugin.v1.FiguresH\x00R\afigures\x122\n" +
-	"\astopped\x18\a \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astoppedB\x06\n" +
-	"\x04what2\xee\x03\n" +
+	"putDropped2\x94\x03\n" +
 	"\tConnector\x12L\n" +
 	"\bDescribe\x12!.sluice.plugin.v1.DescribeRequest\x1a\x1d.sluice.plugin.v1.Description\x12Q\n" +
 	"\bValidate\x12!.sluice.plugin.v1.ValidateRequest\x1a\".sluice.plugin.v1.ValidateResponse\x12E\n" +
 	"\x04Plan\x12\x1d.sluice.plugin.v1.PlanRequest\x1a\x1e.sluice.plugin.v1.PlanResponse\x12]\n" +
-	"\fAlterOffsets\x12%.sluice.plugin.v1.AlterOffsetsRequest\x1a&.sluice.plugin.v1.AlterOffsetsResponse\x12O\n" +
-	"\x06Source\x12\x1f.sluice.plugin.v1.SourceRequest\x1a .sluice.plugin.v1.SourceResponse(\x010\x01\x12I\n" +
-	"\x04Sink\x12\x1d.sluice.plugin.v1.SinkRequest\x1a\x1e.sluice.plugin.v1.SinkResponse(\x010\x01B.Z,github.com/sluicehub/sluice/plugins/pluginpbb\x06proto3"
+	"\fAlterOffsets\x12%.sluice.plugin.v1.AlterOffsetsRequest\x1a&.sluice.plugin.v1.AlterOffsetsResponse\x12@\n" +
+	"\x04Task\x12\x18.sluice.plugin.v1.ToTask\x1a\x1a.sluice.plugin.v1.FromTask(\x010\x01B.Z,github.com/sluicehub/sluice/plugins/pluginpbb\x06proto3"
 
 var (
 	file_wall_proto_rawDescOnce sync.Once
@@ -2580,7 +2328,7 @@ func file_wall_proto_rawDescGZIP() []byte {
 }
 
 var file_wall_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_wall_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_wall_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_wall_proto_goTypes = []any{
 	(Error_Cause)(0),             // 0: sluice.plugin.v1.Error.Cause
 	(SinkCall_What)(0),           // 1: sluice.plugin.v1.SinkCall.What
@@ -2608,35 +2356,33 @@ var file_wall_proto_goTypes = []any{
 	(*Credit)(nil),               // 23: sluice.plugin.v1.Credit
 	(*Done)(nil),                 // 24: sluice.plugin.v1.Done
 	(*Nothing)(nil),              // 25: sluice.plugin.v1.Nothing
-	(*SourceRequest)(nil),        // 26: sluice.plugin.v1.SourceRequest
-	(*Commit)(nil),               // 27: sluice.plugin.v1.Commit
-	(*SourceBatch)(nil),          // 28: sluice.plugin.v1.SourceBatch
-	(*SourceResponse)(nil),       // 29: sluice.plugin.v1.SourceResponse
-	(*SinkRequest)(nil),          // 30: sluice.plugin.v1.SinkRequest
-	(*Put)(nil),                  // 31: sluice.plugin.v1.Put
-	(*SinkCall)(nil),             // 32: sluice.plugin.v1.SinkCall
-	(*SinkAnswer)(nil),           // 33: sluice.plugin.v1.SinkAnswer
-	(*SinkResponse)(nil),         // 34: sluice.plugin.v1.SinkResponse
-	nil,                          // 35: sluice.plugin.v1.ValidateRequest.ConfigEntry
-	nil,                          // 36: sluice.plugin.v1.PlanRequest.ConfigEntry
-	nil,                          // 37: sluice.plugin.v1.TaskConfig.ConfigEntry
-	nil,                          // 38: sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	nil,                          // 39: sluice.plugin.v1.Start.ConfigEntry
+	(*ToTask)(nil),               // 26: sluice.plugin.v1.ToTask
+	(*FromTask)(nil),             // 27: sluice.plugin.v1.FromTask
+	(*Commit)(nil),               // 28: sluice.plugin.v1.Commit
+	(*SourceBatch)(nil),          // 29: sluice.plugin.v1.SourceBatch
+	(*Put)(nil),                  // 30: sluice.plugin.v1.Put
+	(*SinkCall)(nil),             // 31: sluice.plugin.v1.SinkCall
+	(*SinkAnswer)(nil),           // 32: sluice.plugin.v1.SinkAnswer
+	nil,                          // 33: sluice.plugin.v1.ValidateRequest.ConfigEntry
+	nil,                          // 34: sluice.plugin.v1.PlanRequest.ConfigEntry
+	nil,                          // 35: sluice.plugin.v1.TaskConfig.ConfigEntry
+	nil,                          // 36: sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	nil,                          // 37: sluice.plugin.v1.Start.ConfigEntry
 }
 var file_wall_proto_depIdxs = []int32{
-	35, // 0: sluice.plugin.v1.ValidateRequest.config:type_name -> sluice.plugin.v1.ValidateRequest.ConfigEntry
-	36, // 1: sluice.plugin.v1.PlanRequest.config:type_name -> sluice.plugin.v1.PlanRequest.ConfigEntry
+	33, // 0: sluice.plugin.v1.ValidateRequest.config:type_name -> sluice.plugin.v1.ValidateRequest.ConfigEntry
+	34, // 1: sluice.plugin.v1.PlanRequest.config:type_name -> sluice.plugin.v1.PlanRequest.ConfigEntry
 	8,  // 2: sluice.plugin.v1.PlanResponse.tasks:type_name -> sluice.plugin.v1.TaskConfig
 	15, // 3: sluice.plugin.v1.PlanResponse.error:type_name -> sluice.plugin.v1.Error
-	37, // 4: sluice.plugin.v1.TaskConfig.config:type_name -> sluice.plugin.v1.TaskConfig.ConfigEntry
-	38, // 5: sluice.plugin.v1.AlterOffsetsRequest.config:type_name -> sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	35, // 4: sluice.plugin.v1.TaskConfig.config:type_name -> sluice.plugin.v1.TaskConfig.ConfigEntry
+	36, // 5: sluice.plugin.v1.AlterOffsetsRequest.config:type_name -> sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
 	11, // 6: sluice.plugin.v1.AlterOffsetsRequest.offsets:type_name -> sluice.plugin.v1.SourceOffset
 	15, // 7: sluice.plugin.v1.AlterOffsetsResponse.error:type_name -> sluice.plugin.v1.Error
 	12, // 8: sluice.plugin.v1.Position.of:type_name -> sluice.plugin.v1.TopicPartition
 	14, // 9: sluice.plugin.v1.Error.record:type_name -> sluice.plugin.v1.RecordRef
 	0,  // 10: sluice.plugin.v1.Error.cause:type_name -> sluice.plugin.v1.Error.Cause
 	16, // 11: sluice.plugin.v1.Records.schemas:type_name -> sluice.plugin.v1.Schema
-	39, // 12: sluice.plugin.v1.Start.config:type_name -> sluice.plugin.v1.Start.ConfigEntry
+	37, // 12: sluice.plugin.v1.Start.config:type_name -> sluice.plugin.v1.Start.ConfigEntry
 	11, // 13: sluice.plugin.v1.Start.offsets:type_name -> sluice.plugin.v1.SourceOffset
 	15, // 14: sluice.plugin.v1.Report.error:type_name -> sluice.plugin.v1.Error
 	17, // 15: sluice.plugin.v1.Report.record:type_name -> sluice.plugin.v1.Records
@@ -2644,57 +2390,46 @@ var file_wall_proto_depIdxs = []int32{
 	15, // 17: sluice.plugin.v1.ReportAnswer.error:type_name -> sluice.plugin.v1.Error
 	21, // 18: sluice.plugin.v1.Figures.figures:type_name -> sluice.plugin.v1.Figure
 	15, // 19: sluice.plugin.v1.Done.error:type_name -> sluice.plugin.v1.Error
-	18, // 20: sluice.plugin.v1.SourceRequest.start:type_name -> sluice.plugin.v1.Start
-	23, // 21: sluice.plugin.v1.SourceRequest.credit:type_name -> sluice.plugin.v1.Credit
-	27, // 22: sluice.plugin.v1.SourceRequest.commit:type_name -> sluice.plugin.v1.Commit
-	25, // 23: sluice.plugin.v1.SourceRequest.read_on:type_name -> sluice.plugin.v1.Nothing
-	20, // 24: sluice.plugin.v1.SourceRequest.report_answer:type_name -> sluice.plugin.v1.ReportAnswer
-	25, // 25: sluice.plugin.v1.SourceRequest.stop:type_name -> sluice.plugin.v1.Nothing
-	11, // 26: sluice.plugin.v1.Commit.offsets:type_name -> sluice.plugin.v1.SourceOffset
-	17, // 27: sluice.plugin.v1.SourceBatch.records:type_name -> sluice.plugin.v1.Records
-	11, // 28: sluice.plugin.v1.SourceBatch.offsets:type_name -> sluice.plugin.v1.SourceOffset
-	24, // 29: sluice.plugin.v1.SourceResponse.started:type_name -> sluice.plugin.v1.Done
-	28, // 30: sluice.plugin.v1.SourceResponse.batch:type_name -> sluice.plugin.v1.SourceBatch
-	24, // 31: sluice.plugin.v1.SourceResponse.failed:type_name -> sluice.plugin.v1.Done
-	19, // 32: sluice.plugin.v1.SourceResponse.report:type_name -> sluice.plugin.v1.Report
-	22, // 33: sluice.plugin.v1.SourceResponse.figures:type_name -> sluice.plugin.v1.Figures
-	24, // 34: sluice.plugin.v1.SourceResponse.stopped:type_name -> sluice.plugin.v1.Done
-	18, // 35: sluice.plugin.v1.SinkRequest.start:type_name -> sluice.plugin.v1.Start
-	31, // 36: sluice.plugin.v1.SinkRequest.put:type_name -> sluice.plugin.v1.Put
-	32, // 37: sluice.plugin.v1.SinkRequest.call:type_name -> sluice.plugin.v1.SinkCall
-	25, // 38: sluice.plugin.v1.SinkRequest.put_again:type_name -> sluice.plugin.v1.Nothing
-	20, // 39: sluice.plugin.v1.SinkRequest.report_answer:type_name -> sluice.plugin.v1.ReportAnswer
-	25, // 40: sluice.plugin.v1.SinkRequest.stop:type_name -> sluice.plugin.v1.Nothing
-	17, // 41: sluice.plugin.v1.Put.records:type_name -> sluice.plugin.v1.Records
-	12, // 42: sluice.plugin.v1.Put.from:type_name -> sluice.plugin.v1.TopicPartition
-	1,  // 43: sluice.plugin.v1.SinkCall.what:type_name -> sluice.plugin.v1.SinkCall.What
-	12, // 44: sluice.plugin.v1.SinkCall.parts:type_name -> sluice.plugin.v1.TopicPartition
-	15, // 45: sluice.plugin.v1.SinkAnswer.error:type_name -> sluice.plugin.v1.Error
-	13, // 46: sluice.plugin.v1.SinkAnswer.positions:type_name -> sluice.plugin.v1.Position
-	24, // 47: sluice.plugin.v1.SinkResponse.started:type_name -> sluice.plugin.v1.Done
-	23, // 48: sluice.plugin.v1.SinkResponse.credit:type_name -> sluice.plugin.v1.Credit
-	24, // 49: sluice.plugin.v1.SinkResponse.failed:type_name -> sluice.plugin.v1.Done
-	33, // 50: sluice.plugin.v1.SinkResponse.answer:type_name -> sluice.plugin.v1.SinkAnswer
-	19, // 51: sluice.plugin.v1.SinkResponse.report:type_name -> sluice.plugin.v1.Report
-	22, // 52: sluice.plugin.v1.SinkResponse.figures:type_name -> sluice.plugin.v1.Figures
-	24, // 53: sluice.plugin.v1.SinkResponse.stopped:type_name -> sluice.plugin.v1.Done
-	2,  // 54: sluice.plugin.v1.Connector.Describe:input_type -> sluice.plugin.v1.DescribeRequest
-	4,  // 55: sluice.plugin.v1.Connector.Validate:input_type -> sluice.plugin.v1.ValidateRequest
-	6,  // 56: sluice.plugin.v1.Connector.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	9,  // 57: sluice.plugin.v1.Connector.AlterOffsets:input_type -> sluice.plugin.v1.AlterOffsetsRequest
-	26, // 58: sluice.plugin.v1.Connector.Source:input_type -> sluice.plugin.v1.SourceRequest
-	30, // 59: sluice.plugin.v1.Connector.Sink:input_type -> sluice.plugin.v1.SinkRequest
-	3,  // 60: sluice.plugin.v1.Connector.Describe:output_type -> sluice.plugin.v1.Description
-	5,  // 61: sluice.plugin.v1.Connector.Validate:output_type -> sluice.plugin.v1.ValidateResponse
-	7,  // 62: sluice.plugin.v1.Connector.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	10, // 63: sluice.plugin.v1.Connector.AlterOffsets:output_type -> sluice.plugin.v1.AlterOffsetsResponse
-	29, // 64: sluice.plugin.v1.Connector.Source:output_type -> sluice.plugin.v1.SourceResponse
-	34, // 65: sluice.plugin.v1.Connector.Sink:output_type -> sluice.plugin.v1.SinkResponse
-	60, // [60:66] is the sub-list for method output_type
-	54, // [54:60] is the sub-list for method input_type
-	54, // [54:54] is the sub-list for extension type_name
-	54, // [54:54] is the sub-list for extension extendee
-	0,  // [0:54] is the sub-list for field type_name
+	18, // 20: sluice.plugin.v1.ToTask.start:type_name -> sluice.plugin.v1.Start
+	25, // 21: sluice.plugin.v1.ToTask.stop:type_name -> sluice.plugin.v1.Nothing
+	25, // 22: sluice.plugin.v1.ToTask.again:type_name -> sluice.plugin.v1.Nothing
+	20, // 23: sluice.plugin.v1.ToTask.report_answer:type_name -> sluice.plugin.v1.ReportAnswer
+	23, // 24: sluice.plugin.v1.ToTask.credit:type_name -> sluice.plugin.v1.Credit
+	28, // 25: sluice.plugin.v1.ToTask.commit:type_name -> sluice.plugin.v1.Commit
+	30, // 26: sluice.plugin.v1.ToTask.put:type_name -> sluice.plugin.v1.Put
+	31, // 27: sluice.plugin.v1.ToTask.call:type_name -> sluice.plugin.v1.SinkCall
+	24, // 28: sluice.plugin.v1.FromTask.started:type_name -> sluice.plugin.v1.Done
+	24, // 29: sluice.plugin.v1.FromTask.stopped:type_name -> sluice.plugin.v1.Done
+	24, // 30: sluice.plugin.v1.FromTask.failed:type_name -> sluice.plugin.v1.Done
+	19, // 31: sluice.plugin.v1.FromTask.report:type_name -> sluice.plugin.v1.Report
+	22, // 32: sluice.plugin.v1.FromTask.figures:type_name -> sluice.plugin.v1.Figures
+	29, // 33: sluice.plugin.v1.FromTask.batch:type_name -> sluice.plugin.v1.SourceBatch
+	23, // 34: sluice.plugin.v1.FromTask.credit:type_name -> sluice.plugin.v1.Credit
+	32, // 35: sluice.plugin.v1.FromTask.answer:type_name -> sluice.plugin.v1.SinkAnswer
+	11, // 36: sluice.plugin.v1.Commit.offsets:type_name -> sluice.plugin.v1.SourceOffset
+	17, // 37: sluice.plugin.v1.SourceBatch.records:type_name -> sluice.plugin.v1.Records
+	11, // 38: sluice.plugin.v1.SourceBatch.offsets:type_name -> sluice.plugin.v1.SourceOffset
+	17, // 39: sluice.plugin.v1.Put.records:type_name -> sluice.plugin.v1.Records
+	12, // 40: sluice.plugin.v1.Put.from:type_name -> sluice.plugin.v1.TopicPartition
+	1,  // 41: sluice.plugin.v1.SinkCall.what:type_name -> sluice.plugin.v1.SinkCall.What
+	12, // 42: sluice.plugin.v1.SinkCall.parts:type_name -> sluice.plugin.v1.TopicPartition
+	15, // 43: sluice.plugin.v1.SinkAnswer.error:type_name -> sluice.plugin.v1.Error
+	13, // 44: sluice.plugin.v1.SinkAnswer.positions:type_name -> sluice.plugin.v1.Position
+	2,  // 45: sluice.plugin.v1.Connector.Describe:input_type -> sluice.plugin.v1.DescribeRequest
+	4,  // 46: sluice.plugin.v1.Connector.Validate:input_type -> sluice.plugin.v1.ValidateRequest
+	6,  // 47: sluice.plugin.v1.Connector.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	9,  // 48: sluice.plugin.v1.Connector.AlterOffsets:input_type -> sluice.plugin.v1.AlterOffsetsRequest
+	26, // 49: sluice.plugin.v1.Connector.Task:input_type -> sluice.plugin.v1.ToTask
+	3,  // 50: sluice.plugin.v1.Connector.Describe:output_type -> sluice.plugin.v1.Description
+	5,  // 51: sluice.plugin.v1.Connector.Validate:output_type -> sluice.plugin.v1.ValidateResponse
+	7,  // 52: sluice.plugin.v1.Connector.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	10, // 53: sluice.plugin.v1.Connector.AlterOffsets:output_type -> sluice.plugin.v1.AlterOffsetsResponse
+	27, // 54: sluice.plugin.v1.Connector.Task:output_type -> sluice.plugin.v1.FromTask
+	50, // [50:55] is the sub-list for method output_type
+	45, // [45:50] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_wall_proto_init() }
@@ -2703,38 +2438,25 @@ func file_wall_proto_init() {
 		return
 	}
 	file_wall_proto_msgTypes[24].OneofWrappers = []any{
-		(*SourceRequest_Start)(nil),
-		(*SourceRequest_Credit)(nil),
-		(*SourceRequest_Commit)(nil),
-		(*SourceRequest_ReadOn)(nil),
-		(*SourceRequest_ReportAnswer)(nil),
-		(*SourceRequest_Stop)(nil),
+		(*ToTask_Start)(nil),
+		(*ToTask_Stop)(nil),
+		(*ToTask_Again)(nil),
+		(*ToTask_ReportAnswer)(nil),
+		(*ToTask_Credit)(nil),
+		(*ToTask_Commit)(nil),
+		(*ToTask_Put)(nil),
+		(*ToTask_Call)(nil),
+		(*ToTask_Cancel)(nil),
 	}
-	file_wall_proto_msgTypes[27].OneofWrappers = []any{
-		(*SourceResponse_Started)(nil),
-		(*SourceResponse_Batch)(nil),
-		(*SourceResponse_Failed)(nil),
-		(*SourceResponse_Report)(nil),
-		(*SourceResponse_Figures)(nil),
-		(*SourceResponse_Stopped)(nil),
-	}
-	file_wall_proto_msgTypes[28].OneofWrappers = []any{
-		(*SinkRequest_Start)(nil),
-		(*SinkRequest_Put)(nil),
-		(*SinkRequest_Call)(nil),
-		(*SinkRequest_Cancel)(nil),
-		(*SinkRequest_PutAgain)(nil),
-		(*SinkRequest_ReportAnswer)(nil),
-		(*SinkRequest_Stop)(nil),
-	}
-	file_wall_proto_msgTypes[32].OneofWrappers = []any{
-		(*SinkResponse_Started)(nil),
-		(*SinkResponse_Credit)(nil),
-		(*SinkResponse_Failed)(nil),
-		(*SinkResponse_Answer)(nil),
-		(*SinkResponse_Report)(nil),
-		(*SinkResponse_Figures)(nil),
-		(*SinkResponse_Stopped)(nil),
+	file_wall_proto_msgTypes[25].OneofWrappers = []any{
+		(*FromTask_Started)(nil),
+		(*FromTask_Stopped)(nil),
+		(*FromTask_Failed)(nil),
+		(*FromTask_Report)(nil),
+		(*FromTask_Figures)(nil),
+		(*FromTask_Batch)(nil),
+		(*FromTask_Credit)(nil),
+		(*FromTask_Answer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2742,7 +2464,7 @@ func file_wall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wall_proto_rawDesc), len(file_wall_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

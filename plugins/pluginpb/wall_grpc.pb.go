@@ -26,8 +26,7 @@ const (
 	Connector_Validate_FullMethodName     = "/sluice.plugin.v1.Connector/Validate"
 	Connector_Plan_FullMethodName         = "/sluice.plugin.v1.Connector/Plan"
 	Connector_AlterOffsets_FullMethodName = "/sluice.plugin.v1.Connector/AlterOffsets"
-	Connector_Source_FullMethodName       = "/sluice.plugin.v1.Connector/Source"
-	Connector_Sink_FullMethodName         = "/sluice.plugin.v1.Connector/Sink"
+	Connector_Task_FullMethodName         = "/sluice.plugin.v1.Connector/Task"
 )
 
 // ConnectorClient is the client API for Connector service.
@@ -38,9 +37,8 @@ type ConnectorClient interface {
 	Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error)
 	Plan(ctx context.Context, in *PlanRequest, opts ...grpc.CallOption) (*PlanResponse, error)
 	AlterOffsets(ctx context.Context, in *AlterOffsetsRequest, opts ...grpc.CallOption) (*AlterOffsetsResponse, error)
-	// One stream is one task, from its start to its stop.
-	Source(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SourceRequest, SourceResponse], error)
-	Sink(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SinkRequest, SinkResponse], error)
+	// One stream is one task, from its start to its stop: of a source or a sink, as the connector is one.
+	Task(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ToTask, FromTask], error)
 }
 
 type connectorClient struct {
@@ -91,31 +89,18 @@ func (c *connectorClient) AlterOffsets(ctx context.Context, in *AlterOffsetsRequ
 	return out, nil
 }
 
-func (c *connectorClient) Source(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SourceRequest, SourceResponse], error) {
+func (c *connectorClient) Task(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ToTask, FromTask], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[0], Connector_Source_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[0], Connector_Task_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[SourceRequest, SourceResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[ToTask, FromTask]{ClientStream: stream}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Connector_SourceClient = grpc.BidiStreamingClient[SourceRequest, SourceResponse]
-
-func (c *connectorClient) Sink(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SinkRequest, SinkResponse], error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[1], Connector_Sink_FullMethodName, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	x := &grpc.GenericClientStream[SinkRequest, SinkResponse]{ClientStream: stream}
-	return x, nil
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Connector_SinkClient = grpc.BidiStreamingClient[SinkRequest, SinkResponse]
+type Connector_TaskClient = grpc.BidiStreamingClient[ToTask, FromTask]
 
 // ConnectorServer is the server API for Connector service.
 // All implementations must embed UnimplementedConnectorServer
@@ -125,9 +110,8 @@ type ConnectorServer interface {
 	Validate(context.Context, *ValidateRequest) (*ValidateResponse, error)
 	Plan(context.Context, *PlanRequest) (*PlanResponse, error)
 	AlterOffsets(context.Context, *AlterOffsetsRequest) (*AlterOffsetsResponse, error)
-	// One stream is one task, from its start to its stop.
-	Source(grpc.BidiStreamingServer[SourceRequest, SourceResponse]) error
-	Sink(grpc.BidiStreamingServer[SinkRequest, SinkResponse]) error
+	// One stream is one task, from its start to its stop: of a source or a sink, as the connector is one.
+	Task(grpc.BidiStreamingServer[ToTask, FromTask]) error
 	mustEmbedUnimplementedConnectorServer()
 }
 
@@ -150,11 +134,8 @@ func (UnimplementedConnectorServer) Plan(context.Context, *PlanRequest) (*PlanRe
 func (UnimplementedConnectorServer) AlterOffsets(context.Context, *AlterOffsetsRequest) (*AlterOffsetsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AlterOffsets not implemented")
 }
-func (UnimplementedConnectorServer) Source(grpc.BidiStreamingServer[SourceRequest, SourceResponse]) error {
-	return status.Error(codes.Unimplemented, "method Source not implemented")
-}
-func (UnimplementedConnectorServer) Sink(grpc.BidiStreamingServer[SinkRequest, SinkResponse]) error {
-	return status.Error(codes.Unimplemented, "method Sink not implemented")
+func (UnimplementedConnectorServer) Task(grpc.BidiStreamingServer[ToTask, FromTask]) error {
+	return status.Error(codes.Unimplemented, "method Task not implemented")
 }
 func (UnimplementedConnectorServer) mustEmbedUnimplementedConnectorServer() {}
 func (UnimplementedConnectorServer) testEmbeddedByValue()                   {}
@@ -249,19 +230,12 @@ func _Connector_AlterOffsets_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Connector_Source_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(ConnectorServer).Source(&grpc.GenericServerStream[SourceRequest, SourceResponse]{ServerStream: stream})
+func _Connector_Task_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Task(&grpc.GenericServerStream[ToTask, FromTask]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Connector_SourceServer = grpc.BidiStreamingServer[SourceRequest, SourceResponse]
-
-func _Connector_Sink_Handler(srv interface{}, stream grpc.ServerStream) error {
-	return srv.(ConnectorServer).Sink(&grpc.GenericServerStream[SinkRequest, SinkResponse]{ServerStream: stream})
-}
-
-// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Connector_SinkServer = grpc.BidiStreamingServer[SinkRequest, SinkResponse]
+type Connector_TaskServer = grpc.BidiStreamingServer[ToTask, FromTask]
 
 // Connector_ServiceDesc is the grpc.ServiceDesc for Connector service.
 // It's only intended for direct use with grpc.RegisterService,
@@ -289,14 +263,8 @@ var Connector_ServiceDesc = grpc.ServiceDesc{
 	},
 	Streams: []grpc.StreamDesc{
 		{
-			StreamName:    "Source",
-			Handler:       _Connector_Source_Handler,
-			ServerStreams: true,
-			ClientStreams: true,
-		},
-		{
-			StreamName:    "Sink",
-			Handler:       _Connector_Sink_Handler,
+			StreamName:    "Task",
+			Handler:       _Connector_Task_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -58,6 +58,9 @@ func (l *location) String() string {
 }
 
 func (c *checker) check(r, w *Schema, at *location) []Incompatibility {
+	if fits(r, w) {
+		return nil
+	}
 	pair := [2]*Schema{r, w}
 	if known := c.results[pair]; known != nil {
 		return known.found
@@ -124,6 +127,34 @@ func (c *checker) writerUnion(r, w *Schema, at *location) []Incompatibility {
 	return found
 }
 
+// fits reports whether r reads what w wrote as far as that can be seen without looking into named types, which most
+// fields of most records come down to. False says nothing.
+func fits(r, w *Schema) bool {
+	switch {
+	case w.Type == Union:
+		for _, b := range w.Branches {
+			if !fits(r, b) {
+				return false
+			}
+		}
+		return true
+	case r.Type == Union:
+		for _, b := range r.Branches {
+			if fits(b, w) {
+				return true
+			}
+		}
+		return false
+	case r.named():
+		return false
+	case r.Type != w.Type:
+		return promotes(w.Type, r.Type)
+	case r.Elem != nil:
+		return fits(r.Elem, w.Elem)
+	}
+	return true
+}
+
 // promotes reports whether Avro reads type w as type r.
 func promotes(w, r Type) bool {
 	switch r {
@@ -186,13 +217,16 @@ func checkSymbols(r, w *Schema, at *location) []Incompatibility {
 
 // fields demands that each field of the reader is one of the writer's or has a default.
 func (c *checker) fields(r, w *Schema, at *location) []Incompatibility {
-	byName := make(map[string]*Schema, len(w.Fields))
-	for i := range w.Fields {
-		byName[w.Fields[i].Name] = w.Fields[i].Schema
-	}
+	var byName map[string]*Schema // of the writer's fields, when they are not where the reader's are
 	var found []Incompatibility
 	for i := range r.Fields {
 		f := &r.Fields[i]
+		if i < len(w.Fields) && len(f.Aliases) == 0 && w.Fields[i].Name == f.Name && fits(f.Schema, w.Fields[i].Schema) {
+			continue
+		}
+		if byName == nil {
+			byName = fieldsByName(w)
+		}
 		here := at.at("fields").at(strconv.Itoa(i))
 		of, hits := byName[f.Name], 0
 		if of != nil {
@@ -224,6 +258,14 @@ func (c *checker) fields(r, w *Schema, at *location) []Incompatibility {
 	return found
 }
 
+func fieldsByName(s *Schema) map[string]*Schema {
+	byName := make(map[string]*Schema, len(s.Fields))
+	for i := range s.Fields {
+		byName[s.Fields[i].Name] = s.Fields[i].Schema
+	}
+	return byName
+}
+
 // Describe returns the incompatibility as Confluent's registry words it, where reader and writer are "new" and "old"
 // or the other way round.
 func (i Incompatibility) Describe(reader, writer string) string {
@@ -243,4 +285,18 @@ func (i Incompatibility) Describe(reader, writer string) string {
 		d = "The field '" + i.Message + "' at path '" + i.Location + "' in the " + reader + " schema has no default value and is missing in the " + writer + " schema"
 	}
 	return "{errorType:'" + i.Type + "', description:'" + d + "', additionalInfo:'" + i.Message + "'}"
+}
+
+// Explain returns every reason why data written under writer cannot be read as reader, in the words of Confluent's
+// registry; nil if it can be. readerIs and writerIs are "new" and "old", or the other way round.
+func Explain(reader, writer *Schema, readerIs, writerIs string) []string {
+	found, err := CanRead(reader, writer)
+	if err != nil {
+		return []string{"Unexpected exception during compatibility check: " + err.Error()}
+	}
+	var messages []string
+	for _, i := range found {
+		messages = append(messages, i.Describe(readerIs, writerIs))
+	}
+	return messages
 }

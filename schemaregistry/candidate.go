@@ -1,0 +1,170 @@
+package schemaregistry
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// request is the body of a registration, a lookup and a compatibility check.
+type request struct {
+	Schema     string      `json:"schema"`
+	Type       string      `json:"schemaType"`
+	References []reference `json:"references"`
+	Metadata   *metadata   `json:"metadata"`
+	RuleSet    *ruleSet    `json:"ruleSet"`
+	ID         *int        `json:"id"`
+	Version    *int        `json:"version"`
+}
+
+// imports reports whether the schema brings an id along.
+func (q request) imports() bool { return q.ID != nil && *q.ID >= 0 }
+
+// version returns the version that is asked for, 0 for any.
+func (q request) version() int {
+	if q.Version == nil {
+		return 0
+	}
+	return *q.Version
+}
+
+// candidate is a schema that was sent, parsed.
+type candidate struct {
+	kind       string
+	text       string
+	references []reference
+	metadata   *metadata
+	ruleSet    *ruleSet
+	doc        document
+	hash       hash
+}
+
+// parse reads the schema of a request for a subject: strictly if it is to be registered, else as if it were registered
+// already.
+func (s *state) parse(q request, name string, normalize, strict bool) (*candidate, error) {
+	c := &candidate{kind: kindOf(q.Type), metadata: q.Metadata, ruleSet: q.RuleSet}
+	read := s.languages[c.kind]
+	switch {
+	case q.Schema == "":
+		return nil, invalidSchema(errors.New("empty schema"))
+	case read == nil:
+		return nil, invalidSchema(fmt.Errorf("schemas of type %s are not supported", c.kind))
+	}
+	in := contextOf(name)
+	c.references = s.pinned(q.References, in)
+	imports, err := s.importsOf(c.references, in, !strict, maxReferences)
+	if err == nil {
+		c.doc, err = read(q.Schema, imports, !strict)
+	}
+	if err != nil {
+		return nil, invalidSchema(err)
+	}
+	if normalize {
+		c.doc = c.doc.normal()
+		c.references = normalReferences(c.references)
+	}
+	c.text = c.doc.text()
+	c.hash = hashOf(c.text, c.references, c.metadata, c.ruleSet)
+	return c, nil
+}
+
+func normalReferences(refs []reference) []reference {
+	refs = slices.Clone(refs)
+	slices.SortStableFunc(refs, func(a, b reference) int { return cmp.Compare(a.Name, b.Name) })
+	return slices.Compact(refs)
+}
+
+// match returns the version that has the schema: the very same text, or else the newest of the same meaning. A schema
+// that is sent with everything inside finds one that was registered with references.
+func (s *state) match(c *candidate, versions []*version) *version {
+	if v := exact(versions, c.kind, c.hash); v != nil {
+		return v
+	}
+	about := hashOf("", nil, c.metadata, c.ruleSet)
+	for _, v := range slices.Backward(versions) {
+		of := v.schema
+		if of.kind != c.kind || len(c.references) > 0 && !slices.Equal(c.references, of.references) ||
+			hashOf("", nil, of.metadata, of.ruleSet) != about {
+			continue
+		}
+		if other, err := s.document(of); err == nil && c.doc.same(other) {
+			return v
+		}
+	}
+	return nil
+}
+
+func exact(versions []*version, kind string, h hash) *version {
+	for _, v := range versions {
+		if v.schema.hash == h && v.schema.kind == kind {
+			return v
+		}
+	}
+	return nil
+}
+
+// reservedFields is the property of the metadata that lists names which no field at the top may have.
+const reservedFields = "confluent:reserved"
+
+func reservedNames(m *metadata) map[string]bool {
+	list, _ := m.property(reservedFields)
+	names := make(map[string]bool)
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names[name] = true
+		}
+	}
+	return names
+}
+
+// checkFields refuses fields at the top with names that are kept for others.
+func (c *candidate) checkFields() error {
+	reserved := reservedNames(c.metadata)
+	for _, name := range c.doc.fields() {
+		if strings.HasPrefix(name, "$$") || reserved[name] {
+			return fmt.Errorf("the field name %q is reserved", name)
+		}
+	}
+	return nil
+}
+
+// lookup returns the version of the subject that has the schema, and the name under which the subject was found: a
+// subject without a context is looked for in all of them.
+func (r *Registry) lookup(name string, q request, normalize, deleted bool) (string, *version, error) {
+	name = shortest(name)
+	if err := checkSubject(name); err != nil {
+		return name, nil, err
+	}
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	st := r.store.state
+	v, err := r.lookupIn(st, name, q, normalize, deleted)
+	if err == nil || contextOf(name) != defaultContext {
+		return name, v, err
+	}
+	for _, context := range st.contextNames()[1:] {
+		other := joinSubject(context, name)
+		if v, notFound := r.lookupIn(st, other, q, normalize, deleted); notFound == nil {
+			return other, v, nil
+		}
+	}
+	return name, nil, err
+}
+
+func (r *Registry) lookupIn(st *state, name string, q request, normalize, deleted bool) (*version, error) {
+	versions := st.subjects[name].live(deleted)
+	if len(versions) == 0 {
+		return nil, subjectNotFound(name)
+	}
+	config := st.configOf(name, r.opts.Level, r.opts.InheritLevel)
+	c, err := st.parse(q, name, normalize || isSet(config.Normalize), false)
+	if err != nil {
+		return nil, err
+	}
+	if v := st.match(c, versions); v != nil {
+		return v, nil
+	}
+	return nil, schemaNotFound()
+}

@@ -1,0 +1,482 @@
+package schemaregistry
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// childBroker tells a child of this test which broker its registry uses.
+const childBroker = "SLUICE_TEST_REGISTRY_BROKER"
+
+func TestMain(m *testing.M) {
+	if broker := os.Getenv(childBroker); broker != "" {
+		os.Exit(serveAsChild(broker))
+	}
+	os.Exit(m.Run())
+}
+
+// serveAsChild serves a registry until its parent closes standard input, or kills it.
+func serveAsChild(broker string) int {
+	r, err := New(context.Background(), Options{Kafka: []kgo.Opt{kgo.SeedBrokers(broker)}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println(l.Addr())
+	go func() { _ = http.Serve(l, r.Handler()) }()
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
+}
+
+// node is a registry in a process of its own.
+type node struct {
+	cmd *exec.Cmd
+	url string
+}
+
+func startNode(t *testing.T, broker string) *node {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childBroker+"="+broker)
+	cmd.Stderr = t.Output()
+	in, err := cmd.StdinPipe() // closed when we end, however that is
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	n := &node{cmd: cmd}
+	t.Cleanup(func() { in.Close(); n.kill() })
+	address, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.url = "http://" + strings.TrimSpace(address)
+	return n
+}
+
+func (n *node) kill() {
+	_ = n.cmd.Process.Kill()
+	_ = n.cmd.Wait()
+}
+
+// model is what a registry should be, said as simply as possible. Its schemas are sets of fields of one record, of which
+// c has a default; a schema may refer to a version.
+type model struct {
+	Subjects map[string][]modelVersion // by qualified name, ascending
+	Next     map[string]int            // the next id, by context
+	Levels   map[string]string
+	Modes    map[string]string
+}
+
+type modelVersion struct {
+	Number, ID int
+	Schema     string // its identity
+	Refers     string // "subject/version"
+	Deleted    bool
+}
+
+func newModel() *model {
+	return &model{map[string][]modelVersion{}, map[string]int{}, map[string]string{}, map[string]string{}}
+}
+
+func (m *model) clone() *model {
+	c := newModel()
+	for name, versions := range m.Subjects {
+		c.Subjects[name] = slices.Clone(versions)
+	}
+	c.Next, c.Levels, c.Modes = maps.Clone(m.Next), maps.Clone(m.Levels), maps.Clone(m.Modes)
+	return c
+}
+
+// operation is something to do and what the model answers to it.
+type operation struct {
+	method, path, body string
+	do                 func(*model) (status int, answer any) // changes the model; a nil answer is not looked at
+}
+
+func live(versions []modelVersion) []modelVersion {
+	return slices.DeleteFunc(slices.Clone(versions), func(v modelVersion) bool { return v.Deleted })
+}
+
+func (m *model) referred(subject string, number int, deletedToo bool, but string) bool {
+	for name, versions := range m.Subjects {
+		if name == but {
+			continue
+		}
+		for _, v := range versions {
+			if v.Refers != "" && (deletedToo || !v.Deleted) && joinSubject(contextOf(name), v.Refers) == fmt.Sprintf("%s/%d", subject, number) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// reads reports whether a schema reads what another wrote, by the rule of defaults.
+func reads(reader, writer string) bool {
+	for _, f := range reader {
+		if f != 'c' && !strings.ContainsRune(writer, f) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *model) level(name string) string {
+	if l := m.Levels[name]; l != "" {
+		return l
+	}
+	return "BACKWARD"
+}
+
+func (m *model) mayFollow(name, schema, refers string) bool {
+	versions := live(m.Subjects[name])
+	if len(versions) == 0 || m.level(name) == "NONE" {
+		return true
+	}
+	newest := versions[len(versions)-1]
+	if (newest.Refers == "") != (refers == "") {
+		return false // those that refer to others have another name
+	}
+	last := newest.Schema
+	switch m.level(name) {
+	case "FORWARD":
+		return reads(last, schema)
+	case "FULL":
+		return reads(last, schema) && reads(schema, last)
+	}
+	return reads(schema, last)
+}
+
+func (m *model) register(name, schema, refers string) (int, any) {
+	identity := schema + " " + refers
+	for _, v := range live(m.Subjects[name]) {
+		if v.Schema+" "+v.Refers == identity {
+			return 200, v.ID
+		}
+	}
+	if m.Modes[name] != "" {
+		return 422, 42205
+	}
+	if refers != "" {
+		to, number, _ := strings.Cut(refers, "/")
+		if !slices.ContainsFunc(live(m.Subjects[joinSubject(contextOf(name), to)]), func(v modelVersion) bool { return fmt.Sprint(v.Number) == number }) {
+			return 422, 42201
+		}
+	}
+	if !m.mayFollow(name, schema, refers) {
+		return 409, 409
+	}
+	added := modelVersion{Number: 1, Schema: schema, Refers: refers}
+	for _, v := range m.Subjects[name] {
+		added.Number = v.Number + 1
+	}
+	context := contextOf(name)
+	for other, versions := range m.Subjects {
+		for _, v := range versions {
+			if contextOf(other) == context && v.Schema+" "+v.Refers == identity {
+				added.ID = v.ID
+			}
+		}
+	}
+	if added.ID == 0 {
+		m.Next[context]++
+		added.ID = m.Next[context]
+	}
+	m.Subjects[name] = slices.DeleteFunc(m.Subjects[name], func(v modelVersion) bool {
+		return v.Schema+" "+v.Refers == identity && v.Deleted && !m.referred(name, v.Number, true, "")
+	})
+	m.Subjects[name] = append(m.Subjects[name], added)
+	return 200, added.ID
+}
+
+func (m *model) deleteVersion(name string, number int, permanent bool) (int, any) {
+	versions := m.Subjects[name]
+	i := slices.IndexFunc(versions, func(v modelVersion) bool { return v.Number == number })
+	switch {
+	case len(versions) == 0:
+		return 404, 40401
+	case i < 0:
+		return 404, 40402
+	case permanent && !versions[i].Deleted:
+		return 404, 40407
+	case !permanent && versions[i].Deleted:
+		return 404, 40406
+	case m.Modes[name] != "":
+		return 422, 42205
+	case m.referred(name, number, permanent, ""):
+		return 422, 42206
+	case permanent:
+		m.Subjects[name] = slices.Delete(versions, i, i+1)
+		m.emptied(name)
+	default:
+		versions[i].Deleted = true
+	}
+	return 200, number
+}
+
+func (m *model) emptied(name string) {
+	if len(m.Subjects[name]) == 0 {
+		delete(m.Subjects, name)
+		delete(m.Levels, name)
+		delete(m.Modes, name)
+	}
+}
+
+func (m *model) deleteSubject(name string, permanent bool) (int, any) {
+	versions := m.Subjects[name]
+	alive := live(versions)
+	switch {
+	case len(versions) == 0:
+		return 404, 40401
+	case permanent && len(alive) > 0:
+		return 404, 40405
+	case !permanent && len(alive) == 0:
+		return 404, 40404
+	case m.Modes[name] != "":
+		return 422, 42205
+	}
+	for _, v := range versions {
+		if m.referred(name, v.Number, permanent, name) {
+			return 422, 42206
+		}
+	}
+	if permanent {
+		delete(m.Subjects, name)
+		m.emptied(name)
+	}
+	for i := range versions {
+		versions[i].Deleted = true
+	}
+	return 200, nil
+}
+
+// dump says what is registered and set, as the registry's does.
+func (m *model) dump() []string {
+	var list []string
+	for name, versions := range m.Subjects {
+		for _, v := range versions {
+			list = append(list, fmt.Sprintf("%s %d id %d deleted %t %s", name, v.Number, v.ID, v.Deleted, v.Schema))
+		}
+	}
+	for name, l := range m.Levels {
+		list = append(list, "level "+name+" "+l)
+	}
+	for name, mode := range m.Modes {
+		list = append(list, "mode "+name+" "+mode)
+	}
+	slices.Sort(list)
+	return list
+}
+
+func (n *node) dump(t *testing.T, names []string) []string {
+	t.Helper()
+	var list []string
+	status, body, _ := ask(t, n.url, "GET", "/schemas?deleted=true&subjectPrefix=:*:", "", "Confluent-Accept-Unknown-Properties", "true")
+	var versions []versionAnswer
+	if err := json.Unmarshal([]byte(body), &versions); status != 200 || err != nil {
+		t.Fatal(status, body, err)
+	}
+	for _, v := range versions {
+		var of struct {
+			Fields []struct{ Name string }
+		}
+		if err := json.Unmarshal([]byte(v.Schema), &of); err != nil {
+			t.Fatal(err)
+		}
+		fields := ""
+		for _, f := range of.Fields {
+			fields += f.Name
+		}
+		list = append(list, fmt.Sprintf("%s %d id %d deleted %t %s", v.Subject, v.Version, v.ID, *v.Deleted, fields))
+	}
+	for _, name := range names {
+		if status, body, _ := ask(t, n.url, "GET", "/config/"+url.PathEscape(name), ""); status == 200 {
+			list = append(list, "level "+name+" "+strings.Split(body, `"`)[3])
+		}
+		if status, body, _ := ask(t, n.url, "GET", "/mode/"+url.PathEscape(name), ""); status == 200 {
+			list = append(list, "mode "+name+" "+strings.Split(body, `"`)[3])
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+var modelNames = [...]string{"a", "b", ":.x:a", ":.x:b", ":.y:a"}
+
+// recordOfFields is the text of the model's schema.
+func recordOfFields(schema string) string {
+	var fields []string
+	for _, f := range schema {
+		field := `{"name":"` + string(f) + `","type":"string"`
+		if f == 'c' {
+			field += `,"default":""`
+		}
+		fields = append(fields, field+"}")
+	}
+	return textOf(fields...)
+}
+
+func randomOperation(r *rand.Rand) operation {
+	name := modelNames[r.IntN(len(modelNames))]
+	path := url.PathEscape(name)
+	permanent, number := r.IntN(2) == 0, 1+r.IntN(5)
+	switch p := r.IntN(20); {
+	case p < 10:
+		schema := []string{"a", "ab", "abc", "ac", "b", "bc", "c"}[r.IntN(7)]
+		refers, references := "", ""
+		if r.IntN(6) == 0 {
+			refers = fmt.Sprintf("%s/%d", []string{"a", "b"}[r.IntN(2)], number)
+			to, _, _ := strings.Cut(refers, "/")
+			references = fmt.Sprintf(`,"references":[{"name":"n","subject":"%s","version":%d}]`, to, number)
+			// What is referred to is a record R, too: so this one is called otherwise.
+		}
+		text := recordOfFields(schema)
+		if refers != "" {
+			text = strings.Replace(text, `"name":"R"`, `"name":"Q"`, 1)
+		}
+		return operation{"POST", "/subjects/" + path + "/versions", `{"schema":` + string(quoted(text)) + references + `}`,
+			func(m *model) (int, any) { return m.register(name, schema, refers) }}
+	case p < 13:
+		return operation{"DELETE", fmt.Sprintf("/subjects/%s/versions/%d?permanent=%t", path, number, permanent), "",
+			func(m *model) (int, any) { return m.deleteVersion(name, number, permanent) }}
+	case p < 15:
+		return operation{"DELETE", fmt.Sprintf("/subjects/%s?permanent=%t", path, permanent), "",
+			func(m *model) (int, any) { return m.deleteSubject(name, permanent) }}
+	case p < 18:
+		level := []string{"NONE", "NONE", "BACKWARD", "FORWARD", "FULL"}[r.IntN(5)]
+		return operation{"PUT", "/config/" + path, `{"compatibility":"` + level + `"}`, func(m *model) (int, any) {
+			if m.Modes[name] != "" {
+				return 422, 42205
+			}
+			m.Levels[name] = level
+			return 200, nil
+		}}
+	case p == 18:
+		return operation{"PUT", "/mode/" + path, `{"mode":"READONLY"}`, func(m *model) (int, any) { m.Modes[name] = "READONLY"; return 200, nil }}
+	}
+	return operation{"DELETE", "/mode/" + path, "", func(m *model) (int, any) {
+		if m.Modes[name] == "" {
+			return 404, 40401
+		}
+		delete(m.Modes, name)
+		return 200, nil
+	}}
+}
+
+// check holds an answer against the model's.
+func (o operation) check(t *testing.T, status int, body string, wantStatus int, want any) {
+	t.Helper()
+	var answer struct {
+		ID   int `json:"id"`
+		Code int `json:"error_code"`
+	}
+	_ = json.Unmarshal([]byte(body), &answer)
+	got := any(answer.Code)
+	if status == 200 {
+		got = answer.ID
+		if o.method == "DELETE" {
+			got = strings.TrimSpace(body)
+			if want != nil {
+				want = fmt.Sprint(want)
+			}
+		}
+	}
+	if status != wantStatus || want != nil && got != want {
+		t.Fatalf("%s %s %s\ngot  %d %s\nwant %d %v", o.method, o.path, o.body, status, body, wantStatus, want)
+	}
+}
+
+// Random sequences over HTTP against the model, with kills in the middle of requests. What was answered is there
+// afterwards; what was not is there whole, or not at all.
+func TestAgainstAModel(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	broker := cluster.ListenAddrs()[0]
+	const seed = 20261121
+	r := rand.New(rand.NewPCG(seed, 1))
+	m, n := newModel(), startNode(t, broker)
+	for i := range 1500 {
+		o := randomOperation(r)
+		if i%150 == 149 {
+			m, n = killedDuring(t, n, broker, o, m, r)
+			continue
+		}
+		status, body, _ := ask(t, n.url, o.method, o.path, o.body)
+		wantStatus, want := o.do(m)
+		o.check(t, status, body, wantStatus, want)
+		if i%50 == 0 {
+			if diff := cmp.Diff(m.dump(), n.dump(t, modelNames[:])); diff != "" {
+				t.Fatalf("after %d operations (-model +registry):\n%s", i+1, diff)
+			}
+		}
+	}
+}
+
+// killedDuring kills the node while it is asked for something, and returns the model that the next one agrees with.
+func killedDuring(t *testing.T, n *node, broker string, o operation, before *model, r *rand.Rand) (*model, *node) {
+	t.Helper()
+	answered := make(chan int, 1)
+	go func() {
+		req, err := http.NewRequest(o.method, n.url+o.path, strings.NewReader(o.body))
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		resp.Body.Close()
+		answered <- resp.StatusCode
+	}()
+	timer := time.NewTimer(time.Duration(r.IntN(2000)) * time.Microsecond) // somewhere in the request
+	<-timer.C
+	n.kill()
+	status := <-answered
+	after := before.clone()
+	o.do(after)
+	next := startNode(t, broker)
+	got := next.dump(t, modelNames[:])
+	if cmp.Equal(after.dump(), got) {
+		return after, next
+	}
+	if diff := cmp.Diff(before.dump(), got); diff != "" || status == 200 {
+		t.Fatalf("killed during %s %s %s, which answered %d (-before +registry):\n%s", o.method, o.path, o.body, status, diff)
+	}
+	// An id may have been given for what was not kept.
+	return before, next
+}
