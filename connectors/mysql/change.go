@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ func doubtOf(h *tableHistory) string {
 	if h == nil {
 		return ""
 	}
-	return h.doubt
+	return cmp.Or(h.doubt, h.unread)
 }
 
 // image compiles a definition for the rows that follow. Whether a column may be null is what the log says.
@@ -132,8 +133,8 @@ func (st *stream) place(err error, name cdc.Table, start uint64) error {
 		return err
 	}
 	doubt := ""
-	if h := st.history.tables[name]; h != nil && h.doubt != "" {
-		doubt = "; the last statement that could not be read is: " + h.doubt
+	if text := doubtOf(st.history.tables[name]); text != "" {
+		doubt = "; the last statement that could not be read is: " + text
 	}
 	mode := st.s.v.String("inconsistent.schema.handling.mode")
 	if mode == "warn" || mode == "skip" {
@@ -321,7 +322,11 @@ func refuse(ctx context.Context, report func(context.Context, connectors.Record,
 		}
 		text = append(appendJSONString(text, []byte(t.fields[i].name)), ':')
 		if c.kind == cellValue {
-			text = appendJSONString(text, bytes.ToValidUTF8(c.raw, []byte("\uFFFD")))
+			raw := c.raw
+			if hide := t.fields[i].hide; hide != nil {
+				raw = hide(raw)
+			}
+			text = appendJSONString(text, bytes.ToValidUTF8(raw, []byte("\uFFFD")))
 		} else {
 			text = append(text, "null"...)
 		}

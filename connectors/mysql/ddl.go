@@ -21,6 +21,8 @@ type statement struct {
 	changes []tableChange // in order
 	// tables are those that are truncated, or that the statement names and whose definition it does not say.
 	tables []cdc.Table
+	// indexed are tables whose indexes have changed, which is no change of the table in Debezium's sense.
+	indexed []tableChange
 	// renamed are former names.
 	renamed []cdc.Table
 }
@@ -58,6 +60,7 @@ func keywords(sql string, n int) []string {
 	var out []string
 	for len(out) < n {
 		sql = strings.TrimLeft(sql, " \t\r\n(;")
+		sql = strings.TrimLeft(strings.TrimPrefix(sql, "*/"), " \t\r\n")
 		switch {
 		case strings.HasPrefix(sql, "/*"):
 			if rest, ok := strings.CutPrefix(sql, "/*!"); ok { // /*!50000 … */ is code
@@ -118,6 +121,69 @@ func kindOf(sql string) statementKind {
 		}
 	}
 	return ofNoConcern
+}
+
+// tableIn returns the table that a statement names behind TABLE, or behind ON for an index.
+func tableIn(sql, database string) (name cdc.Table, ok bool) {
+	rest := sql
+	for {
+		word := keywords(rest, 1)
+		if len(word) == 0 {
+			return name, false
+		}
+		at := strings.Index(strings.ToUpper(rest), word[0])
+		rest = rest[at+len(word[0]):]
+		if word[0] == "TABLE" || word[0] == "ON" {
+			break
+		}
+		if word[0] == "INDEX" { // its name, which may look like anything
+			_, after, found := strings.Cut(strings.ToUpper(rest), " ON ")
+			if !found {
+				return name, false
+			}
+			rest = rest[len(rest)-len(after):]
+			break
+		}
+	}
+	for _, word := range []string{"IF", "NOT", "EXISTS"} {
+		if w := keywords(rest, 1); len(w) == 1 && w[0] == word {
+			rest = rest[strings.Index(strings.ToUpper(rest), word)+len(word):]
+		}
+	}
+	first, rest, ok := identifier(strings.TrimLeft(rest, " \t\r\n"))
+	if !ok {
+		return name, false
+	}
+	if after, dotted := strings.CutPrefix(strings.TrimLeft(rest, " "), "."); dotted {
+		second, _, ok := identifier(strings.TrimLeft(after, " "))
+		return cdc.Table{Schema: first, Name: second}, ok
+	}
+	return cdc.Table{Schema: database, Name: first}, true
+}
+
+// identifier reads a name, in backquotes or not.
+func identifier(s string) (name, rest string, ok bool) {
+	if strings.HasPrefix(s, "`") {
+		var b strings.Builder
+		for i := 1; i < len(s); i++ {
+			if s[i] == '`' {
+				if i+1 < len(s) && s[i+1] == '`' {
+					i++
+				} else {
+					return b.String(), s[i+1:], true
+				}
+			}
+			b.WriteByte(s[i])
+		}
+		return "", "", false
+	}
+	end := strings.IndexFunc(s, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '$' || r >= 0x80)
+	})
+	if end < 0 {
+		end = len(s)
+	}
+	return s[:end], s[end:], end > 0
 }
 
 // read reads a statement, which was run in the database, and what it does to the definitions. It changes nothing.
@@ -192,7 +258,7 @@ func (a *applier) apply(node ast.StmtNode) error {
 		if old := a.definition(name); old != nil {
 			d := old.clone()
 			d.dropIndex(n.IndexName)
-			a.made[name] = d
+			a.st.indexed = append(a.st.indexed, tableChange{name: name, def: d})
 		}
 	case *ast.DropDatabaseStmt, *ast.CreateDatabaseStmt, *ast.AlterDatabaseStmt:
 	default:
@@ -260,7 +326,7 @@ func (a *applier) createIndex(n *ast.CreateIndexStmt) {
 	d := old.clone()
 	d.unique(n.IndexName, n.IndexPartSpecifications)
 	d.sortKeys()
-	a.made[name] = d
+	a.st.indexed = append(a.st.indexed, tableChange{name: name, def: d})
 }
 
 // options takes what a table's options say of its columns.

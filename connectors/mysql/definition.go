@@ -29,7 +29,7 @@ func patterns(value string) error {
 
 // configuration declares the connector's keys: Debezium's names and defaults, except where a default loses data.
 var configuration = &configs.Definition{
-	Keys: []configs.Key{
+	Keys: append(cdc.ColumnKeys(groupRecords, "database.table.column"), []configs.Key{
 		{Name: "topic.prefix", Type: configs.String, Required: true, Importance: configs.High, Group: groupConnection, Width: configs.WidthMedium,
 			Aliases: []string{"database.server.name"}, Example: "shop", Pattern: `[A-Za-z0-9._-]+`,
 			Doc: "First part of every topic name, and the name of this source in stored offsets. Changing it starts from the beginning."},
@@ -166,13 +166,15 @@ var configuration = &configs.Definition{
 		{Name: "errors.max.retries", Type: configs.Int, Default: "-1", Group: groupErrors, Notice: noEffect("the hub restarts tasks with back-off")},
 		{Name: "retriable.restart.connector.wait.ms", Type: configs.Long, Default: "10000", Group: groupErrors, Notice: noEffect("the hub restarts tasks with back-off")},
 
-		{Name: "max.batch.size", Type: configs.Int, Default: "2048", Min: "1", Unit: "rows", Group: groupTuning, Notice: noEffect("batches are cut at about 1 MiB")},
+		{Name: "max.batch.size", Type: configs.Int, Default: "2048", Min: "1", Unit: "records", Group: groupTuning,
+			Doc: "A batch ends when it has so many records, or about 1 MiB. The rows of one event of the log stay together."},
 		{Name: "max.queue.size", Type: configs.Int, Default: "8192", Unit: "rows", Group: groupTuning, Notice: noEffect("memory is bounded in bytes")},
 		{Name: "max.queue.size.in.bytes", Type: configs.Long, Default: "0", Unit: "bytes", Group: groupTuning, Notice: noEffect("memory is always bounded in bytes")},
 		{Name: "poll.interval.ms", Type: configs.Long, Default: "500", Min: "1", Group: groupTuning, Notice: noEffect("changes are read as soon as they arrive")},
 		{Name: "database.query.timeout.ms", Type: configs.Long, Default: "600000", Min: "0", Group: groupTuning, Doc: "Longest time for a query of the catalog; 0 is without limit."},
-	},
+	}...),
 	Rules: []configs.Rule{
+		cdc.ColumnRulesHold(),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
 		configs.AtMostOne("database.include.list", "database.exclude.list"),
 		configs.AtMostOne("column.include.list", "column.exclude.list"),

@@ -64,8 +64,9 @@ type history struct {
 // tableHistory is what is known of one table.
 type tableHistory struct {
 	versions []dated
-	// doubt is a statement that could not be read: what is known may be wrong. "" is none.
-	doubt string
+	// doubt is a statement that could not be read: what is known may be wrong. "" is none. unread is the last such
+	// statement, after which the definition was read from the server.
+	doubt, unread string
 	// head is where the log was when the catalog was read, if that is later than what is being read: a statement
 	// before that place is in the definition already.
 	head *mark

@@ -101,10 +101,7 @@ func appendTable(dst []byte, d *definition, comments bool) []byte {
 }
 
 func appendColumn(dst []byte, c *column, position int, comments bool) []byte {
-	name := strings.ToUpper(c.Type)
-	if c.Unsigned {
-		name += " UNSIGNED"
-	}
+	name := typeName(c)
 	flag := func(b bool) { dst = connectors.AppendBool(append(dst, 2), b) }
 	number := func(n int) {
 		if n < 0 {
@@ -150,6 +147,15 @@ func appendColumn(dst []byte, c *column, position int, comments bool) []byte {
 		quoted = append(quoted, "'"+strings.ReplaceAll(l, "'", "''")+"'")
 	}
 	return appendTexts(append(dst, 2), quoted)
+}
+
+// typeName returns the name that Debezium gives a column's type.
+func typeName(c *column) string {
+	name := strings.ToUpper(c.Type)
+	if c.Unsigned {
+		name += " UNSIGNED"
+	}
+	return name
 }
 
 // jdbcType returns the number of java.sql.Types that Debezium gives a column.

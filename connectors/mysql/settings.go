@@ -22,9 +22,11 @@ type settings struct {
 	databases, tables, columns, sources cdc.Filter
 	snapshotTables                      cdc.Patterns
 	keys                                cdc.KeyColumns
+	rules                               cdc.ColumnRules
 	skip                                map[cdc.Op]bool
 
 	serverID          uint32
+	maxBatch          int // records
 	snapshotMode      string
 	locking           string
 	tombstones        bool
@@ -54,7 +56,7 @@ func parse(f flavor, config map[string]string) (*settings, error) {
 	}
 	s := &settings{
 		v: v, flavor: f, prefix: v.String("topic.prefix"),
-		serverID: uint32(v.Long("database.server.id")), locking: v.String("snapshot.locking.mode"),
+		serverID: uint32(v.Long("database.server.id")), locking: v.String("snapshot.locking.mode"), maxBatch: v.Int("max.batch.size"),
 		tombstones: v.Bool("tombstones.on.delete"), unchangedToo: !v.Bool("skip.messages.without.change"),
 		convertFails:  v.String("event.converting.failure.handling.mode") == "fail",
 		schemaChanges: v.Bool("include.schema.changes"), query: v.Bool("include.query"),
@@ -91,6 +93,7 @@ func parse(f flavor, config map[string]string) (*settings, error) {
 	}
 	s.databases, s.tables, s.columns = filter("database"), filter("table"), filter("column")
 	s.sources = cdc.Filter{Include: list("gtid.source.includes"), Exclude: list("gtid.source.excludes")}
+	s.rules, _ = cdc.ParseColumnRules(config)
 	s.snapshotTables = list("snapshot.include.collection.list")
 	s.keys, _ = cdc.ParseKeyColumns(v.String("message.key.columns"))
 	return s, nil

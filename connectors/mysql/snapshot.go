@@ -385,11 +385,11 @@ func (sn *snapshot) copy(r *reading, sql string) error {
 
 // read fills the batch with rows. done says that there are no more: the batch then has the offset that says so.
 func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, err error) {
-	for len(sn.tell) > 0 && len(b.Buf) < batchBytes {
+	for len(sn.tell) > 0 && len(b.Buf) < batchBytes && len(b.Records) < sn.t.s.maxBatch {
 		sn.tell[0](b)
 		sn.tell = sn.tell[1:]
 	}
-	for len(b.Buf) < batchBytes {
+	for len(b.Buf) < batchBytes && len(b.Records) < sn.t.s.maxBatch {
 		if sn.at == len(sn.plan) {
 			if err := sn.finish(ctx, b); err != nil {
 				return false, err

@@ -117,7 +117,7 @@ func (st *stream) close() { st.feed.close() }
 
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
-	for len(b.Buf) < batchBytes || st.tx.begun {
+	for !st.full(b) || st.tx.begun {
 		e, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the binary log", err)
@@ -127,7 +127,7 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 				return err
 			}
 		}
-		for len(st.payloadEvents) > 0 && (len(b.Buf) < batchBytes || st.tx.begun) {
+		for len(st.payloadEvents) > 0 && (!st.full(b) || st.tx.begun) {
 			inner := st.payloadEvents[0]
 			st.payloadEvents = st.payloadEvents[1:]
 			if err := st.inner(ctx, b, inner, st.payloadStart); err != nil {
@@ -144,6 +144,11 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 	}
 	st.offset(b)
 	return nil
+}
+
+// full reports whether the batch is large enough.
+func (st *stream) full(b *connectors.Batch) bool {
+	return len(b.Buf) >= batchBytes || len(b.Records) >= st.s.maxBatch
 }
 
 // offset appends where the stream stands, after the definitions that have changed on the way there.
@@ -456,8 +461,9 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	case truncates:
 		return st.truncate(ctx, b, &o, s.tables)
 	case unreadable:
-		st.history.doubts(s.tables, sql)
-		clear(st.images)
+		if err := st.unread(ctx, &s, database, here); err != nil {
+			return err
+		}
 	}
 	if st.headIncludes(&s, here) {
 		return st.tell(b, &o, database, &s)
@@ -465,7 +471,7 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	for _, name := range s.renamed {
 		st.history.set(name, nil, here)
 	}
-	for _, c := range s.changes {
+	for _, c := range append(s.indexed, s.changes...) {
 		st.history.set(c.name, c.def, here)
 		for id, m := range st.images {
 			if m == nil || m.name == c.name {
@@ -476,9 +482,38 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	return st.tell(b, &o, database, &s)
 }
 
+// unread handles a statement that the parser cannot read. The definition of its table is read from the server; where
+// not even the table's name can be found, all definitions are doubtful.
+func (st *stream) unread(ctx context.Context, s *statement, database string, here mark) error {
+	clear(st.images)
+	if name, ok := tableIn(s.sql, database); ok && len(s.tables) == 0 {
+		s.tables = []cdc.Table{name}
+	}
+	if len(s.tables) == 0 {
+		st.history.doubts(nil, s.sql)
+		return nil
+	}
+	for _, name := range s.tables {
+		if !st.history.follows(name) {
+			continue
+		}
+		st.log.Warn("a statement could not be read; the definition of its table is read from the server, and checked with the log", "table", name.String(), "statement", s.sql)
+		def, err := st.history.reread(ctx, name, here)
+		if err != nil {
+			return trouble("read the definition of "+name.String(), err)
+		}
+		if def == nil { // renamed or dropped since
+			st.history.doubts([]cdc.Table{name}, s.sql)
+			continue
+		}
+		st.history.tables[name].unread = s.sql
+	}
+	return nil
+}
+
 // headIncludes reports whether the definitions were read from the server when it was past the statement already.
 func (st *stream) headIncludes(s *statement, here mark) bool {
-	for _, c := range s.changes {
+	for _, c := range append(s.indexed, s.changes...) {
 		if t := st.history.tables[c.name]; t != nil && t.head != nil && here.compare(*t.head) <= 0 {
 			return true
 		}

@@ -19,6 +19,10 @@ type field struct {
 	// What precedes a value, and what stands for null (nil if the column is required), for a value that is not
 	// there, and for one that an update did not change.
 	present, null, missing, unchanged []byte
+
+	plain   *field                          // the field without what the configuration says of it, for keys; nil if it says nothing
+	rewrite func(dst []byte, at int) []byte // replaces the value at dst[at:]; nil if values stay as they are
+	hide    func(raw []byte) []byte         // the text that others than the table's readers may see; nil if all
 }
 
 // table is a definition compiled: from cells to records. It is used by one goroutine.
@@ -83,6 +87,9 @@ func (c *compiler) compile(ctx context.Context, name cdc.Table, def *definition)
 		if f.schema == nil {
 			t.dropped = append(t.dropped, f.name)
 		}
+		if f.schema != nil && !c.s.rules.Empty() {
+			f = c.ruled(t.id, &def.Columns[i], f)
+		}
 		f.out = f.schema != nil && c.s.columns.Allows(t.id+"."+f.name)
 		if f.out {
 			name := c.s.naming.Fields.Field(f.name)
@@ -113,7 +120,7 @@ func (c *compiler) compileKey(t *table, name string) error {
 			return fmt.Errorf("the key of %s has the column %s, which the table does not have or whose type cannot be written", t.id, k)
 		}
 		t.key = append(t.key, i)
-		t.keySchema.Fields = append(t.keySchema.Fields, connectors.Field{Name: c.s.naming.Fields.Field(t.fields[i].name), Schema: t.fields[i].schema})
+		t.keySchema.Fields = append(t.keySchema.Fields, connectors.Field{Name: c.s.naming.Fields.Field(t.fields[i].name), Schema: t.fields[i].keyed().schema})
 	}
 	return nil
 }
@@ -296,7 +303,8 @@ func fits(c *column, real byte, arg int, meta uint16) bool {
 func (t *table) appendKey(dst []byte, r reader, cells, other []cell) ([]byte, error) {
 	var err error
 	for _, i := range t.key {
-		if dst, err = t.fields[i].append(dst, r[i], pick(cells, other, i), t.fields[i].missing, t.lenient); err != nil {
+		f := t.fields[i].keyed()
+		if dst, err = f.append(dst, r[i], pick(cells, other, i), f.missing, t.lenient); err != nil {
 			return dst, err
 		}
 	}
@@ -335,7 +343,12 @@ func (f *field) append(dst []byte, read appendFunc, v cell, absent []byte, lenie
 	switch v.kind {
 	case cellValue:
 		at := len(dst)
-		out, err := read(append(dst, f.present...), v.raw)
+		dst = append(dst, f.present...)
+		start := len(dst)
+		out, err := read(dst, v.raw)
+		if err == nil && f.rewrite != nil {
+			out = f.rewrite(out, start)
+		}
 		if err == nil {
 			return out, nil
 		}
@@ -357,6 +370,14 @@ func (f *field) append(dst []byte, read appendFunc, v cell, absent []byte, lenie
 		return append(dst, f.missing...), nil
 	}
 	return dst, &valueError{f.name, errNull}
+}
+
+// keyed is the field as keys have it.
+func (f *field) keyed() *field {
+	if f.plain != nil {
+		return f.plain
+	}
+	return f
 }
 
 // relaxed returns the definition with the column optional, because a row has a null in it.

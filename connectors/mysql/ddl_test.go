@@ -1,0 +1,99 @@
+package mysql
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// known is a database with these tables.
+type known map[string]*definition
+
+func (k known) definition(n cdc.Table) *definition { return k[n.String()] }
+func (known) charset(string) string                { return "utf8mb4" }
+
+// shown prints a definition.
+func shown(d *definition) string {
+	if d == nil {
+		return "none"
+	}
+	var parts []string
+	for _, c := range d.Columns {
+		s := c.Name + " " + c.Type
+		if c.NotNull {
+			s += " not null"
+		}
+		if c.Default != nil {
+			s += " default " + *c.Default
+		}
+		if c.Charset != "" && c.Charset != "utf8mb4" {
+			s += " " + c.Charset
+		}
+		parts = append(parts, s)
+	}
+	for _, u := range d.Unique {
+		parts = append(parts, u.Name+"("+strings.Join(u.Columns, " ")+")")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// TestDDL applies statements one after the other.
+func TestDDL(t *testing.T) {
+	d, tables := newDDL(), known{}
+	for _, c := range []struct{ sql, table, want string }{
+		{"CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY, n varchar(10) DEFAULT 'it''s', b boolean NOT NULL DEFAULT TRUE, UNIQUE KEY by_n (n))", "db.a",
+			"id int not null, n varchar default it's, b tinyint not null default TRUE, PRIMARY(id), by_n(n)"},
+		{"ALTER TABLE a ADD (x int, y int), ADD COLUMN z decimal(10,2) DEFAULT -1.5 AFTER id, ADD COLUMN f int FIRST", "db.a",
+			"f int, id int not null, z decimal default -1.5, n varchar default it's, b tinyint not null default TRUE, x int, y int, PRIMARY(id), by_n(n)"},
+		{"ALTER TABLE `db`.`a` DROP x, DROP COLUMN y, DROP f, CHANGE n name char(5) CHARACTER SET latin1 NOT NULL FIRST, MODIFY z bigint", "db.a",
+			"name char not null latin1, id int not null, z bigint, b tinyint not null default TRUE, PRIMARY(id), by_n(name)"},
+		{"ALTER TABLE a DROP PRIMARY KEY, ADD PRIMARY KEY (name, id), ALTER COLUMN b DROP DEFAULT, ALTER z SET DEFAULT 7", "db.a",
+			"name char not null latin1, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), by_n(name)"},
+		{"ALTER TABLE a CONVERT TO CHARACTER SET utf8mb4, DROP KEY by_n", "db.a", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id)"},
+		{"CREATE UNIQUE INDEX u ON a (z)", "db.a", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), u(z)"},
+		{"CREATE TABLE l LIKE a", "db.l", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), u(z)"},
+		{"RENAME TABLE a TO other.c, l TO a", "other.c", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), u(z)"},
+		{"ALTER TABLE a RENAME AS e, DROP COLUMN z", "db.e", "name char not null, id int not null, b tinyint not null, PRIMARY(name id)"},
+		{"DROP TABLE IF EXISTS e, nowhere", "db.e", "none"},
+		{"/*!40000 ALTER */ TABLE other.c ADD COLUMN ts timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)", "other.c",
+			"name char not null, id int not null, z bigint default 7, b tinyint not null, ts timestamp not null default 1970-01-01 00:00:00, PRIMARY(name id), u(z)"},
+	} {
+		st, err := d.read(c.sql, "db", tables)
+		if err != nil || st.kind != changesTable {
+			t.Fatalf("%s: kind %d, %v", c.sql, st.kind, err)
+		}
+		for _, name := range st.renamed {
+			delete(tables, name.String())
+		}
+		for _, ch := range append(st.indexed, st.changes...) {
+			tables[ch.name.String()] = ch.def
+		}
+		if got := shown(tables[c.table]); got != c.want {
+			t.Errorf("%s\n%s\nwant\n%s", c.sql, got, c.want)
+		}
+	}
+	if _, err := d.read("ALTER TABLE other.c DROP COLUMN nothing", "db", tables); err == nil {
+		t.Error("a column that is not there was dropped")
+	}
+}
+
+func TestStatements(t *testing.T) {
+	for sql, want := range map[string]statementKind{
+		"CREATE TEMPORARY TABLE x (a int)": ofNoConcern, "create view v as select 1": ofNoConcern, "GRANT ALL ON *.* TO x": ofNoConcern, "FLUSH LOGS": ofNoConcern,
+		"CREATE OR REPLACE TABLE x (a int)": unreadable, "ALTER TABLE x ADD g geometry": unreadable, "TRUNCATE x": truncates, "INSERT INTO x VALUES (1)": changesRow,
+		"DROP DATABASE x": changesTable, "-- a\n/* b */ ALTER TABLE nowhere ADD a int": unreadable,
+	} {
+		if st, err := newDDL().read(sql, "db", known{}); err != nil || st.kind != want {
+			t.Errorf("%s is of kind %d, want %d (%v)", sql, st.kind, want, err)
+		}
+	}
+	for sql, want := range map[string]string{
+		"ALTER TABLE x ADD g geometry": "db.x", "CREATE OR REPLACE TABLE IF NOT EXISTS `o``d`.`t x` (a int)": "o`d.t x", "alter table a.b add c point": "a.b",
+		"CREATE SPATIAL INDEX i ON s (g)": "db.s", "CREATE": "",
+	} {
+		if name, ok := tableIn(sql, "db"); ok != (want != "") || ok && name.String() != want {
+			t.Errorf("%s names %v %v, want %s", sql, name, ok, want)
+		}
+	}
+}
