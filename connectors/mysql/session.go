@@ -184,15 +184,6 @@ func (c *session) one(ctx context.Context, sql string) ([]string, error) {
 // errNoRow says that a query that should have a row has none.
 var errNoRow = errors.New("the server gave no row")
 
-// variable returns a system variable, "" if the server does not have it.
-func (c *session) variable(ctx context.Context, name string) (string, error) {
-	rows, err := c.query(ctx, "SHOW GLOBAL VARIABLES LIKE "+quoteText(name))
-	if err != nil || len(rows) == 0 {
-		return "", err
-	}
-	return rows[0][1], nil
-}
-
 // sendQuery sends a query whose rows are then read with nextRow.
 func (c *session) sendQuery(sql string) error {
 	c.ResetSequence()

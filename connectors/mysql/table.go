@@ -380,15 +380,6 @@ func (f *field) keyed() *field {
 	return f
 }
 
-// relaxed returns the definition with the column optional, because a row has a null in it.
-func (d *definition) relaxed(name string) *definition {
-	c := d.clone()
-	if i := c.find(name); i >= 0 {
-		c.Columns[i].NotNull = false
-	}
-	return c
-}
-
 // sameRow reports whether two rows have the same captured values.
 func (t *table) sameRow(a, b []cell) bool {
 	for i := range t.fields {

@@ -434,8 +434,5 @@ func textDatetime(b []byte) (int64, error) {
 	return days*day + us, err
 }
 
-// logBit reads a bit string: big-endian.
-func logBit(b []byte) uint64 { return big(b) }
-
 // littleUint32 reads a number of 4 bytes.
 func littleUint32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }

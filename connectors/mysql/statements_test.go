@@ -1,0 +1,63 @@
+package mysql_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/integration/services"
+)
+
+// TestStatementsInTheLog reads what is between rows: statements that the parser cannot read, tables made from a SELECT,
+// XA transactions, unique indexes that become keys, columns that are masked.
+func TestStatementsInTheLog(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		start func(testing.TB) *services.MySQL
+	}{
+		{"mysql minimal", server("--binlog-row-metadata=MINIMAL")},
+		{"mysql full", server("--binlog-row-metadata=FULL")},
+		{"mariadb", mariadb("--binlog-row-metadata=MINIMAL")},
+		{"mariadb full", mariadb("--binlog-row-metadata=FULL")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, c.start(t), "")
+			b.script("CREATE TABLE a (id int NOT NULL, n varchar(20), secret varchar(20));")
+			r := b.start(b.config(map[string]string{"column.mask.with.3.chars": b.db + ".a.secret"}), nil)
+			b.awaitStream(r)
+			for _, sql := range []string{
+				"INSERT INTO a VALUES (1, 'no key', 'password');\nCREATE UNIQUE INDEX u ON a (id);",
+				"INSERT INTO a VALUES (2, 'a key', NULL);\nALTER TABLE a ADD COLUMN p point;",
+				"INSERT INTO a VALUES (3, 'a point', 'x', ST_GeomFromText('POINT(1 2)'));\nALTER TABLE a RENAME COLUMN n TO m;",
+				"INSERT INTO a VALUES (4, 'renamed', 'x', NULL);",
+				"CREATE TABLE s AS SELECT id, m FROM a WHERE id < 3;\nINSERT INTO s VALUES (9, 'later');",
+				"XA START 'one';\nINSERT INTO a VALUES (5, 'xa', 'x', NULL);\nXA END 'one';\nXA PREPARE 'one';\nXA COMMIT 'one';",
+				"BEGIN;\nINSERT INTO a VALUES (6, 'kept', 'x', NULL);\nSAVEPOINT sp;\nINSERT INTO a VALUES (7, 'undone', 'x', NULL);\nROLLBACK TO sp;\nCOMMIT;",
+				"DROP TABLE s;\nCREATE TABLE s (other int);\nINSERT INTO s VALUES (1);",
+			} {
+				b.script(sql)
+				b.settle(r) // so that what has to be read from the server is as the log has it
+			}
+			r.stop()
+			records, _ := r.taken()
+			var got []string
+			for _, l := range lines(t, records) {
+				if rest, ok := strings.CutPrefix(l, "p."+b.db+"."); ok {
+					got = append(got, rest)
+				}
+			}
+			point := `{"x":1,"y":2,"wkb":"AQEAAAAAAAAAAADwPwAAAAAAAABA","srid":null}`
+			sameLines(t, "the changes", []string{
+				`a null null {"id":1,"n":"no key","secret":"***"} "c"`,
+				`a {"id":2} null {"id":2,"n":"a key","secret":"***"} "c"`,
+				`a {"id":3} null {"id":3,"n":"a point","secret":"***","p":` + point + `} "c"`,
+				`a {"id":4} null {"id":4,"m":"renamed","secret":"***","p":null} "c"`,
+				`s null null {"id":1,"m":"no key"} "c"`,
+				`s null null {"id":2,"m":"a key"} "c"`,
+				`s null null {"id":9,"m":"later"} "c"`,
+				`a {"id":5} null {"id":5,"m":"xa","secret":"***","p":null} "c"`,
+				`a {"id":6} null {"id":6,"m":"kept","secret":"***","p":null} "c"`,
+				`s null null {"other":1} "c"`,
+			}, got)
+		})
+	}
+}
