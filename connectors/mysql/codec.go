@@ -7,7 +7,6 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -326,125 +325,8 @@ func temporal(t cdc.Temporal, text func([]byte) (int64, error), zero string, log
 	return k
 }
 
-func appendText(dst, text []byte) ([]byte, error) { return connectors.AppendBytes(dst, text), nil }
-
 // errUTF8 says that text is not valid in its character set.
 var errUTF8 = fmt.Errorf("text is not valid in its character set")
-
-func appendUTF8(dst, text []byte) ([]byte, error) {
-	if !utf8.Valid(text) {
-		return dst, errUTF8
-	}
-	return connectors.AppendBytes(dst, text), nil
-}
-
-// str is a codec of text. A SELECT gives it in UTF-8, the log in the column's character set.
-func (c *codecs) str(ctx context.Context, col *column) (codec, error) {
-	decode, err := c.charsets.of(ctx, col.Charset)
-	if err != nil {
-		return codec{}, fmt.Errorf("column %s: %w", col.Name, err)
-	}
-	log := appendFunc(appendUTF8)
-	if decode != nil {
-		var scratch []byte
-		log = func(dst, raw []byte) ([]byte, error) {
-			var err error
-			if scratch, err = decode(scratch[:0], raw); err != nil {
-				return dst, err
-			}
-			return connectors.AppendBytes(dst, scratch), nil
-		}
-	}
-	return codec{schema: connectors.StringSchema, text: appendUTF8, zero: connectors.StringValue(""), log: strings_(log)}, nil
-}
-
-// strings_ is the log function of everything that is stored as a string.
-func strings_(f appendFunc) func(byte, uint16) appendFunc {
-	return func(t byte, _ uint16) appendFunc {
-		switch t {
-		case typeVarchar, typeVarString, typeString, typeBlob:
-			return f
-		}
-		return nil
-	}
-}
-
-// labelled is a codec of an enum or set: the log has the number of the label, from 1, or one bit for each.
-func labelled(col *column) codec {
-	name, typ := cdc.EnumName, byte(typeEnum)
-	if col.Type == "set" {
-		name, typ = cdc.EnumSetName, typeSet
-	}
-	labels := col.Labels
-	k := codec{schema: cdc.Enum(name, strings.Join(labels, ",")), text: appendUTF8, zero: connectors.StringValue("")}
-	enum := func(dst, raw []byte) ([]byte, error) {
-		n := little(raw)
-		if n > uint64(len(labels)) {
-			return dst, fmt.Errorf("label %d of %d", n, len(labels))
-		}
-		if n == 0 { // what an invalid value became
-			return connectors.AppendString(dst, ""), nil
-		}
-		return connectors.AppendString(dst, labels[n-1]), nil
-	}
-	var scratch []byte
-	set := func(dst, raw []byte) ([]byte, error) {
-		n := little(raw)
-		if len(labels) < 64 && n>>len(labels) != 0 {
-			return dst, fmt.Errorf("labels %#x of %d", n, len(labels))
-		}
-		scratch = scratch[:0]
-		for i, l := range labels {
-			if n>>i&1 == 1 {
-				if len(scratch) > 0 {
-					scratch = append(scratch, ',')
-				}
-				scratch = append(scratch, l...)
-			}
-		}
-		return connectors.AppendBytes(dst, scratch), nil
-	}
-	if typ == typeEnum {
-		k.log = only(typ, enum)
-	} else {
-		k.log = only(typ, set)
-	}
-	return k
-}
-
-// binary is a codec of bytes. The log leaves out zeros at the end of a binary(n).
-func (c *codecs) binary(col *column) codec {
-	k := codec{schema: c.modes.binary.Schema(), cannotDefault: true, zero: connectors.StringValue("")}
-	if c.modes.binary == cdc.RawBinary {
-		k.zero = connectors.BytesValue(nil)
-	}
-	k.text = func(dst, raw []byte) ([]byte, error) { return c.modes.binary.Append(dst, raw), nil }
-	if col.Type != "binary" {
-		k.log = strings_(k.text)
-		return k
-	}
-	padded := make([]byte, col.Length)
-	k.log = strings_(func(dst, raw []byte) ([]byte, error) {
-		if len(raw) >= len(padded) {
-			return c.modes.binary.Append(dst, raw), nil
-		}
-		clear(padded[copy(padded, raw):])
-		return c.modes.binary.Append(dst, padded), nil
-	})
-	return k
-}
-
-func document() codec {
-	var scratch []byte
-	return codec{schema: cdc.Logical(connectors.String, cdc.JSONName), text: appendUTF8, zero: connectors.StringValue("null"), cannotDefault: true,
-		log: only(typeJSON, func(dst, raw []byte) ([]byte, error) {
-			var err error
-			if scratch, err = appendJSON(scratch[:0], raw); err != nil {
-				return dst, err
-			}
-			return appendUTF8(dst, scratch)
-		})}
-}
 
 // geometry is a codec of a geometry: SRID as uint32 | well-known binary.
 func geometry(point bool) codec {
@@ -511,7 +393,7 @@ func vector() codec {
 // uuid is a codec of MariaDB's uuid: 16 bytes in the log, of which those at the end that are zero are left out.
 func uuid() codec {
 	return codec{schema: cdc.Logical(connectors.String, cdc.UUIDName), text: appendUTF8, zero: connectors.StringValue("00000000-0000-0000-0000-000000000000"),
-		log: strings_(func(dst, raw []byte) ([]byte, error) {
+		log: asString(func(dst, raw []byte) ([]byte, error) {
 			var u [16]byte
 			if copy(u[:], raw) < len(raw) {
 				return dst, errImage

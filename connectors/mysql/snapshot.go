@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -122,94 +120,6 @@ func (t *task) openSnapshot(ctx context.Context, data bool) error {
 	return nil
 }
 
-// meet makes all sessions see one moment and reads its place in the log and the definitions of the tables then.
-func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
-	t := sn.t
-	var before position
-	var err error
-	if t.s.locking == "none" {
-		if before, err = t.server.here(ctx, t.control); err != nil {
-			return nil, trouble("read the position of the binary log", err)
-		}
-	} else if err := t.lock(ctx); err != nil {
-		return nil, err
-	}
-	for _, c := range sn.idle {
-		for _, sql := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
-			if _, err := c.query(ctx, sql); err != nil {
-				return nil, trouble("begin the snapshot", err)
-			}
-		}
-	}
-	if sn.pos, err = t.server.here(ctx, t.control); err != nil {
-		return nil, trouble("read the position of the binary log", err)
-	}
-	if t.s.locking == "none" {
-		sn.pos = before // what was committed in between comes twice
-	}
-	now := time.Now()
-	sn.pos.TS, sn.pos.Snapshot = now.Unix(), true
-	sn.origin = origin{ns: now.Truncate(time.Second).UnixNano(), file: sn.pos.File, pos: sn.pos.Pos}
-	entries, err := t.history.readAll(ctx, mark{File: sn.pos.File, Pos: sn.pos.Pos}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if t.s.locking != "extended" {
-		t.unlock()
-	}
-	return entries, nil
-}
-
-// lock keeps everybody from writing: all, or where that right is missing, those who write to the captured tables.
-func (t *task) lock(ctx context.Context) error {
-	c, err := t.s.connect(ctx)
-	if err != nil {
-		return trouble("open a session for the lock", err)
-	}
-	t.locker = c
-	seconds := max(1, int64(t.s.v.Duration("snapshot.lock.timeout.ms")/time.Second))
-	if _, err := c.query(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
-		return trouble("set the time to wait for the lock", err)
-	}
-	_, err = c.query(ctx, "FLUSH TABLES WITH READ LOCK")
-	if err == nil || !isDenied(err) {
-		return t.lockTrouble("take the global read lock", err)
-	}
-	t.log.Info("without the right RELOAD, the captured tables are locked one by one for a moment", "cause", err)
-	entries, err := t.catalog.tables(ctx, t.s.captures)
-	if err != nil {
-		return trouble("list tables", err)
-	}
-	var list []string
-	for _, e := range entries {
-		list = append(list, quoteTable(e.name)+" READ")
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	_, err = c.query(ctx, "LOCK TABLES "+strings.Join(list, ", "))
-	if isDenied(err) {
-		user := t.s.v.String("database.user")
-		return &connectors.Error{Op: "lock the captured tables", Class: connectors.ClassEnvironment, Retriable: true, Err: err,
-			Remedy: fmt.Sprintf("GRANT RELOAD ON *.* TO %s, or GRANT LOCK TABLES ON the captured databases, or snapshot.locking.mode=none, with which rows may come twice", user)}
-	}
-	return t.lockTrouble("lock the captured tables", err)
-}
-
-func (t *task) lockTrouble(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Retriable: true, Err: err,
-		Remedy: "a long transaction holds a table; wait for it or end it, or raise snapshot.lock.timeout.ms"}
-}
-
-// unlock ends the lock.
-func (t *task) unlock() {
-	t.locker.close()
-	t.locker = nil
-}
-
 // define prepares the records of the tables' definitions.
 func (sn *snapshot) define(ctx context.Context, entries []*entry) error {
 	t := sn.t
@@ -256,84 +166,6 @@ func (sn *snapshot) announce(db, table, sql string, changes []tableChange) {
 		}
 		e.schemaChange(b, sn.t.changes, place, db, sql, changes)
 	})
-}
-
-// source prepares to read a table.
-func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
-	t := sn.t
-	tb, err := t.compiler.compile(ctx, e.name, e.def)
-	if err != nil {
-		return nil, wrong("prepare table "+e.name.String(), "check message.key.columns", "%w", err)
-	}
-	if len(tb.dropped) > 0 {
-		t.log.Warn("columns of types without a mapping are left out", "table", tb.id, "columns", tb.dropped)
-	}
-	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows}
-	var list []string
-	for i, f := range tb.fields {
-		item := quote(f.name)
-		if f.schema == nil {
-			item = "NULL"
-		} else if f.codec.selected != "" {
-			item = fmt.Sprintf(f.codec.selected, item)
-		}
-		list = append(list, item)
-		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
-			switch e.def.Columns[i].Type {
-			case "tinyint", "smallint", "mediumint", "int", "bigint":
-				src.key = quote(f.name)
-			}
-		}
-	}
-	src.columns = strings.Join(list, ", ")
-	for _, o := range t.s.v.List("snapshot.select.statement.overrides") {
-		if strings.EqualFold(o, tb.id) {
-			sql := t.s.v.String("snapshot.select.statement.overrides." + o)
-			src.from, src.key = "("+strings.TrimRight(strings.TrimSpace(sql), ";")+") AS overridden", ""
-		}
-	}
-	return src, nil
-}
-
-// extent says where a table can be cut: its keys, in steps of about so many rows.
-func (sn *snapshot) extent(ctx context.Context, name cdc.Table, src *source) (cdc.Extent, error) {
-	x := cdc.Extent{Table: name}
-	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
-	if src.key == "" || len(sn.idle) < 2 || src.rows <= chunk {
-		return x, nil
-	}
-	r, err := sn.idle[0].one(ctx, fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from))
-	if err != nil || r[0] == "" {
-		return x, err
-	}
-	low, err1 := strconv.ParseFloat(r[0], 64)
-	high, err2 := strconv.ParseFloat(r[1], 64)
-	if err1 != nil || err2 != nil || high-low > 1<<62 {
-		return x, nil
-	}
-	x.By = src.key
-	pieces := int(src.rows/chunk) + 1
-	step := max((high-low)/float64(pieces), 1)
-	for i := 1; i < pieces; i++ {
-		if at := low + step*float64(i); at < high {
-			x.Bounds = append(x.Bounds, strconv.FormatInt(int64(at), 10))
-		}
-	}
-	return x, nil
-}
-
-// selectSQL is the statement that reads a chunk.
-func (s *source) selectSQL(c cdc.Chunk) string {
-	sql := "SELECT " + s.columns + " FROM " + s.from
-	sep := " WHERE "
-	if c.From != "" {
-		sql += sep + c.By + " >= " + c.From
-		sep = " AND "
-	}
-	if c.To != "" {
-		sql += sep + c.By + " < " + c.To
-	}
-	return sql
 }
 
 // begin gives idle sessions the next chunks.

@@ -1,0 +1,98 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// meet makes all sessions see one moment and reads its place in the log and the definitions of the tables then.
+func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
+	t := sn.t
+	var before position
+	var err error
+	if t.s.locking == "none" {
+		if before, err = t.server.here(ctx, t.control); err != nil {
+			return nil, trouble("read the position of the binary log", err)
+		}
+	} else if err := t.lock(ctx); err != nil {
+		return nil, err
+	}
+	for _, c := range sn.idle {
+		for _, sql := range []string{"SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"} {
+			if _, err := c.query(ctx, sql); err != nil {
+				return nil, trouble("begin the snapshot", err)
+			}
+		}
+	}
+	if sn.pos, err = t.server.here(ctx, t.control); err != nil {
+		return nil, trouble("read the position of the binary log", err)
+	}
+	if t.s.locking == "none" {
+		sn.pos = before // what was committed in between comes twice
+	}
+	now := time.Now()
+	sn.pos.TS, sn.pos.Snapshot = now.Unix(), true
+	sn.origin = origin{ns: now.Truncate(time.Second).UnixNano(), file: sn.pos.File, pos: sn.pos.Pos}
+	entries, err := t.history.readAll(ctx, mark{File: sn.pos.File, Pos: sn.pos.Pos}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if t.s.locking != "extended" {
+		t.unlock()
+	}
+	return entries, nil
+}
+
+// lock keeps everybody from writing: all, or where that right is missing, those who write to the captured tables.
+func (t *task) lock(ctx context.Context) error {
+	c, err := t.s.connect(ctx)
+	if err != nil {
+		return trouble("open a session for the lock", err)
+	}
+	t.locker = c
+	seconds := max(1, int64(t.s.v.Duration("snapshot.lock.timeout.ms")/time.Second))
+	if _, err := c.query(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
+		return trouble("set the time to wait for the lock", err)
+	}
+	_, err = c.query(ctx, "FLUSH TABLES WITH READ LOCK")
+	if err == nil || !isDenied(err) {
+		return t.lockTrouble("take the global read lock", err)
+	}
+	t.log.Info("without the right RELOAD, the captured tables are locked one by one for a moment", "cause", err)
+	entries, err := t.catalog.tables(ctx, t.s.captures)
+	if err != nil {
+		return trouble("list tables", err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, quoteTable(e.name)+" READ")
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	_, err = c.query(ctx, "LOCK TABLES "+strings.Join(list, ", "))
+	if isDenied(err) {
+		user := t.s.v.String("database.user")
+		return &connectors.Error{Op: "lock the captured tables", Class: connectors.ClassEnvironment, Retriable: true, Err: err,
+			Remedy: fmt.Sprintf("GRANT RELOAD ON *.* TO %s, or GRANT LOCK TABLES ON the captured databases, or snapshot.locking.mode=none, with which rows may come twice", user)}
+	}
+	return t.lockTrouble("lock the captured tables", err)
+}
+
+func (t *task) lockTrouble(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Retriable: true, Err: err,
+		Remedy: "a long transaction holds a table; wait for it or end it, or raise snapshot.lock.timeout.ms"}
+}
+
+// unlock ends the lock.
+func (t *task) unlock() {
+	t.locker.close()
+	t.locker = nil
+}
