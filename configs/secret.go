@@ -67,7 +67,7 @@ const minScrubbed = 4
 // secretName recognises keys that nobody declared (or only as one of a family) and that hold a secret all the same:
 // producer.override.sasl.jaas.config, database.ssl.keystore.password.
 var secretName = regexp.MustCompile(`(?i)(password|passwd|passphrase|secret|token|credential|jaas|` +
-	`(api|access|private)[._-]?key|user[._-]?info)`)
+	`(api|access|private)[._-]?key|keystore[._-]key|user[._-]?info)`)
 
 // embedded recognises a password inside an address.
 var embedded = regexp.MustCompile(`://[^/?#\s:@]*:([^/?#\s]+)@|` +

@@ -39,23 +39,29 @@ const unknownTopicTries = 10
 
 // producerOptions are of a source task's own producer. Nothing lingers: a record is sent at once, and what comes
 // while a request is on its way goes with the next.
-func (h *Hub) producerOptions(s settings, task int) []kgo.Opt {
-	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-producer-%s-%d", s.name, task))}, h.base...)
-	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.AllowAutoTopicCreation(),
+func (h *Hub) producerOptions(ctx context.Context, s settings, task int) ([]kgo.Opt, error) {
+	opts, err := h.brokers(ctx, clientProducer, s)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-producer-%s-%d", s.name, task)), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(unknownTopicTries))
 	opts = append(opts, h.producer.options...)
 	opts = append(opts, s.producer.options...)
-	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner()))
+	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner())), nil
 }
 
 // deadLetterClient returns the producer of a task's dead letters and what ends it. As in Connect, it has the settings
 // of the worker's producers and the connector's overrides; without any it is the hub's own.
-func (h *Hub) deadLetterClient(s settings, task int) (client *kgo.Client, end func(), err error) {
-	if len(h.producer.options)+len(s.producer.options) == 0 {
+func (h *Hub) deadLetterClient(ctx context.Context, s settings, task int) (client *kgo.Client, end func(), err error) {
+	if h.producer.empty() && s.producer.empty() {
 		return h.client, func() {}, nil
 	}
-	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s-%d", s.name, task))}, h.base...)
-	opts = append(opts, kgo.ProducerLinger(0), kgo.MetadataMinAge(50*time.Millisecond))
+	opts, err := h.brokers(ctx, clientProducer, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s-%d", s.name, task)), kgo.ProducerLinger(0), kgo.MetadataMinAge(50*time.Millisecond))
 	opts = append(append(opts, h.producer.options...), s.producer.options...)
 	if client, err = kgo.NewClient(append(opts, durableOptions()...)...); err != nil {
 		return nil, nil, &connectors.Error{Op: "make the producer of the dead-letter topic", Class: connectors.ClassConfig, Err: err}
@@ -65,11 +71,15 @@ func (h *Hub) deadLetterClient(s settings, task int) (client *kgo.Client, end fu
 
 // adminClient returns the client that creates a connector's topics and what ends it. It has the worker's admin
 // settings and the connector's overrides; without any it is the hub's own.
-func (h *Hub) adminClient(s settings, task int) (admin *kadm.Client, end func(), err error) {
-	if len(h.adminSettings.options)+len(s.admin.options) == 0 {
+func (h *Hub) adminClient(ctx context.Context, s settings, task int) (admin *kadm.Client, end func(), err error) {
+	if h.adminSettings.empty() && s.admin.empty() {
 		return h.admin, func() {}, nil
 	}
-	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-adminclient-%s-%d", s.name, task))}, h.base...)
+	opts, err := h.brokers(ctx, clientAdmin, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-adminclient-%s-%d", s.name, task)))
 	opts = append(append(append(opts, kgo.MetadataMinAge(50*time.Millisecond)), h.adminSettings.options...), s.admin.options...)
 	client, err := kgo.NewClient(opts...)
 	if err != nil {
@@ -89,9 +99,12 @@ const (
 const sessionTimeout = 10 * time.Second
 
 // consumerOptions are of a sink task's consumer.
-func (h *Hub) consumerOptions(name string, task int, s settings) []kgo.Opt {
-	opts := append([]kgo.Opt{kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task))}, h.base...)
-	opts = append(opts, kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
+func (h *Hub) consumerOptions(ctx context.Context, name string, task int, s settings) ([]kgo.Opt, error) {
+	opts, err := h.brokers(ctx, clientConsumer, s)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
 	opts = append(opts, h.consumer.options...)
@@ -100,7 +113,7 @@ func (h *Hub) consumerOptions(name string, task int, s settings) []kgo.Opt {
 		opts = append(opts, kgo.ConsumeRegex())
 	}
 	return append(opts, kgo.ConsumerGroup(h.group(name, s)), kgo.InstanceID(h.groupInstance(name, task, s)),
-		kgo.ConsumeTopics(consumed(s)...), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll())
+		kgo.ConsumeTopics(consumed(s)...), kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll()), nil
 }
 
 // groupInstance returns the group.instance.id of a sink task: static membership (KIP-345). A task that starts again

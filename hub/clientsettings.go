@@ -26,7 +26,11 @@ type clientSettings struct {
 	options  []kgo.Opt
 	group    string // consumer's group.id
 	instance string // consumer's group.instance.id
+	security map[string]string
 }
+
+// empty reports whether nothing is set that makes the client another than the worker's own.
+func (s clientSettings) empty() bool { return len(s.options)+len(s.security) == 0 }
 
 // clientSetting turns one value into options.
 type clientSetting func(s *clientSettings, value string) bool
@@ -115,6 +119,7 @@ func isolation(s *clientSettings, value string) bool {
 func parseClient(kind clientKind, given map[string]string, prefix string) (clientSettings, []configs.Problem) {
 	var s clientSettings
 	var problems []configs.Problem
+	s.security, given = splitSecurity(given)
 	known := clientSettingsOf(kind)
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		set, ok := known[key]

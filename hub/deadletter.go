@@ -51,7 +51,7 @@ func (r *taskRun) openDeadLetters(ctx context.Context) (close func(), err error)
 		return nil, &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
 			Remedy: "set errors.deadletterqueue.topic.replication.factor to at most the number of brokers, or create the topic by hand"}
 	}
-	r.errors.letters.client, close, err = r.hub.deadLetterClient(r.settings, r.index)
+	r.errors.letters.client, close, err = r.hub.deadLetterClient(ctx, r.settings, r.index)
 	return close, err
 }
 

@@ -20,7 +20,8 @@ import (
 type Options struct {
 	// Worker is the worker's configuration, placeholders resolved. Keys that are not the hub's are left alone.
 	Worker map[string]string
-	// Client says how the log is reached: seeds and dialer, security. Nothing else belongs in it.
+	// Client says where the log is: seeds and dialer. How it is talked to, and as whom, is in Worker (SecurityOptions).
+	// Nothing else belongs in it.
 	Client   []kgo.Opt
 	Launcher Launcher
 	Formats  Formats
@@ -68,7 +69,10 @@ type Hub struct {
 type options struct {
 	worker          map[string]string
 	values          configs.Values
-	base            []kgo.Opt
+	external        bool              // the log is a cluster elsewhere
+	security        map[string]string // how the worker talks to it, by securityDefinition
+	seeds           []kgo.Opt         // Options.Client
+	base            []kgo.Opt         // with security: of all clients that are the worker's own
 	launcher        Launcher
 	formats         Formats
 	resolver        *configs.Resolver
@@ -103,7 +107,7 @@ func New(o Options) (*Hub, error) {
 	var more []configs.Problem
 	h := &Hub{up: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
 		figures: map[string]map[int]*taskFigures{}, versions: map[string]connectors.Info{}, started: time.Now()}
-	h.options = options{worker: o.Worker, values: v, base: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
+	h.options = options{worker: o.Worker, values: v, external: external(o.Worker), seeds: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
 		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, instance: cmp.Or(o.Instance, o.WorkerID), version: o.Version}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -115,16 +119,25 @@ func New(o Options) (*Hub, error) {
 		h.resolver, more = configs.NewResolver(o.Worker, nil)
 		problems = append(problems, more...)
 	}
+	h.security, _ = splitSecurity(o.Worker)
 	h.producer, more = parseClient(clientProducer, v.Prefixed("producer."), "producer.")
 	problems = append(problems, more...)
 	h.consumer, more = parseClient(clientConsumer, v.Prefixed("consumer."), "consumer.")
 	problems = append(problems, more...)
 	h.adminSettings, more = parseClient(clientAdmin, v.Prefixed("admin."), "admin.")
 	problems = append(problems, more...)
+	for _, kind := range []clientKind{clientProducer, clientConsumer, clientAdmin} {
+		problems = append(problems, h.checkSecurity(h.layersOf(kind, settings{})[:2])...)
+	}
 	h.warnings = slices.DeleteFunc(append(h.converterWarnings(), problems[declared:]...), configs.Problem.IsError)
 	if err := configs.Err(problems); err != nil {
 		return nil, fmt.Errorf("worker configuration: %w", err)
 	}
+	security, err := SecurityOptions(o.Worker)
+	if err != nil {
+		return nil, fmt.Errorf("worker configuration: %w", err)
+	}
+	h.base = append(slices.Clone(h.seeds), security...)
 	h.flushInterval = v.Duration("offset.flush.interval.ms")
 	h.graceful = v.Duration("task.shutdown.graceful.timeout.ms")
 	h.createTopics, h.trackTopics = v.Bool("topic.creation.enable"), v.Bool("topic.tracking.enable")

@@ -30,13 +30,14 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	var err error
 	if p.info, err = h.launcher.Find(ctx, class, version); err != nil {
 		// Without the plugin's declarations, what looks like a secret counts as one.
-		h.redactor.Set("connector "+name, (&configs.Definition{}).Secrets(p.resolved))
+		h.redactor.Set("connector "+name, Secrets(&configs.Definition{}, p.resolved))
 		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
 	}
 	h.noteVersion(name, p.info)
 	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
-	h.redactor.Set("connector "+name, definition.Secrets(p.resolved))
+	h.redactor.Set("connector "+name, Secrets(definition, p.resolved))
 	p.settings, problems = parseSettings(p.info.Kind, p.resolved.Config)
+	problems = append(problems, h.checkOverrides(p.settings)...)
 	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}

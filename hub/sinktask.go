@@ -74,7 +74,11 @@ func (r *taskRun) runSink(ctx context.Context, task connectors.SinkTask) (err er
 	clientCtx, cutClient := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutClient()
 	s.cutClient = cutClient
-	opts := append(r.hub.consumerOptions(r.connector, r.index, r.settings), kgo.OnPartitionsAssigned(s.assigned),
+	opts, err := r.hub.consumerOptions(ctx, r.connector, r.index, r.settings)
+	if err != nil {
+		return err
+	}
+	opts = append(opts, kgo.OnPartitionsAssigned(s.assigned),
 		kgo.OnPartitionsRevoked(s.revoked), kgo.OnPartitionsLost(s.lost), kgo.AdjustFetchOffsetsFn(s.adjust),
 		kgo.WithContext(clientCtx), kgo.WithHooks(s))
 	if s.client, err = kgo.NewClient(opts...); err != nil {

@@ -44,7 +44,11 @@ type flight struct {
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
 	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
-	if s.client, err = kgo.NewClient(r.hub.producerOptions(r.settings, r.index)...); err != nil {
+	opts, err := r.hub.producerOptions(ctx, r.settings, r.index)
+	if err != nil {
+		return err
+	}
+	if s.client, err = kgo.NewClient(opts...); err != nil {
 		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
 	}
 	defer s.client.Close()

@@ -73,7 +73,7 @@ func (t *task) once(ctx context.Context) error {
 // start makes a task of the connector and runs it.
 func (t *task) start(ctx context.Context) (err error) {
 	var end func()
-	if t.run.admin, end, err = t.run.hub.adminClient(t.run.settings, t.run.index); err != nil {
+	if t.run.admin, end, err = t.run.hub.adminClient(ctx, t.run.settings, t.run.index); err != nil {
 		return err
 	}
 	defer end()

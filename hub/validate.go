@@ -74,6 +74,7 @@ func (h *Hub) validateDeclared(ctx context.Context, config map[string]string) (c
 	infos.Name = class
 	p.settings, more = parseSettings(p.info.Kind, p.resolved.Config)
 	problems = append(problems, more...)
+	problems = append(problems, h.checkOverrides(p.settings)...)
 	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
 	if p.info.Kind == connectors.Sink && h.group(p.settings.name, p.settings) == h.values.String("group.id") {
 		problems = append(problems, configs.KeyError("name", "Consumer group for sink connector named "+p.settings.name+
@@ -150,7 +151,7 @@ func (h *Hub) mask(infos *configs.Infos, p prepared) {
 	infos.Redact(p.resolved)
 	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
 	var redactor configs.Redactor
-	redactor.Set("answer", definition.Secrets(p.resolved))
+	redactor.Set("answer", Secrets(definition, p.resolved))
 	for i := range infos.Configs {
 		value := &infos.Configs[i].Value
 		for j := range value.Errors {

@@ -7,6 +7,11 @@ import (
 // WorkerDefinition returns the keys of the worker's configuration that the hub understands, spelled and with the
 // defaults of Kafka Connect's distributed worker. The caller adds its own.
 func WorkerDefinition() *configs.Definition {
+	security := &configs.Definition{Keys: securityDefinition().Keys, Rules: []configs.Rule{workerSecurity()}}
+	return configs.Concat(workerKeys(), security)
+}
+
+func workerKeys() *configs.Definition {
 	return &configs.Definition{Keys: []configs.Key{
 		{Name: "bootstrap.servers", Type: configs.List, Importance: configs.High, Group: "Log",
 			Doc: "Brokers of a Kafka cluster to use as the log, host:port. Without it the log is embedded."},

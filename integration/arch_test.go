@@ -41,7 +41,8 @@ func importRules() []rule {
 		{from: "hub/rest/...", may: []string{"connectors", "configs", "hub/..."}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},
 		{from: "hub/converters/...", may: []string{"connectors", "configs", "schemaregistry/avro"}, tests: []string{"schemaregistry/..."}},
 		{from: "hub/transforms/...", may: contract, tests: []string{"hub/converters"}},
-		{from: "hub", may: []string{"connectors", "configs", "hub/converters", "hub/transforms", "hub/durable"}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},
+		// A Kafka client's certificates are in the stores that sinks' clients have theirs in.
+		{from: "hub", may: []string{"connectors", "configs", "connectors/tlsstore", "hub/converters", "hub/transforms", "hub/durable"}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},
 		{from: "hub/durable", may: contract, tests: []string{"log/..."}},
 
 		{from: "log/broker/...", may: []string{"log", "log/segment", "log/vfs"}},
@@ -67,6 +68,8 @@ func importRules() []rule {
 		{from: "connectors/mysql/...", may: []string{"connectors", "configs", "connectors/cdc/...", "connectors/mysql/..."}, tests: connectorTests},
 		// The files that the S3 sink writes carry Avro schemas, and one mapping from Connect's schemas is enough.
 		{from: "connectors/s3/...", may: append(contract, "schemaregistry/avro"), tests: connectorTests},
+		{from: "connectors/tlsstore", may: []string{"configs"}},
+		{from: "connectors/elasticsearch/...", may: append(contract, "connectors/tlsstore"), tests: connectorTests},
 		{from: "connectors/...", may: contract, tests: connectorTests},
 
 		{from: "configs/...", may: nil},
@@ -234,6 +237,8 @@ func TestArchitectureRules(t *testing.T) {
 		{from: "plugins", to: us + "plugins/pluginpb"},
 		{from: "plugins/pluginpb", to: "google.golang.org/grpc/codes"},
 		{from: "connectors/mysql", to: us + "connectors/cdc"},
+		{from: "hub", to: us + "connectors/tlsstore"},
+		{from: "connectors/elasticsearch", to: us + "connectors/tlsstore"},
 		{from: "connectors/s3", to: us + "connectors/connectortest", test: true},
 		{from: "connectors/s3", to: us + "integration/services", test: true},
 		{from: "log/broker", to: us + "log"},
@@ -272,6 +277,7 @@ func TestArchitectureRules(t *testing.T) {
 		{from: "connectors/s3", to: us + "connectors/postgres"},
 		{from: "connectors/s3", to: us + "connectors/elasticsearch", test: true},
 		{from: "connectors/s3", to: us + "connectors/cdc"},
+		{from: "connectors/tlsstore", to: us + "connectors"},
 		{from: "connectors/s3", to: us + "connectors/connectortest"},
 		{from: "connectors/s3", to: us + "plugins"},
 		{from: "connectors/cdc", to: us + "connectors/postgres"},

@@ -41,7 +41,7 @@ func TestOnApacheKafka(t *testing.T) {
 	s.exec("UPDATE orders SET paid = true WHERE id = 1", "INSERT INTO orders (customer) VALUES ('Edsger')", "DELETE FROM orders WHERE id = 2")
 	want = append(want, "u 1 Ada true", "c 3 Edsger false", "d 2")
 	arrive(t, w, s, lake, bucket, search, index, want...)
-	keptOnKafka(t, kafka, index)
+	keptOnKafka(t, kafka, index, "connect-lake", "connect-search")
 
 	// Restarted, it reads nothing twice.
 	must(t, w.Stop())
@@ -67,8 +67,8 @@ func TestOnApacheKafka(t *testing.T) {
 	}
 }
 
-// keptOnKafka looks at the topics that a worker keeps.
-func keptOnKafka(t *testing.T, kafka *services.Kafka, topic string) {
+// keptOnKafka looks at the topics that a worker keeps, and at the groups of its sinks.
+func keptOnKafka(t *testing.T, kafka *services.Kafka, topic string, sinks ...string) {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka.Bootstrap))
 	must(t, err)
@@ -89,7 +89,7 @@ func keptOnKafka(t *testing.T, kafka *services.Kafka, topic string) {
 			t.Errorf("%s is not compacted", topic.Name)
 		}
 	}
-	groups, err := admin.DescribeGroups(ctx, "connect-lake", "connect-search")
+	groups, err := admin.DescribeGroups(ctx, sinks...)
 	must(t, err)
 	must(t, groups.Error())
 }

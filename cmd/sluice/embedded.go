@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/hub"
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,16 +17,25 @@ import (
 
 // brokers is the log as the hub and the registry see it: how a Kafka client reaches it.
 type brokers struct {
-	// client are the options that every Kafka client of this process begins with.
-	client []kgo.Opt
+	// client says where it is, secured also how it is talked to, and as whom. The hub knows the latter by itself.
+	client  []kgo.Opt
+	secured []kgo.Opt
 	log    *log.Log       // nil: an external cluster
 	broker *broker.Broker // nil: an external cluster
 	served chan error
 }
 
-// externalBrokers is a Kafka cluster somewhere else.
-func externalBrokers(bootstrap []string) *brokers {
-	return &brokers{client: []kgo.Opt{kgo.SeedBrokers(bootstrap...)}}
+// externalBrokers is a Kafka cluster somewhere else. It must answer, to this user.
+func externalBrokers(ctx context.Context, worker map[string]string, bootstrap []string) (*brokers, error) {
+	client := []kgo.Opt{kgo.SeedBrokers(bootstrap...)}
+	security, err := hub.SecurityOptions(worker)
+	if err != nil {
+		return nil, err
+	}
+	if err := hub.Reach(ctx, worker, client); err != nil {
+		return nil, err
+	}
+	return &brokers{client: client, secured: append(client[:1:1], security...)}, nil
 }
 
 // embeddedBrokers opens the data directory and serves it, to this process and on ln.
@@ -49,6 +60,7 @@ func embeddedBrokers(v configs.Values, ln net.Listener, logger *slog.Logger) (*b
 	}
 	e := &brokers{log: l, broker: b, served: make(chan error, 1), client: []kgo.Opt{
 		kgo.SeedBrokers(net.JoinHostPort(broker.InProcess.Host, strconv.Itoa(int(broker.InProcess.Port)))), kgo.Dialer(b.Dial)}}
+	e.secured = e.client
 	go func() { e.served <- b.Serve(ln, adv) }() // ends with close
 	return e, nil
 }

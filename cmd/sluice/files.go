@@ -67,7 +67,7 @@ func validateCommand() *cobra.Command {
 
 // validateFiles checks files with a hub that never runs.
 func validateFiles(ctx context.Context, config string, files []string) ([]configs.Problem, error) {
-	raw, v, _, err := loadWorker(config, "", nil)
+	raw, v, _, _, err := loadWorker(config, "", nil)
 	if err != nil {
 		return nil, err
 	}

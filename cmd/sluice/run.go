@@ -68,7 +68,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	raw, v, warnings, err := loadWorker(r.config, r.data, r.set)
+	raw, v, secrets, warnings, err := loadWorker(r.config, r.data, r.set)
 	if err != nil {
 		return err
 	}
@@ -78,6 +78,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 
 	redactor, level := &configs.Redactor{}, &slog.LevelVar{}
+	redactor.Set("worker", secrets)
 	level.Set(logLevel(v.String("sluice.log.level")))
 	logger := slog.New(redactor.Handler(newLogger(os.Stderr, level)))
 	for _, p := range append(warnings, more...) {
@@ -90,7 +91,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 	defer doors.close()
 
-	kafka, err := r.brokers(v, doors, logger)
+	kafka, err := r.brokers(ctx, raw, v, doors, logger)
 	if err != nil {
 		return err
 	}
@@ -142,9 +143,9 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 }
 
 // brokers is the log: embedded, or a cluster that bootstrap.servers names.
-func (r *runner) brokers(v configs.Values, d *doors, logger *slog.Logger) (*brokers, error) {
+func (r *runner) brokers(ctx context.Context, raw map[string]string, v configs.Values, d *doors, logger *slog.Logger) (*brokers, error) {
 	if servers := v.List("bootstrap.servers"); len(servers) > 0 {
-		return externalBrokers(servers), nil
+		return externalBrokers(ctx, raw, servers)
 	}
 	return embeddedBrokers(v, d.kafka, logger)
 }
@@ -187,7 +188,7 @@ func inFile(f configs.File, err error) error {
 }
 
 func registryOptions(v configs.Values, kafka *brokers, logger *slog.Logger) schemaregistry.Options {
-	return schemaregistry.Options{Kafka: kafka.client, Logger: logger.With("room", "schemaregistry"),
+	return schemaregistry.Options{Kafka: kafka.secured, Logger: logger.With("room", "schemaregistry"),
 		Level:            schemaregistry.Level(strings.ToUpper(v.String("sluice.registry.compatibility.level"))),
 		InheritLevel:     v.Bool("sluice.registry.compatibility.inherit"),
 		IncompatibleCode: v.Int("sluice.registry.incompatible.error.code"),

@@ -61,8 +61,8 @@ func checkLevel(value string) error {
 }
 
 // loadWorker reads the worker's configuration: the file, over it --data and --set. The placeholders in it are
-// resolved. Warnings are returned beside the values.
-func loadWorker(path, data string, set []string) (raw map[string]string, v configs.Values, warnings []configs.Problem, err error) {
+// resolved. Warnings are returned beside the values, and what must not be printed.
+func loadWorker(path, data string, set []string) (raw map[string]string, v configs.Values, secrets []string, warnings []configs.Problem, err error) {
 	file := configs.File{Config: map[string]string{}}
 	var problems []configs.Problem
 	if path != "" {
@@ -91,9 +91,9 @@ func loadWorker(path, data string, set []string) (raw map[string]string, v confi
 	problems = file.Locate(append(problems, resolved.Redact(more)...))
 	warnings = slices.DeleteFunc(slices.Clone(problems), configs.Problem.IsError)
 	if err := configs.Err(problems); err != nil {
-		return nil, v, warnings, err
+		return nil, v, nil, warnings, err
 	}
-	return resolved.Config, v, warnings, nil
+	return resolved.Config, v, hub.Secrets(workerDefinition(), resolved), warnings, nil
 }
 
 // restAddress is where the first of Connect's listeners is: http://host:port, the host left out for all interfaces.

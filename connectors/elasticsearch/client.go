@@ -17,6 +17,8 @@ import (
 	"github.com/elastic/elastic-transport-go/v8/elastictransport"
 	"github.com/elastic/go-elasticsearch/v8/esapi"
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 )
 
 // client is the transport to the cluster: nodes in turn, authentication, TLS. It retries nothing; that is the lanes'
@@ -122,7 +124,7 @@ func newTransport(s settings) (*http.Transport, error) {
 		}
 	}
 	var err error
-	if t.TLSClientConfig, err = newTLS(v); err != nil {
+	if t.TLSClientConfig, err = tlsstore.Config(v, httpsPrefix); err != nil {
 		return nil, err
 	}
 	return t, nil

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 )
 
 // Groups of keys, as in Confluent's documentation.
@@ -18,8 +19,13 @@ const (
 	groupProxy      = "Proxy"
 )
 
+// Keys about TLS stand behind httpsPrefix.
+const httpsPrefix = "elastic.https."
+
 // definition declares the keys of Confluent's sink. Not among them: data streams and Kerberos.
-var definition = &configs.Definition{
+var definition = configs.Concat(ownDefinition, tlsstore.Definition().WithPrefix(httpsPrefix, groupSecurity))
+
+var ownDefinition = &configs.Definition{
 	Keys: []configs.Key{
 		{Name: "connection.url", Type: configs.List, Required: true, Importance: configs.High, Group: groupConnector, Width: configs.WidthLong,
 			DisplayName: "Connection URLs", Example: "http://localhost:9200", Check: checkURLs,
@@ -89,20 +95,6 @@ var definition = &configs.Definition{
 
 		{Name: "elastic.security.protocol", Type: configs.String, Default: "PLAINTEXT", Enum: []string{"PLAINTEXT", "SSL"}, Importance: configs.Medium,
 			Group: groupSecurity, DisplayName: "Security protocol", Doc: "SSL for https addresses with a truststore or keystore."},
-		{Name: keyTruststore, Type: configs.String, Importance: configs.High, Group: groupSecurity,
-			Doc: "File of the certificates that are trusted: PEM, PKCS#12 or JKS. Without it, those of the system are."},
-		{Name: keyTruststorePassword, Type: configs.Password, Importance: configs.High, Group: groupSecurity, Doc: "Password of a truststore in PKCS#12 or JKS."},
-		{Name: "elastic.https.ssl.truststore.type", Type: configs.String, Default: "JKS", Enum: []string{"JKS", "PKCS12", "PEM"}, Group: groupSecurity,
-			Doc: "Type of the truststore. The file itself says which it is, so this is for reading only."},
-		{Name: keyKeystore, Type: configs.String, Importance: configs.High, Group: groupSecurity,
-			Doc: "File of the client's certificate and its key: PEM, PKCS#12 or JKS."},
-		{Name: keyKeystorePassword, Type: configs.Password, Importance: configs.High, Group: groupSecurity, Doc: "Password of a keystore in PKCS#12 or JKS."},
-		{Name: keyKeyPassword, Type: configs.Password, Importance: configs.High, Group: groupSecurity,
-			Doc: "Password of the key in a keystore in JKS; without it, that of the keystore."},
-		{Name: "elastic.https.ssl.keystore.type", Type: configs.String, Default: "JKS", Enum: []string{"JKS", "PKCS12", "PEM"}, Group: groupSecurity,
-			Doc: "Type of the keystore. The file itself says which it is, so this is for reading only."},
-		{Name: keyIdentification, Type: configs.String, Default: "https", Group: groupSecurity,
-			Doc: "https compares the server's name with its certificate; empty does not."},
 		{Name: "proxy.host", Type: configs.String, DefaultEmpty: true, Importance: configs.Low, Group: groupProxy, DisplayName: "Proxy Host", Doc: "Host of an HTTP proxy."},
 		{Name: "proxy.port", Type: configs.Int, Default: "8080", Min: "1", Max: "65535", Importance: configs.Low, Group: groupProxy, DisplayName: "Proxy Port", Doc: "Port of the HTTP proxy."},
 		{Name: "proxy.username", Type: configs.String, DefaultEmpty: true, Importance: configs.Low, Group: groupProxy, DisplayName: "Proxy Username", Doc: "User for the proxy."},

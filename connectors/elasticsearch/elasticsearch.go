@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 )
 
 const version = "1.0.0"
@@ -81,9 +82,9 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 
 // keyOf is the key that an error is shown at.
 func keyOf(err error) string {
-	var ke *keyError
-	if errors.As(err, &ke) {
-		return ke.key
+	var te *tlsstore.Error
+	if errors.As(err, &te) {
+		return te.Key
 	}
 	var he *httpError
 	if errors.As(err, &he) {

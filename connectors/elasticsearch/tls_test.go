@@ -19,9 +19,19 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-func stored(name string) string { return filepath.Join("testdata", "tls", name) }
+// Keys about TLS.
+const (
+	keyTruststore         = httpsPrefix + "ssl.truststore.location"
+	keyTruststorePassword = httpsPrefix + "ssl.truststore.password"
+	keyKeystore           = httpsPrefix + "ssl.keystore.location"
+	keyKeystorePassword   = httpsPrefix + "ssl.keystore.password"
+	keyKeyPassword        = httpsPrefix + "ssl.key.password"
+	keyIdentification     = httpsPrefix + "ssl.endpoint.identification.algorithm"
+)
 
-// behindTLS puts what ends TLS in front of the world's server, with the certificate of 127.0.0.1 in testdata/tls. It
+func stored(name string) string { return filepath.Join("..", "tlsstore", "testdata", name) }
+
+// behindTLS puts what ends TLS in front of the world's server, with the certificate of 127.0.0.1 in tlsstore/testdata. It
 // may want one of its clients, too.
 func behindTLS(w *world, wantsClient bool) *httptest.Server {
 	target, err := url.Parse(w.server.URL)

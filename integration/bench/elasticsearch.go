@@ -98,7 +98,8 @@ func (l load) String() string {
 
 // copy brings as many records as are loaded into a topic of their own.
 func (x *elasticsearchBench) copy() error {
-	cl, err := kgo.NewClient(kgo.SeedBrokers(x.w.Kafka))
+	// Uncompressed, as the hub's own sources write.
+	cl, err := kgo.NewClient(kgo.SeedBrokers(x.w.Kafka), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		return err
 	}

@@ -28,18 +28,27 @@ var kafkaLog4j []byte
 // kafkaCluster is any base64url form of 16 bytes; it need not be unique.
 const kafkaCluster = "c2x1aWNlLXRlc3Qta2Fma2"
 
-// Kafka is a single Apache Kafka broker in KRaft mode without authentication.
-// Topics are not made by themselves.
+// Kafka is a single Apache Kafka broker in KRaft mode. Topics are not made by
+// themselves.
 type Kafka struct {
 	*Server
-	// Bootstrap is its HOST:PORT.
+	// Bootstrap is its HOST:PORT, without authentication.
 	Bootstrap string
+	// Secured is the HOST:PORT of its listener with TLS and passwords; "" if it
+	// has none. See KafkaOptions.Users.
+	Secured string
+	// CA is the file of the certificate that is behind the listener's, in PEM.
+	CA string
 }
 
 // KafkaOptions choose how a broker is started.
 type KafkaOptions struct {
 	// Settings are added to server.properties, above those set here.
 	Settings map[string]string
+	// Users are names with their passwords. With any, there is a listener with
+	// SASL_SSL besides the open one, with the mechanisms PLAIN, SCRAM-SHA-256
+	// and SCRAM-SHA-512 for all of them.
+	Users map[string]string
 }
 
 // FetchKafka downloads the broker, Connect and the command-line tools unless
@@ -96,7 +105,7 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	ports, err := reservePorts(2)
+	ports, err := reservePorts(3)
 	config := filepath.Join(dir, "server.properties")
 	if err == nil {
 		err = initKafka(ctx, config, dir, ports, o)
@@ -105,6 +114,9 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*Kafka, error) {
 		return nil, errors.Join(err, discard(dir, ports))
 	}
 	k := &Kafka{Bootstrap: ports[0].Addr()}
+	if len(o.Users) > 0 {
+		k.Secured, k.CA = ports[2].Addr(), filepath.Join(dir, kafkaCA)
+	}
 	log4j := filepath.Join(filepath.Dir(libs), "log4j2.xml")
 	k.Server, err = launch(ctx, spec{
 		name: "Apache Kafka", dir: dir, ports: ports,
@@ -176,10 +188,17 @@ func initKafka(ctx context.Context, config, dir string, ports []*Port, o KafkaOp
 		"share.coordinator.state.topic.min.isr":            "1",
 		"group.initial.rebalance.delay.ms":                 "0",
 	}
+	var scram []string
+	if len(o.Users) > 0 {
+		if err := certify(dir); err != nil {
+			return fmt.Errorf("services: kafka: %w", err)
+		}
+		scram = secureKafka(settings, dir, ports[2], o.Users)
+	}
 	if err := os.WriteFile(config, []byte(properties(settings, o.Settings, "=")), 0o644); err != nil {
 		return fmt.Errorf("services: kafka: %w", err)
 	}
-	format, err := KafkaTool(ctx, "kafka.tools.StorageTool", "format", "-t", kafkaCluster, "-c", config)
+	format, err := KafkaTool(ctx, "kafka.tools.StorageTool", append([]string{"format", "-t", kafkaCluster, "-c", config}, scram...)...)
 	if err != nil {
 		return err
 	}

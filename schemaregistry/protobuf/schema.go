@@ -34,7 +34,7 @@ const mainFile = "sluice/schema.proto"
 type Schema struct {
 	syntax string                            // as it was declared; "": not at all
 	file   *descriptorpb.FileDescriptorProto // as it was read: names not resolved, options not interpreted
-	order  map[proto.Message]int             // where its types are in the text
+	order  map[proto.Message]int             // where its types are in the text; nil while there is no text
 	linked protoreflect.FileDescriptor
 }
 
@@ -82,6 +82,10 @@ func parse(text string, references []Reference) (*Schema, error) {
 		return nil, err
 	}
 	s.linked = files[0]
+	if s.order == nil {
+		// It was no text so far: it counts as the one it is kept as, if it can be written as one.
+		return parse(s.String(), references)
+	}
 	return s, nil
 }
 

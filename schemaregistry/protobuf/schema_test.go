@@ -215,6 +215,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`syntax = "proto2"; message M { optional group G = 1 { extensions 4 to max; } } extend M { }`)
 	f.Add(`edition = "2023"; message M { string a = 1 [default = "\001\xff"]; }`)
 	f.Add("CgFhEgFi")
+	f.Add("YgG0") // the syntax of a descriptor that is none
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text, nil)
 		if err != nil {
