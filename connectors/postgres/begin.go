@@ -20,6 +20,9 @@ func (t *task) checkServer(ctx context.Context) error {
 	if err != nil {
 		return trouble("read the server's settings", err)
 	}
+	if err := t.readSystem(ctx); err != nil {
+		return trouble("read the server's identifier", err)
+	}
 	if level != "logical" && t.s.snapshotMode != "initial_only" {
 		return wrong("check the server", "ALTER SYSTEM SET wal_level = logical, and restart the server", "wal_level is %s; changes can be read with logical only", level)
 	}
