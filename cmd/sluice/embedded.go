@@ -20,9 +20,9 @@ type brokers struct {
 	// client says where it is, secured also how it is talked to, and as whom. The hub knows the latter by itself.
 	client  []kgo.Opt
 	secured []kgo.Opt
-	log    *log.Log       // nil: an external cluster
-	broker *broker.Broker // nil: an external cluster
-	served chan error
+	log     *log.Log       // nil: an external cluster
+	broker  *broker.Broker // nil: an external cluster
+	served  chan error
 }
 
 // externalBrokers is a Kafka cluster somewhere else. It must answer, to this user.
