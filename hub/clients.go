@@ -141,13 +141,7 @@ func instanceID(name, suffix string) string {
 
 // group returns the consumer group of a sink.
 func (h *Hub) group(name string, s settings) string {
-	switch {
-	case s.consumer.group != "":
-		return s.consumer.group
-	case h.consumer.group != "":
-		return h.consumer.group
-	}
-	return "connect-" + name
+	return cmp.Or(s.consumer.group, h.consumer.group, "connect-"+name)
 }
 
 // commitSync commits offsets of the client's group.

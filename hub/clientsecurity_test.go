@@ -71,7 +71,7 @@ func TestSecurityOptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.worker["bootstrap.servers"] = "localhost:1"
-			opts, err := SecurityOptions(c.worker)
+			opts, err := securityOptions(c.worker)
 			if len(c.says) == 0 {
 				if err != nil || len(opts) != c.n {
 					t.Errorf("got %d options, %v", len(opts), err)
@@ -93,7 +93,7 @@ func TestSecurityOptions(t *testing.T) {
 			}
 		})
 	}
-	if opts, err := SecurityOptions(pairs("security.protocol", "SASL_SSL")); len(opts) > 0 || err != nil {
+	if opts, err := securityOptions(pairs("security.protocol", "SASL_SSL")); len(opts) > 0 || err != nil {
 		t.Errorf("embedded: %d options, %v", len(opts), err)
 	}
 }

@@ -20,7 +20,7 @@ import (
 type Options struct {
 	// Worker is the worker's configuration, placeholders resolved. Keys that are not the hub's are left alone.
 	Worker map[string]string
-	// Client says where the log is: seeds and dialer. How it is talked to, and as whom, is in Worker (SecurityOptions).
+	// Client says where the log is: seeds and dialer. How it is talked to, and as whom, is in Worker.
 	// Nothing else belongs in it.
 	Client   []kgo.Opt
 	Launcher Launcher

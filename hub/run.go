@@ -120,11 +120,11 @@ func (h *Hub) Close(ctx context.Context) error {
 func (h *Hub) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	security, err := SecurityOptions(h.worker)
+	security, err := securityOptions(h.worker)
 	if err != nil {
 		return fmt.Errorf("worker configuration: %w", err)
 	}
-	h.base = append(slices.Clone(h.seeds), security...)
+	h.base = slices.Concat(h.seeds, security)
 	if h.client, err = kgo.NewClient(h.storeOptions()...); err != nil {
 		return fmt.Errorf("make the client of the log: %w", err)
 	}
