@@ -165,6 +165,10 @@ func (k *Key) info(name string, order map[string]int) KeyInfo {
 func (k *Key) valueInfo(name string, v Values) ValueInfo {
 	info := ValueInfo{Name: name, Value: k.print(v.parsed[name]), Visible: true,
 		RecommendedValues: []string{}, Errors: []string{}}
+	if info.Value != nil && isFamily(k.Name) && secretName.MatchString(name) {
+		hidden := HiddenValue
+		info.Value = &hidden
+	}
 	switch {
 	case k.Recommend != nil:
 		info.RecommendedValues = append(info.RecommendedValues, k.Recommend(v)...)

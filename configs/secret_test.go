@@ -126,3 +126,19 @@ func TestRedactHandler(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+func TestValidateHidesSecretsOfFamilies(t *testing.T) {
+	d := &Definition{Keys: []Key{{Name: "producer.override.*", Type: String}}}
+	for name, want := range map[string]string{
+		"producer.override.sasl.jaas.config":        HiddenValue,
+		"producer.override.ssl.keystore.key":        HiddenValue,
+		"producer.override.ssl.truststore.password": HiddenValue,
+		"producer.override.ssl.keystore.location":   "value",
+		"producer.override.linger.ms":               "value",
+	} {
+		infos := d.Validate(map[string]string{name: "value"})
+		if got := infos.value(name).Value; got == nil || *got != want {
+			t.Errorf("%s is shown as %v, want %s", name, got, want)
+		}
+	}
+}

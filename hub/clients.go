@@ -141,13 +141,7 @@ func instanceID(name, suffix string) string {
 
 // group returns the consumer group of a sink.
 func (h *Hub) group(name string, s settings) string {
-	switch {
-	case s.consumer.group != "":
-		return s.consumer.group
-	case h.consumer.group != "":
-		return h.consumer.group
-	}
-	return "connect-" + name
+	return cmp.Or(s.consumer.group, h.consumer.group, "connect-"+name)
 }
 
 // commitSync commits offsets of the client's group.
@@ -197,11 +191,15 @@ func leaveGroup(ctx context.Context, client *kgo.Client, group, member, instance
 // readRecordTimeout bounds the reading of one record.
 const readRecordTimeout = 30 * time.Second
 
-// readRecord reads one record of the log again.
-func (h *Hub) readRecord(ctx context.Context, at connectors.TopicPartition, offset int64) (*kgo.Record, error) {
+// readRecord reads one record of the log again, as the sink's consumer did.
+func (h *Hub) readRecord(ctx context.Context, s settings, at connectors.TopicPartition, offset int64) (*kgo.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, readRecordTimeout)
 	defer cancel()
-	opts := append(append([]kgo.Opt(nil), h.base...), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+	opts, err := h.brokers(ctx, clientConsumer, s)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
 		at.Topic: {at.Partition: kgo.NewOffset().At(offset)}}), kgo.FetchMaxPartitionBytes(1<<20))
 	client, err := kgo.NewClient(opts...)
 	if err != nil {

@@ -327,10 +327,9 @@ func (l layer) options() ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// SecurityOptions returns how the worker's clients talk to the brokers of bootstrap.servers, and as whom, by its keys
-// security.protocol, sasl.… and ssl.…. There are none for the embedded log. The hub has them by itself; they are for
-// others that reach the same brokers. Stores are read.
-func SecurityOptions(worker map[string]string) ([]kgo.Opt, error) {
+// securityOptions returns how the worker's clients talk to the brokers of bootstrap.servers, and as whom, by its keys
+// security.protocol, sasl.… and ssl.…. There are none for the embedded log. Stores are read.
+func securityOptions(worker map[string]string) ([]kgo.Opt, error) {
 	if !external(worker) {
 		return nil, nil
 	}

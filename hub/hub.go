@@ -20,7 +20,7 @@ import (
 type Options struct {
 	// Worker is the worker's configuration, placeholders resolved. Keys that are not the hub's are left alone.
 	Worker map[string]string
-	// Client says where the log is: seeds and dialer. How it is talked to, and as whom, is in Worker (SecurityOptions).
+	// Client says where the log is: seeds and dialer. How it is talked to, and as whom, is in Worker.
 	// Nothing else belongs in it.
 	Client   []kgo.Opt
 	Launcher Launcher
@@ -72,7 +72,7 @@ type options struct {
 	external        bool              // the log is a cluster elsewhere
 	security        map[string]string // how the worker talks to it, by securityDefinition
 	seeds           []kgo.Opt         // Options.Client
-	base            []kgo.Opt         // with security: of all clients that are the worker's own
+	base            []kgo.Opt         // with security: of all clients that are the worker's own; from open on
 	launcher        Launcher
 	formats         Formats
 	resolver        *configs.Resolver
@@ -133,11 +133,6 @@ func New(o Options) (*Hub, error) {
 	if err := configs.Err(problems); err != nil {
 		return nil, fmt.Errorf("worker configuration: %w", err)
 	}
-	security, err := SecurityOptions(o.Worker)
-	if err != nil {
-		return nil, fmt.Errorf("worker configuration: %w", err)
-	}
-	h.base = append(slices.Clone(h.seeds), security...)
 	h.flushInterval = v.Duration("offset.flush.interval.ms")
 	h.graceful = v.Duration("task.shutdown.graceful.timeout.ms")
 	h.createTopics, h.trackTopics = v.Bool("topic.creation.enable"), v.Bool("topic.tracking.enable")

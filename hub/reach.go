@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,22 +25,23 @@ const closedPatience = 8 * time.Second
 
 // Reach waits until the brokers of a worker's bootstrap.servers answer, at most a minute. It fails at once if they
 // never will with this configuration: user, password, certificates, protocol. The error is one line that says what to
-// do. Client says where they are.
-func Reach(ctx context.Context, worker map[string]string, client []kgo.Opt) error {
+// do. Client says where they are. What is returned says also how they were reached, and as whom; the hub knows that by
+// itself, it is for others that reach the same brokers.
+func Reach(ctx context.Context, worker map[string]string, client []kgo.Opt) ([]kgo.Opt, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	keys, _ := splitSecurity(worker)
 	l := layer{keys: keys}
 	opts, err := l.options()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	opts = append(append([]kgo.Opt(nil), client...), opts...)
+	opts = slices.Concat(client, opts)
 	give := time.Now().Add(closedPatience)
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, time.Second) {
 		err := askBrokers(ctx, opts)
 		if err == nil {
-			return nil
+			return opts, nil
 		}
 		remedy := l.remedy(err)
 		refused := remedy != "" && (!closed(err) || time.Now().After(give))
@@ -47,7 +49,7 @@ func Reach(ctx context.Context, worker map[string]string, client []kgo.Opt) erro
 			if remedy == "" {
 				remedy = "check that the brokers run, and that this machine reaches them"
 			}
-			return fmt.Errorf("reach the brokers of bootstrap.servers=%s: %s; %s", worker["bootstrap.servers"], oneLine(err), remedy)
+			return nil, fmt.Errorf("reach the brokers of bootstrap.servers=%s: %s; %s", worker["bootstrap.servers"], oneLine(err), remedy)
 		}
 	}
 }
@@ -57,7 +59,7 @@ func Reach(ctx context.Context, worker map[string]string, client []kgo.Opt) erro
 func askBrokers(ctx context.Context, opts []kgo.Opt) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	client, err := kgo.NewClient(append(append([]kgo.Opt(nil), opts...), kgo.ClientID("sluice-hub"), kgo.RequestRetries(1))...)
+	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.ClientID("sluice-hub"), kgo.RequestRetries(1))...)
 	if err != nil {
 		return err
 	}

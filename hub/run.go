@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -119,7 +120,11 @@ func (h *Hub) Close(ctx context.Context) error {
 func (h *Hub) open(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	var err error
+	security, err := securityOptions(h.worker)
+	if err != nil {
+		return fmt.Errorf("worker configuration: %w", err)
+	}
+	h.base = slices.Concat(h.seeds, security)
 	if h.client, err = kgo.NewClient(h.storeOptions()...); err != nil {
 		return fmt.Errorf("make the client of the log: %w", err)
 	}

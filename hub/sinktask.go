@@ -315,5 +315,5 @@ func (s *sinkRun) original(ctx context.Context, from connectors.TopicPartition, 
 			return polled[i], nil
 		}
 	}
-	return s.hub.readRecord(ctx, from, offset)
+	return s.hub.readRecord(ctx, s.settings, from, offset)
 }

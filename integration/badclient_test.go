@@ -3,7 +3,6 @@ package integration
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -14,22 +13,8 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/integration/worker"
+	"github.com/sluicehub/sluice/plugins"
 )
-
-// residentKB is what a process holds in memory now.
-func residentKB(t *testing.T, pid int) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	must(t, err)
-	for line := range strings.Lines(string(text)) {
-		var kb int
-		if _, err := fmt.Sscanf(line, "VmRSS: %d kB", &kb); err == nil {
-			return kb
-		}
-	}
-	t.Fatalf("no VmRSS in %s", text)
-	return 0
-}
 
 // endless is a body that does not end.
 type endless struct{}
@@ -116,8 +101,8 @@ func TestBadClients(t *testing.T) {
 	for _, c := range slow {
 		ends(t, c)
 	}
-	if kb := residentKB(t, w.PID()); kb > 300<<10 {
-		t.Errorf("%d KiB resident", kb)
+	if _, resident := plugins.Usage(w.PID()); resident == 0 || resident > 300<<20 {
+		t.Errorf("%d bytes resident", resident)
 	}
 	served()
 }

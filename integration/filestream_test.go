@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
 )
 
@@ -74,17 +75,12 @@ func TestChildrenDieWithTheHub(t *testing.T) {
 	must(t, w2.Start(ctx))
 	must(t, w2.Wait(ctx, "the children to die", func() error {
 		for _, pid := range children {
-			if syscall.Kill(pid, 0) == nil && !zombie(pid) {
+			if services.Running(pid) {
 				return fmt.Errorf("child %d lives", pid)
 			}
 		}
 		return nil
 	}))
-}
-
-func zombie(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
 func TestADeadChildIsStartedAgain(t *testing.T) {

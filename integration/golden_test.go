@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -122,8 +123,9 @@ func replay(t *testing.T, server *services.Postgres, dir string, excused *golden
 	documents := map[string][]byte{"status.json": s.get("/connectors/" + s.name + "/status")}
 	s.stop()
 	documents["status-stopped.json"] = s.get("/connectors/" + s.name + "/status")
-	documents["offsets.json"] = s.get("/connectors/" + s.name + "/offsets")
+	documents["offsets.json"] = s.withoutServer(s.get("/connectors/" + s.name + "/offsets"))
 	got, described := s.topics()
+	got["connect-offsets"] = slices.DeleteFunc(got["connect-offsets"], namesServer)
 	if _, err := os.Stat(filepath.Join(dir, "state/topics.json")); err == nil {
 		documents["topics.json"] = described
 	}
@@ -131,6 +133,30 @@ func replay(t *testing.T, server *services.Postgres, dir string, excused *golden
 	_, err = s.db.Exec(s.ctx, "SELECT pg_drop_replication_slot($1)", s.body.Config["slot.name"])
 	must(t, err)
 	s.judge(got, documents, excused)
+}
+
+// namesServer finds the source partition that says which server the offsets are of, which DEVIATIONS.md argues.
+func namesServer(line []byte) bool { return bytes.Contains(line, []byte(`"of":"server"`)) }
+
+// withoutServer leaves that partition out of an answer about offsets, in which it must be.
+func (s *story) withoutServer(answer []byte) []byte {
+	s.t.Helper()
+	type offset struct {
+		Partition json.RawMessage `json:"partition"`
+		Offset    json.RawMessage `json:"offset"`
+	}
+	var doc struct {
+		Offsets []offset `json:"offsets"`
+	}
+	must(s.t, json.Unmarshal(answer, &doc))
+	all := len(doc.Offsets)
+	doc.Offsets = slices.DeleteFunc(doc.Offsets, func(o offset) bool { return namesServer(o.Partition) })
+	if len(doc.Offsets) != all-1 {
+		s.t.Errorf("the offsets do not say of which server they are: %s", answer)
+	}
+	out, err := json.Marshal(doc)
+	must(s.t, err)
+	return out
 }
 
 func (s *story) file(name string) string { return read(s.t, filepath.Join(s.dir, name)) }

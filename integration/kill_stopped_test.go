@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,7 +30,7 @@ func stoppedTargets(t *testing.T, es *services.Elasticsearch) {
 	ctx := p.deadline()
 	must(t, p.recovered(ctx))
 	meter := startMeter(t, p)
-	frozen := append(family(s3.PID()), family(es.PID())...)
+	frozen := append(services.Family(s3.PID()), services.Family(es.PID())...)
 	signal := func(sig syscall.Signal) {
 		for _, pid := range frozen {
 			if err := syscall.Kill(pid, sig); err != nil {
@@ -112,7 +110,7 @@ func (m *meter) look(p *pipeline) error {
 		if string(words[1]) == "plugin" {
 			name = string(bytes.Join(words[1:], []byte(" ")))
 		}
-		peak, err := memory(pid, "VmHWM:")
+		peak, err := services.PeakMemory(pid)
 		if err == nil {
 			m.peaks[name] = max(m.peaks[name], peak)
 		}
@@ -124,39 +122,4 @@ func (m *meter) stop() map[string]int64 {
 	m.cancel()
 	m.done.Wait()
 	return m.peaks
-}
-
-// memory reads a figure of /proc/PID/status, in bytes.
-func memory(pid int, name string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(status)) {
-		var kilobytes int64
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			_, err := fmt.Sscan(rest, &kilobytes)
-			return kilobytes << 10, err
-		}
-	}
-	return 0, fmt.Errorf("process %d has no %s", pid, name)
-}
-
-// family returns a process and all that descend from it.
-func family(pid int) []int {
-	all := []int{pid}
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, file := range tasks {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue
-		}
-		for field := range strings.FieldsSeq(string(text)) {
-			var child int
-			if _, err := fmt.Sscan(field, &child); err == nil {
-				all = append(all, family(child)...)
-			}
-		}
-	}
-	return all
 }

@@ -191,7 +191,7 @@ func (p *pipeline) find(plugin string) (int, error) {
 
 func allDead(pids []int) error {
 	for _, pid := range pids {
-		if syscall.Kill(pid, 0) == nil && !zombie(pid) {
+		if services.Running(pid) {
 			return fmt.Errorf("process %d lives", pid)
 		}
 	}

@@ -113,9 +113,14 @@ func wrongOverride(t *testing.T, kafka *services.Kafka, truststore string) {
 	must(t, os.WriteFile(in, []byte("a line\n"), 0o600))
 	w := startWorker(t, worker.Options{Settings: secured(kafka, truststore), Env: []string{"LINES_IN=" + in, "LINES_OUT=" + in + ".out"}})
 	ctx := deadline(t)
-	config := map[string]string{"connector.class": "FileStreamSource", "file": in, "topic": "others"}
+	config := map[string]string{"name": "other", "connector.class": "FileStreamSource", "file": in, "topic": "others"}
 	const key = "producer.override.sasl.jaas.config"
 	config[key] = `org.apache.kafka.common.security.scram.ScramLoginModule required username="bob" password="` + wrongPassword + `";`
+	validated, body, err := w.Do(ctx, http.MethodPut, "/connector-plugins/FileStreamSource/config/validate", config)
+	if err != nil || validated != http.StatusOK || !strings.Contains(string(body), key) {
+		t.Errorf("validate: %d %s, %v", validated, body, err)
+	}
+	noSecret(t, "the answer to validate", string(body))
 	must(t, w.Put(ctx, "other", config))
 	must(t, w.Wait(ctx, "the task to say what is wrong", func() error {
 		_, body, err := w.Do(ctx, http.MethodGet, "/connectors/other/status", nil)

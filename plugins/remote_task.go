@@ -106,14 +106,6 @@ func (t *remoteTask) over(err error, tell func(error)) {
 	trySend(t.stopped, nil) // what is gone needs no stop
 }
 
-// trySend leaves the first result for who waits for it.
-func trySend(to chan error, err error) {
-	select {
-	case to <- err:
-	default:
-	}
-}
-
 // goOn lets the child try again what failed, if something did.
 func (t *remoteTask) goOn() {
 	if t.again {

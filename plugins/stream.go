@@ -50,9 +50,12 @@ func listen[M any](recv func() (M, error), hear func(M) error) error {
 }
 
 // signal wakes who waits on a channel with a place for one.
-func signal(wake chan struct{}) {
+func signal(wake chan struct{}) { trySend(wake, struct{}{}) }
+
+// trySend leaves the first result for who waits for it, on a channel with a place for one.
+func trySend[R any](to chan R, result R) {
 	select {
-	case wake <- struct{}{}:
+	case to <- result:
 	default:
 	}
 }

@@ -30,21 +30,16 @@ func (q request) version() int {
 	return *q.Version
 }
 
-// candidate is a schema that was sent, parsed.
+// candidate is a schema that was sent, parsed. It has no id and no context yet.
 type candidate struct {
-	kind       string
-	text       string
-	references []reference
-	metadata   *metadata
-	ruleSet    *ruleSet
-	doc        document
-	hash       hash
+	schema
+	doc document
 }
 
 // parse reads the schema of a request for a subject: strictly if it is to be registered, else as if it were registered
 // already.
 func (s *state) parse(q request, name string, normalize, strict bool) (*candidate, error) {
-	c := &candidate{kind: kindOf(q.Type), metadata: q.Metadata, ruleSet: q.RuleSet}
+	c := &candidate{schema: schema{kind: kindOf(q.Type), metadata: q.Metadata, ruleSet: q.RuleSet}}
 	read := s.languages[c.kind]
 	switch {
 	case q.Schema == "":

@@ -9,7 +9,7 @@ import (
 
 // writable refuses what a read-only mode forbids.
 func (s *state) writable(name string) error {
-	if m := s.mode(name); m == modeReadOnly || m == modeReadOnlyOverride {
+	if isReadOnly(s.mode(name)) {
 		return readOnly(name)
 	}
 	return nil

@@ -126,7 +126,7 @@ func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
 
 func (p *registration) permitted(mode string) error {
 	switch {
-	case mode == modeReadOnly || mode == modeReadOnlyOverride:
+	case isReadOnly(mode):
 		return readOnly(p.subject)
 	case mode == modeImport && !p.request.imports():
 		return notPermitted("Subject %s is in import mode, and the schema has no id", p.subject)
@@ -222,16 +222,13 @@ func (p *registration) imported(st *state) (records []*kgo.Record, err error) {
 }
 
 func (p *registration) records(st *state) []*kgo.Record {
-	c := p.candidate
-	value := schemaValue{Subject: p.subject, Version: p.number, ID: p.id, MD5: c.hash[:], References: c.references,
-		Metadata: c.metadata, RuleSet: c.ruleSet, Schema: c.text}
-	if c.kind != kindAvro {
-		value.Type = c.kind
-	}
-	record := &kgo.Record{Key: keyOfSchema(p.subject, p.number), Value: marshal(value)}
+	added := p.candidate.schema
+	added.id = p.id
+	v := &version{number: p.number, schema: &added}
 	if there := st.subjects[p.subject].find(p.number); there != nil {
-		record.Key = there.key(p.subject)
+		v.oldKey = there.oldKey
 	}
+	record := recordOf(p.subject, v, false)
 	if name := contextOf(p.subject); name != defaultContext && st.in(name).key == nil {
 		return []*kgo.Record{{Key: keyOfContext(name), Value: marshal(contextValue{"default", name})}, record}
 	}
@@ -277,7 +274,7 @@ func (p *registration) settled(st *state) (mend []*kgo.Record, ok bool) {
 	return nil, true
 }
 
-// recordOf returns the record of a version that is there, soft-deleted or not.
+// recordOf returns the record of a version, soft-deleted or not.
 func recordOf(name string, v *version, deleted bool) *kgo.Record {
 	s := v.schema
 	value := schemaValue{Subject: name, Version: v.number, ID: s.id, MD5: s.hash[:], References: s.references,

@@ -18,6 +18,8 @@ const (
 	modeForward          = "FORWARD" // as IMPORT: what another registry forwards brings its ids; global only
 )
 
+func isReadOnly(mode string) bool { return mode == modeReadOnly || mode == modeReadOnlyOverride }
+
 // policyLenient is the compatibility policy that takes additions to JSON Schema's open content models for compatible.
 const policyLenient = "LENIENT"
 
@@ -113,7 +115,7 @@ func (r *Registry) setMode(ctx context.Context, name, mode string, force bool) e
 // cleared returns the records that forget the soft-deleted versions in the scope of a name, or refuses if there are
 // others.
 func (s *state) cleared(name string) (records []*kgo.Record, err error) {
-	for _, other := range s.within(name) {
+	for _, other := range within(name, s.subjects) {
 		sub := s.subjects[other]
 		if len(sub.live(false)) > 0 {
 			return nil, notPermitted("Cannot import since found existing subjects")
@@ -130,11 +132,12 @@ type deleteScope struct {
 	Subject string `json:"subject,omitempty"`
 }
 
-// within returns the subjects in the scope of a name: itself, or those of the context that it is, or all.
-func (s *state) within(name string) []string {
+// within returns those of the names that are in the scope of one, by name: itself, or those of the context that it is,
+// or all.
+func within[V any](name string, names map[string]V) []string {
 	context, own := splitSubject(name)
 	var list []string
-	for _, other := range slices.Sorted(maps.Keys(s.subjects)) {
+	for _, other := range slices.Sorted(maps.Keys(names)) {
 		if other == name || own == "" && (context == globalContext || contextOf(other) == context) {
 			list = append(list, other)
 		}
@@ -170,9 +173,8 @@ func (r *Registry) deleteMode(ctx context.Context, name string, recursive bool) 
 			records = append(records, &kgo.Record{Key: st.settingKey(modeKey, name)})
 		}
 		if recursive {
-			context, own := splitSubject(name)
-			for _, other := range slices.Sorted(maps.Keys(st.modes)) {
-				if other != name && own == "" && (context == globalContext || contextOf(other) == context) {
+			for _, other := range within(name, st.modes) {
+				if other != name {
 					records = append(records, &kgo.Record{Key: st.settingKey(modeKey, other)})
 				}
 			}

@@ -255,7 +255,7 @@ func (s *state) applyDelete(k recordKey, value []byte) error {
 }
 
 func (s *state) applyClear(scope string) {
-	for _, name := range s.within(scope) {
+	for _, name := range within(scope, s.subjects) {
 		for _, v := range s.subjects[name].all() {
 			if v.deleted {
 				s.remove(name, v.number)

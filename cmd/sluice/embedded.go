@@ -20,22 +20,19 @@ type brokers struct {
 	// client says where it is, secured also how it is talked to, and as whom. The hub knows the latter by itself.
 	client  []kgo.Opt
 	secured []kgo.Opt
-	log    *log.Log       // nil: an external cluster
-	broker *broker.Broker // nil: an external cluster
-	served chan error
+	log     *log.Log       // nil: an external cluster
+	broker  *broker.Broker // nil: an external cluster
+	served  chan error
 }
 
 // externalBrokers is a Kafka cluster somewhere else. It must answer, to this user.
 func externalBrokers(ctx context.Context, worker map[string]string, bootstrap []string) (*brokers, error) {
 	client := []kgo.Opt{kgo.SeedBrokers(bootstrap...)}
-	security, err := hub.SecurityOptions(worker)
+	secured, err := hub.Reach(ctx, worker, client)
 	if err != nil {
 		return nil, err
 	}
-	if err := hub.Reach(ctx, worker, client); err != nil {
-		return nil, err
-	}
-	return &brokers{client: client, secured: append(client[:1:1], security...)}, nil
+	return &brokers{client: client, secured: secured}, nil
 }
 
 // embeddedBrokers opens the data directory and serves it, to this process and on ln.

@@ -15,19 +15,21 @@ import (
 // checkServer reads what the server is like and refuses one that cannot stream.
 func (t *task) checkServer(ctx context.Context) error {
 	var level, timeout string
-	err := t.control.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('wal_level'), coalesce(current_setting('wal_sender_timeout', true), '60000')`).
-		Scan(&t.version, &level, &timeout)
+	// Of a setting with a unit, pg_settings has the number alone.
+	err := t.control.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('wal_level'),
+  coalesce((SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'), '')`).Scan(&t.version, &level, &timeout)
 	if err != nil {
 		return trouble("read the server's settings", err)
+	}
+	if err := t.readSystem(ctx); err != nil {
+		return trouble("read the server's identifier", err)
 	}
 	if level != "logical" && t.s.snapshotMode != "initial_only" {
 		return wrong("check the server", "ALTER SYSTEM SET wal_level = logical, and restart the server", "wal_level is %s; changes can be read with logical only", level)
 	}
 	t.reportInterval = t.s.status
-	if err := t.control.QueryRow(ctx, "SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'").Scan(&timeout); err == nil {
-		if ms, err := strconv.Atoi(timeout); err == nil && ms > 0 {
-			t.reportInterval = min(t.reportInterval, time.Duration(ms)*time.Millisecond/3)
-		}
+	if ms, err := strconv.Atoi(timeout); err == nil && ms > 0 {
+		t.reportInterval = min(t.reportInterval, time.Duration(ms)*time.Millisecond/3)
 	}
 	return nil
 }

@@ -225,7 +225,7 @@ func TestFirstOffsetPrecedesRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	var batch connectors.Batch
-	if err := task.Read(context.Background(), &batch); err != nil || len(batch.Records) != 0 || len(batch.Offsets) != 1 {
+	if err := task.Read(context.Background(), &batch); err != nil || len(batch.Records) != 0 || len(batch.Offsets) == 0 {
 		t.Fatalf("the first batch has %d records and %d offsets: %v", len(batch.Records), len(batch.Offsets), err)
 	}
 	var next connectors.Batch

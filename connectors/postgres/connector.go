@@ -39,7 +39,8 @@ func (connector) AlterOffsets(_ context.Context, config map[string]string, offse
 			return false, fmt.Errorf("the source partition is not a JSON object: %w", err)
 		}
 		server, ok := part["server"].(string)
-		if !ok || len(part) != 1 {
+		named := part["of"] == ofServer
+		if !ok || len(part) != 1 && !(named && len(part) == 2) {
 			return false, fmt.Errorf(`the source partition must be {"server":%q}, not %s`, s.prefix, o.Partition)
 		}
 		if server != s.prefix {
@@ -48,7 +49,12 @@ func (connector) AlterOffsets(_ context.Context, config map[string]string, offse
 		if len(o.Offset) == 0 || string(o.Offset) == "null" {
 			continue
 		}
-		if _, err := readPosition(o.Offset); err != nil {
+		if named {
+			err = checkIdentity(o.Offset)
+		} else {
+			_, err = readPosition(o.Offset)
+		}
+		if err != nil {
 			return false, err
 		}
 	}

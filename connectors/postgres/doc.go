@@ -67,10 +67,7 @@
 //	slot in use                          waits as slot.max.retries says: a dead session lingers in the server
 //	slot missing, lost, or ahead         gone: a gap cannot be excluded (guard.go); the error names the commands
 //	snapshot interrupted                 the next start catches up and takes another one
-//	another server                       gone, if its log or its transactions end before the offset
+//	another server                       gone: the system identifier is stored beside the offset (identity.go)
 //	a value without a place              data: the change goes to Report as JSON of its texts, with LSN and column
 //	malformed pgoutput                   bug, with the LSN
-//
-// The system identifier is not stored: Debezium's offsets have no place for it. A second server whose slot of the same
-// name happens to stand before the offset, and whose log is longer, is not found out.
 package postgres

@@ -36,6 +36,9 @@ func dropSQL(name string) string { return "SELECT pg_drop_replication_slot(" + q
 func (t *task) checkOffset(ctx context.Context, sl *slot, pos *position) error {
 	op := "go on from the stored source offset"
 	at := max(pos.Commit, pos.Event)
+	if err := t.checkSystem(op); err != nil {
+		return err
+	}
 	switch {
 	case sl == nil:
 		return gone(op, afresh(t.name, ""), "the replication slot %s does not exist any more, so the changes since LSN %s are not kept; "+

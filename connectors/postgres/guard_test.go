@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,6 +54,20 @@ func TestGapsAreRefused(t *testing.T) {
 	b.refused(config, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`), connectors.ClassGone, "0/64", "changes between are gone")
 	b.refused(config, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":4000000000,"ts_usec":1}`), connectors.ClassGone, "transaction 4000000000")
 	b.refused(config, offset(`{"lsn":"x"}`), connectors.ClassConfig, "lsn of the offset")
+
+	// The server is another one, although slot and log would fit. The task has said with its first batch which one it is.
+	system := b.text("SELECT system_identifier FROM pg_control_system()")
+	said := func(system string) connectors.SourceOffset {
+		return connectors.SourceOffset{Partition: json.RawMessage(`{"server":"p","of":"server"}`), Offset: json.RawMessage(`{"system_identifier":"` + system + `"}`)}
+	}
+	i := slices.IndexFunc(good, func(o connectors.SourceOffset) bool { return string(o.Partition) == string(said("").Partition) })
+	if i < 0 || string(good[i].Offset) != string(said(system).Offset) {
+		t.Fatalf("the offsets do not name the server %s: %s", system, good)
+	}
+	other := slices.Clone(good)
+	other[i] = said("7000000000000000001")
+	b.refused(config, other, connectors.ClassGone, "7000000000000000001", system, "DELETE /connectors/pg/offsets")
+	b.start(config, good).stop()
 
 	// trust_slot accepts the gap.
 	trusting := b.config(map[string]string{"offset.mismatch.strategy": "trust_slot"})

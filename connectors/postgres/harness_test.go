@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -149,7 +150,7 @@ func (r *run) loop(ctx context.Context) {
 		if err == nil || errors.Is(err, io.EOF) {
 			r.records = append(r.records, b.Records...)
 			if len(b.Offsets) > 0 {
-				r.offsets = b.Offsets
+				r.offsets = stored(r.offsets, b.Offsets)
 				r.all = append(r.all, b.Offsets[0].Offset)
 				r.counts = append(r.counts, len(r.records))
 			}
@@ -169,6 +170,17 @@ func (r *run) loop(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// stored is what a hub has stored after a batch: the newest offset of each source partition.
+func stored(before, batch []connectors.SourceOffset) []connectors.SourceOffset {
+	after := slices.Clone(batch)
+	for _, o := range before {
+		if !slices.ContainsFunc(batch, func(n connectors.SourceOffset) bool { return string(n.Partition) == string(o.Partition) }) {
+			after = append(after, o)
+		}
+	}
+	return after
 }
 
 // stop ends the task as a hub does.

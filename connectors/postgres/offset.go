@@ -135,20 +135,22 @@ func (p *position) start() pglogrepl.LSN {
 // usable reports whether the offset is one to go on from: a snapshot that was not finished is not.
 func (p *position) usable() bool { return !p.Snapshot || p.Completed }
 
+// sourcePartition is a source partition as it is stored: Debezium's, or with Of one beside it.
+type sourcePartition struct {
+	Server string `json:"server"`
+	Of     string `json:"of,omitempty"`
+}
+
 // partition is the source partition of the connector.
 func (s *settings) partition() json.RawMessage {
-	return connectors.MarshalOffset(struct {
-		Server string `json:"server"`
-	}{s.prefix})
+	return connectors.MarshalOffset(sourcePartition{Server: s.prefix})
 }
 
 // stored finds the connector's own offset among those that are stored; ok is false if there is none.
 func (s *settings) stored(offsets []connectors.SourceOffset) (p position, ok bool, err error) {
 	for _, o := range offsets {
-		var part struct {
-			Server string `json:"server"`
-		}
-		if json.Unmarshal(o.Partition, &part) != nil || part.Server != s.prefix || len(o.Offset) == 0 || string(o.Offset) == "null" {
+		var part sourcePartition
+		if json.Unmarshal(o.Partition, &part) != nil || part != (sourcePartition{Server: s.prefix}) || len(o.Offset) == 0 || string(o.Offset) == "null" {
 			continue
 		}
 		p, err = readPosition(o.Offset)

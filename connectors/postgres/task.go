@@ -28,7 +28,9 @@ type task struct {
 	replication *pgconn.PgConn // session for the slot, until the stream takes it over
 	exporter    *pgconn.PgConn // session that holds an exported snapshot, until it is imported
 
-	version        int // server_version_num
+	version        int    // server_version_num
+	system         string // identifier of the server; "": not known
+	storedSystem   string // identifier that is stored, or on its way
 	viaRoot        bool
 	reportInterval time.Duration
 	acknowledged   pglogrepl.LSN // where the slot stands already
@@ -62,6 +64,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
+	t.storedSystem = s.storedSystem(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
@@ -106,6 +109,9 @@ func (t *task) connect(ctx context.Context, start connectors.SourceStart) (err e
 // from the connection is lost with the batch, and only a new task, from the stored offset, reads it again (I5).
 func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
 	err := t.read(ctx, b)
+	if err == nil {
+		t.identify(b)
+	}
 	var e *connectors.Error
 	if errors.As(err, &e) {
 		e.Retriable = false

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -178,9 +179,10 @@ func TestSameBytesAgain(t *testing.T) {
 // TestErrorIsReturnedAndTriedAgain lets the server fail for a while.
 func TestErrorIsReturnedAndTriedAgain(t *testing.T) {
 	st := newFakeStore()
-	down := true
+	var down atomic.Bool // rotations that began before it changes still ask
+	down.Store(true)
 	st.fail = func(string, string) error {
-		if down {
+		if down.Load() {
 			return errDown
 		}
 		return nil
@@ -201,7 +203,7 @@ func TestErrorIsReturnedAndTriedAgain(t *testing.T) {
 	if offset > 2*(rotationsAtOnce+2) {
 		t.Errorf("%d records were taken while nothing could be written", offset)
 	}
-	down = false
+	down.Store(false)
 	r.put(order(offset, "1"))
 	if got := r.flush(); got != offset+1 {
 		t.Errorf("position %d, want %d", got, offset+1)

@@ -38,12 +38,12 @@ func blocks(text []byte) ([]*pem.Block, error) {
 }
 
 // trustedPEM returns the certificates of a text.
-func trustedPEM(text []byte) (*x509.CertPool, error) {
+func trustedPEM(text []byte) ([]*x509.Certificate, error) {
 	all, err := blocks(text)
 	if err != nil {
 		return nil, err
 	}
-	roots, found := x509.NewCertPool(), false
+	var certs []*x509.Certificate
 	for _, b := range all {
 		if b.Type != certificateBlock {
 			continue
@@ -52,13 +52,12 @@ func trustedPEM(text []byte) (*x509.CertPool, error) {
 		if err != nil {
 			return nil, err
 		}
-		roots.AddCert(cert)
-		found = true
+		certs = append(certs, cert)
 	}
-	if !found {
+	if len(certs) == 0 {
 		return nil, errors.New("there is no certificate in it that can be read; it begins with -----BEGIN CERTIFICATE-----")
 	}
-	return roots, nil
+	return certs, nil
 }
 
 // keyPairPEM returns the certificate, what it was signed with, and its key, which may be encrypted.

@@ -2,6 +2,7 @@ package tlsstore
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
@@ -28,29 +29,34 @@ func (r reader) at(key string, err error) error { return &Error{Key: r.prefix + 
 // roots returns who is trusted; nil for whom the system trusts.
 func (r reader) roots() (*x509.CertPool, error) {
 	if text := r.password(truststorePEM); text != "" {
-		roots, err := trustedPEM([]byte(text))
+		certs, err := trustedPEM([]byte(text))
 		if err != nil {
 			return nil, r.at(truststorePEM, err)
 		}
-		return roots, nil
+		return pool(certs), nil
 	}
 	path := r.v.String(r.prefix + truststore)
 	if path == "" {
 		return nil, nil
 	}
-	roots, err := r.readTruststore(path)
+	certs, err := r.readTruststore(path)
 	if err != nil {
 		return nil, r.at(truststore, err)
 	}
-	return roots, nil
+	return pool(certs), nil
+}
+
+func pool(certs []*x509.Certificate) *x509.CertPool {
+	roots := x509.NewCertPool()
+	for _, cert := range certs {
+		roots.AddCert(cert)
+	}
+	return roots
 }
 
 // certificates returns who we are; none if nothing says so.
 func (r reader) certificates() ([]tls.Certificate, error) {
-	password := r.password(keyPassword)
-	if password == "" {
-		password = r.password(keystorePassword)
-	}
+	password := cmp.Or(r.password(keyPassword), r.password(keystorePassword))
 	key, path := keystoreKeyPEM, r.v.String(r.prefix+keystorePath)
 	var cert tls.Certificate
 	var err error
@@ -80,7 +86,7 @@ func isJKS(data []byte) bool {
 func isPEM(data []byte) bool { return bytes.Contains(data, []byte("-----BEGIN ")) }
 
 // readTruststore reads the certificates that are trusted.
-func (r reader) readTruststore(path string) (*x509.CertPool, error) {
+func (r reader) readTruststore(path string) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -88,11 +94,11 @@ func (r reader) readTruststore(path string) (*x509.CertPool, error) {
 	password := r.password(truststorePassword)
 	switch {
 	case isPEM(data):
-		roots, err := trustedPEM(data)
+		certs, err := trustedPEM(data)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		return roots, nil
+		return certs, nil
 	case isJKS(data):
 		return r.trustedJKS(path, data, password)
 	}
@@ -100,19 +106,14 @@ func (r reader) readTruststore(path string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, r.notPKCS12(path, truststorePassword, err)
 	}
-	roots := x509.NewCertPool()
-	for _, cert := range certs {
-		roots.AddCert(cert)
-	}
-	return roots, nil
+	return certs, nil
 }
 
-func (r reader) trustedJKS(path string, data []byte, password string) (*x509.CertPool, error) {
+func (r reader) trustedJKS(path string, data []byte, password string) (certs []*x509.Certificate, err error) {
 	store, err := r.loadJKS(path, data, password, truststorePassword)
 	if err != nil {
 		return nil, err
 	}
-	roots, found := x509.NewCertPool(), false
 	for _, alias := range store.Aliases() {
 		if !store.IsTrustedCertificateEntry(alias) {
 			continue
@@ -125,13 +126,12 @@ func (r reader) trustedJKS(path string, data []byte, password string) (*x509.Cer
 		if err != nil {
 			return nil, fmt.Errorf("%s: entry %s: %w", path, alias, err)
 		}
-		roots.AddCert(cert)
-		found = true
+		certs = append(certs, cert)
 	}
-	if !found {
+	if len(certs) == 0 {
 		return nil, fmt.Errorf("%s trusts no certificate; add one by: keytool -importcert -alias NAME -file CA.pem -keystore %[1]s", path)
 	}
-	return roots, nil
+	return certs, nil
 }
 
 // readKeystore reads our certificate, what it was signed with, and its key. Of a Java keystore with several, the first

@@ -2,10 +2,9 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
+	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
 	"github.com/sluicehub/sluice/plugins"
 )
@@ -87,14 +86,6 @@ func cpu(pid int) (time.Duration, error) {
 
 // peak is the largest resident memory that a process has had, in MB.
 func peak(pid int) (int, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := strings.Cut(string(status), "VmHWM:")
-	var kb int
-	if _, err := fmt.Sscan(rest, &kb); !ok || err != nil {
-		return 0, fmt.Errorf("no VmHWM in the status of process %d", pid)
-	}
-	return kb / 1024, nil
+	bytes, err := services.PeakMemory(pid)
+	return int(bytes >> 20), err
 }

@@ -95,6 +95,31 @@ func Children(pid int) ([]int, error) {
 	return children, nil
 }
 
+// Family returns the numbers of the process with this number and of all that
+// descend from it.
+func Family(pid int) []int {
+	var all []int
+	for _, p := range tree(pid) {
+		all = append(all, p.pid)
+	}
+	return all
+}
+
+// PeakMemory returns the largest resident memory that the process with this
+// number has had, in bytes: VmHWM of proc_pid_status(5).
+func PeakMemory(pid int) (int64, error) {
+	status, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := bytes.Cut(status, []byte("VmHWM:"))
+	var kilobytes int64
+	if _, err := fmt.Fscan(bytes.NewReader(rest), &kilobytes); err != nil {
+		return 0, fmt.Errorf("services: process %d has no VmHWM: %w", pid, err)
+	}
+	return kilobytes << 10, nil
+}
+
 // Running tells whether the process with this number runs. One that has ended
 // and only waits for its parent to notice does not.
 func Running(pid int) bool {

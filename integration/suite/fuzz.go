@@ -186,7 +186,8 @@ func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
 	var err error
 	for range 2 {
 		cmd := exec.CommandContext(ctx, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
-			"-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
+			// To make each new input as short as can be would take all of the time where coverage is not the same twice.
+			"-test.fuzzminimizetime=1x", "-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
 		cmd.Dir, cmd.Env = t.pkg.Dir, f.env
 		out, err = cmd.CombinedOutput()
 		if err == nil {
