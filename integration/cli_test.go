@@ -44,16 +44,20 @@ func TestRunRefusesWhatCannotWork(t *testing.T) {
 		args []string
 		want []string // all in the one line
 	}{
-		"REST port in use":       {[]string{"--set", "listeners=http://" + used.Addr().String()}, []string{"listeners", used.Addr().String(), "in use"}},
-		"registry port in use":   {[]string{"--set", "sluice.registry.listener=" + used.Addr().String()}, []string{"sluice.registry.listener", "in use"}},
-		"Kafka port in use":      {[]string{"--set", "sluice.kafka.listener=" + used.Addr().String()}, []string{"sluice.kafka.listener", "in use"}},
-		"data directory in use":  {[]string{"--data", running.Data()}, []string{running.Data(), "in use", fmt.Sprint(running.PID())}},
-		"data directory a file":  {[]string{"--data", notADir}, []string{notADir}},
-		"config file missing":    {[]string{"--config", "/nowhere/worker.properties"}, []string{"/nowhere/worker.properties"}},
-		"broken key":             {[]string{"--set", "offset.flush.interval.ms=soon"}, []string{"offset.flush.interval.ms", "soon"}},
-		"broken connector file":  {[]string{write(t, "c.json", "{\"name\": ")}, []string{"c.json:1"}},
-		"unknown converter":      {[]string{"--set", "value.converter=JsonKonverter"}, []string{"JsonKonverter"}},
-		"https is not served":    {[]string{"--set", "listeners=https://127.0.0.1:0"}, []string{"listeners", "https"}},
+		"REST port in use":        {[]string{"--set", "listeners=http://" + used.Addr().String()}, []string{"listeners", used.Addr().String(), "in use"}},
+		"registry port in use":    {[]string{"--set", "sluice.registry.listener=" + used.Addr().String()}, []string{"sluice.registry.listener", "in use"}},
+		"Kafka port in use":       {[]string{"--set", "sluice.kafka.listener=" + used.Addr().String()}, []string{"sluice.kafka.listener", "in use"}},
+		"data directory in use":   {[]string{"--data", running.Data()}, []string{running.Data(), "in use", fmt.Sprint(running.PID())}},
+		"data directory a file":   {[]string{"--data", notADir}, []string{notADir}},
+		"config file missing":     {[]string{"--config", "/nowhere/worker.properties"}, []string{"/nowhere/worker.properties"}},
+		"broken key":              {[]string{"--set", "offset.flush.interval.ms=soon"}, []string{"offset.flush.interval.ms", "soon"}},
+		"broken connector file":   {[]string{write(t, "c.json", "{\"name\": ")}, []string{"c.json:1"}},
+		"unknown converter":       {[]string{"--set", "value.converter=JsonKonverter"}, []string{"JsonKonverter"}},
+		"https is not served":     {[]string{"--set", "listeners=https://127.0.0.1:0"}, []string{"listeners", "https"}},
+		"Kafka open to everybody": {[]string{"--set", "sluice.kafka.listener=0.0.0.0:0"}, []string{"sluice.kafka.listener", "SASL_SSL", "sluice.kafka.insecure=true"}},
+		"TLS without certificate": {[]string{"--set", "sluice.kafka.listener=SSL://127.0.0.1:0"}, []string{"sluice.kafka.broker.ssl.keystore.location", "certificate"}},
+		"passwords in the clear": {[]string{"--set", "sluice.kafka.listener=SASL_PLAINTEXT://127.0.0.1:0", "--set", "sluice.kafka.broker.sasl.enabled.mechanisms=PLAIN"},
+			[]string{"sasl.enabled.mechanisms", "unencrypted"}},
 		"connector file missing": {[]string{"/nowhere/c.properties"}, []string{"/nowhere/c.properties"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,18 +97,13 @@ func encodeTopics(topics []topicRecord) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	head := fmt.Sprintf("%s%08x\n", topicsHead, crc32.Checksum(body, castagnoli()))
-	return append([]byte(head), body...), nil
+	return seal(topicsHead, body), nil
 }
 
 func decodeTopics(b []byte) ([]topicRecord, error) {
-	head, body, ok := bytes.Cut(b, []byte("\n"))
-	sum, isHead := strings.CutPrefix(string(head), topicsHead)
-	if !ok || !isHead {
-		return nil, fmt.Errorf("first line %.40q is not %q and a checksum", head, topicsHead)
-	}
-	if want := fmt.Sprintf("%08x", crc32.Checksum(body, castagnoli())); sum != want {
-		return nil, fmt.Errorf("checksum is %s, computed %s", sum, want)
+	body, err := unseal(topicsHead, b)
+	if err != nil {
+		return nil, err
 	}
 	var topics []topicRecord
 	if err := json.Unmarshal(body, &topics); err != nil {

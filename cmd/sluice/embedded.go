@@ -22,7 +22,7 @@ type brokers struct {
 	secured []kgo.Opt
 	log     *log.Log       // nil: an external cluster
 	broker  *broker.Broker // nil: an external cluster
-	served  chan error
+	served  chan error     // of each door, how it ended
 }
 
 // externalBrokers is a Kafka cluster somewhere else. It must answer, to this user.
@@ -35,13 +35,13 @@ func externalBrokers(ctx context.Context, worker map[string]string, bootstrap []
 	return &brokers{client: client, secured: secured}, nil
 }
 
-// embeddedBrokers opens the data directory and serves it, to this process and on ln.
-func embeddedBrokers(v configs.Values, ln net.Listener, logger *slog.Logger) (*brokers, error) {
+// embeddedBrokers opens the data directory and serves it, to this process and at the doors.
+func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger) (*brokers, error) {
 	durability, err := log.ParseDurability(v.String("sluice.log.durability"))
 	if err != nil {
 		return nil, err
 	}
-	adv, err := advertised(v.String("sluice.kafka.advertised.listener"), ln.Addr())
+	served, err := kafkaListeners(v, doors)
 	if err != nil {
 		return nil, err
 	}
@@ -55,31 +55,13 @@ func embeddedBrokers(v configs.Values, ln net.Listener, logger *slog.Logger) (*b
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	e := &brokers{log: l, broker: b, served: make(chan error, 1), client: []kgo.Opt{
+	e := &brokers{log: l, broker: b, served: make(chan error, len(doors)), client: []kgo.Opt{
 		kgo.SeedBrokers(net.JoinHostPort(broker.InProcess.Host, strconv.Itoa(int(broker.InProcess.Port)))), kgo.Dialer(b.Dial)}}
 	e.secured = e.client
-	go func() { e.served <- b.Serve(ln, adv) }() // ends with close
+	for i, ln := range doors {
+		go func() { e.served <- b.Serve(ln, served[i]) }() // ends with close
+	}
 	return e, nil
-}
-
-// advertised is what clients of the listener are told to connect to. A listener on all interfaces cannot know by
-// which name it is reached: then it is the name that was configured, or the loopback.
-func advertised(configured string, addr net.Addr) (broker.Advertised, error) {
-	if configured == "" {
-		configured = addr.String()
-	}
-	host, portText, err := net.SplitHostPort(configured)
-	if err != nil {
-		return broker.Advertised{}, fmt.Errorf("sluice.kafka.advertised.listener: %w", err)
-	}
-	port, err := strconv.ParseUint(portText, 10, 16)
-	if err != nil {
-		return broker.Advertised{}, fmt.Errorf("sluice.kafka.advertised.listener: port %q is not a number", portText)
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return broker.Advertised{Host: host, Port: int32(port)}, nil
 }
 
 // close ends the broker and closes the log. It does nothing for an external cluster.
@@ -88,5 +70,8 @@ func (b *brokers) close() error {
 		return nil
 	}
 	err := b.broker.Close()
-	return errors.Join(err, <-b.served, b.log.Close())
+	for range cap(b.served) {
+		err = errors.Join(err, <-b.served)
+	}
+	return errors.Join(err, b.log.Close())
 }

@@ -230,7 +230,10 @@ func instance(at net.Addr) string {
 }
 
 // doors are the ports of this process.
-type doors struct{ rest, registry, kafka net.Listener }
+type doors struct {
+	rest, registry net.Listener
+	kafka          []net.Listener
+}
 
 // listen opens the ports. A port in use is said by name, with the key that moves it.
 func listen(v configs.Values) (*doors, error) {
@@ -250,7 +253,12 @@ func listen(v configs.Values) (*doors, error) {
 	open(&d.rest, "listeners", at)
 	open(&d.registry, "sluice.registry.listener", v.String("sluice.registry.listener"))
 	if len(v.List("bootstrap.servers")) == 0 {
-		open(&d.kafka, "sluice.kafka.listener", v.String("sluice.kafka.listener"))
+		for _, text := range v.List(listenerKey) {
+			l, problem := parseListener(text)
+			d.kafka = append(d.kafka, nil)
+			err = errors.Join(err, problem)
+			open(&d.kafka[len(d.kafka)-1], listenerKey, l.address)
+		}
 	}
 	if err != nil {
 		d.close()
@@ -260,7 +268,7 @@ func listen(v configs.Values) (*doors, error) {
 }
 
 func (d *doors) close() {
-	for _, l := range []net.Listener{d.rest, d.registry, d.kafka} {
+	for _, l := range append([]net.Listener{d.rest, d.registry}, d.kafka...) {
 		if l != nil {
 			l.Close()
 		}
@@ -268,10 +276,14 @@ func (d *doors) close() {
 }
 
 func (d *doors) kafkaAddress(v configs.Values) string {
-	if d.kafka == nil {
+	if len(d.kafka) == 0 {
 		return v.String("bootstrap.servers")
 	}
-	return d.kafka.Addr().String()
+	var at []string
+	for _, l := range d.kafka {
+		at = append(at, l.Addr().String())
+	}
+	return strings.Join(at, ",")
 }
 
 // serveHTTP serves a handler on a listener, and returns what ends that: running requests are given a moment.

@@ -96,6 +96,30 @@ func Config(v configs.Values, prefix string) (*tls.Config, error) {
 	return c, nil
 }
 
+// ServerConfig reads the stores of who listens: the keystore is required, and the truststore says whose certificates
+// clients may have. clientAuth is Kafka's ssl.client.auth: none, requested or required. An error is an *Error.
+func ServerConfig(v configs.Values, prefix, clientAuth string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	r := reader{v: v, prefix: prefix}
+	var err error
+	if c.Certificates, err = r.certificates(); err != nil {
+		return nil, err
+	}
+	if len(c.Certificates) == 0 {
+		return nil, r.at(keystorePath, errors.New("a listener with TLS needs a certificate and its key: name the file that has them"))
+	}
+	if c.ClientCAs, err = r.roots(); err != nil {
+		return nil, err
+	}
+	switch clientAuth {
+	case "requested":
+		c.ClientAuth = tls.VerifyClientCertIfGiven
+	case "required":
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return c, nil
+}
+
 // verifyChain checks a server's certificate against the roots, whatever its name.
 func verifyChain(roots *x509.CertPool) func(tls.ConnectionState) error {
 	return func(state tls.ConnectionState) error {

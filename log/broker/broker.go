@@ -7,6 +7,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,7 @@ type Broker struct {
 	opts   Options
 	apis   []api // by key; see versions.go
 	groups *coordinator
+	users  *users
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -55,7 +57,7 @@ type Broker struct {
 	conns     map[*conn]struct{}
 }
 
-// New makes a broker over an open log and loads the committed offsets. It serves nobody until Serve or Dial.
+// New makes a broker over an open log and loads the committed offsets and the users. It serves nobody until Serve or Dial.
 func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -81,7 +83,20 @@ func New(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
 	b.groups = newCoordinator(store, o.Logger)
+	if b.users, err = openUsers(o.Log); err != nil {
+		return nil, fmt.Errorf("load the users: %w", err)
+	}
 	return b, nil
+}
+
+// Listener is how the clients of one listener are served.
+type Listener struct {
+	Advertised Advertised
+	// TLS is required of clients if it is set. A client with a certificate that TLS verifies is the certificate's
+	// subject; everybody else is anonymous, unless they log in.
+	TLS *tls.Config
+	// SASL is by which mechanisms clients can log in, and must; none: they need not.
+	SASL []string
 }
 
 // Advertised is the address that clients of a listener are told to connect to.
@@ -92,7 +107,7 @@ type Advertised struct {
 
 // Serve accepts connections on ln until the listener fails or the broker is closed, and closes ln. It returns nil
 // after Close.
-func (b *Broker) Serve(ln net.Listener, adv Advertised) error {
+func (b *Broker) Serve(ln net.Listener, l Listener) error {
 	b.mu.Lock()
 	if b.closed {
 		b.mu.Unlock()
@@ -116,7 +131,7 @@ func (b *Broker) Serve(ln net.Listener, adv Advertised) error {
 			}
 			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
 		}
-		if !b.start(nc, adv, false) {
+		if !b.start(nc, &l, false) {
 			nc.Close()
 		}
 	}
@@ -129,20 +144,20 @@ var InProcess = Advertised{Host: "sluice.in-process", Port: 9092}
 // ignored: there is one broker.
 func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	client, server := newPipe()
-	if !b.start(server, InProcess, true) {
+	if !b.start(server, &Listener{Advertised: InProcess}, true) {
 		return nil, errors.New("the broker is closed or has too many connections")
 	}
 	return client, nil
 }
 
 // start takes a connection into service, unless the broker is closed or full.
-func (b *Broker) start(nc net.Conn, adv Advertised, inProcess bool) bool {
+func (b *Broker) start(nc net.Conn, l *Listener, inProcess bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed || len(b.conns) >= b.opts.MaxConnections && !inProcess {
 		return false
 	}
-	c := newConn(b, nc, adv, inProcess)
+	c := newConn(b, nc, l, inProcess)
 	b.conns[c] = struct{}{}
 	b.wg.Add(1)
 	go func() {

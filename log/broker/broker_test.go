@@ -25,13 +25,17 @@ type started struct {
 	done chan error
 }
 
-func start(t *testing.T, dir string) *started {
+func start(t *testing.T, dir string, change ...func(*Options)) *started {
 	t.Helper()
 	l, err := log.Open(log.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Options{Log: l, AutoCreateTopics: true})
+	o := Options{Log: l, AutoCreateTopics: true}
+	for _, c := range change {
+		c(&o)
+	}
+	b, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +45,7 @@ func start(t *testing.T, dir string) *started {
 	}
 	s := &started{t: t, dir: dir, log: l, b: b, addr: ln.Addr().String(), done: make(chan error, 1)}
 	port := ln.Addr().(*net.TCPAddr).Port
-	go func() { s.done <- b.Serve(ln, Advertised{Host: "127.0.0.1", Port: int32(port)}) }()
+	go func() { s.done <- b.Serve(ln, Listener{Advertised: Advertised{Host: "127.0.0.1", Port: int32(port)}}) }()
 	t.Cleanup(s.stop)
 	return s
 }

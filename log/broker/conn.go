@@ -3,12 +3,14 @@ package broker
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -25,10 +27,17 @@ type conn struct {
 	b         *Broker
 	nc        net.Conn
 	adv       Advertised
+	listener  *Listener
 	inProcess bool
 	ctx       context.Context // ends when the connection does
 	cancel    context.CancelFunc
 	pending   chan pending
+
+	// Of the goroutine that reads:
+	who      string    // the client's principal, "" until somebody has logged in who must
+	loginBy  time.Time // until when
+	exchange exchange  // between SaslHandshake and the last SaslAuthenticate
+	ending   error     // why the connection ends after the answer to this request
 }
 
 // pending is a request that has been handled up to where it must wait, such as for an fsync.
@@ -53,8 +62,11 @@ type request struct {
 	version  int16
 }
 
-func newConn(b *Broker, nc net.Conn, adv Advertised, inProcess bool) *conn {
-	c := &conn{b: b, nc: nc, adv: adv, inProcess: inProcess, pending: make(chan pending, maxPipelined)}
+func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {
+	if l.TLS != nil {
+		nc = tls.Server(nc, l.TLS)
+	}
+	c := &conn{b: b, nc: nc, adv: l.Advertised, listener: l, inProcess: inProcess, pending: make(chan pending, maxPipelined)}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
 	return c
 }
@@ -66,8 +78,15 @@ func (c *conn) serve() {
 		defer close(answered)
 		c.answer()
 	}()
-	err := c.read()
+	err := c.meet()
+	if err == nil {
+		err = c.read()
+	}
 	close(c.pending)
+	if c.ending != nil { // the client is told before
+		c.nc.SetWriteDeadline(time.Now().Add(c.b.opts.RequestTimeout))
+		<-answered
+	}
 	c.cancel()
 	c.nc.Close()
 	<-answered
@@ -76,6 +95,32 @@ func (c *conn) serve() {
 	}
 }
 
+// meet learns who the client is, as far as it need not log in.
+func (c *conn) meet() error {
+	c.loginBy = time.Now().Add(c.b.opts.RequestTimeout)
+	if encrypted, ok := c.nc.(*tls.Conn); ok {
+		ctx, cancel := context.WithDeadline(c.ctx, c.loginBy)
+		defer cancel()
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			return fmt.Errorf("TLS handshake: %w", err)
+		}
+		if certs := encrypted.ConnectionState().PeerCertificates; len(certs) > 0 && !c.locked() {
+			c.who = "User:" + certs[0].Subject.String()
+			return nil
+		}
+	}
+	if !c.locked() {
+		c.who = anonymous
+	}
+	return nil
+}
+
+// end closes the connection once the request that is being handled is answered.
+func (c *conn) end(why string) { c.ending = errors.New(why) }
+
+// maxLockedBytes bounds a request of somebody who has to log in (sasl.server.max.receive.size).
+const maxLockedBytes = 512 << 10
+
 // read takes requests off the connection, one after another.
 //
 //	size int32 | api key int16 | api version int16 | correlation id int32 | client id nullable string |
@@ -83,20 +128,32 @@ func (c *conn) serve() {
 func (c *conn) read() error {
 	r := bufio.NewReaderSize(c.nc, 64<<10)
 	for {
+		most := c.b.opts.MaxRequestBytes
+		if c.locked() {
+			c.nc.SetReadDeadline(c.loginBy)
+			most = min(most, maxLockedBytes)
+		}
 		var size [4]byte
 		if _, err := io.ReadFull(r, size[:]); err != nil {
 			return err
 		}
 		n := int(int32(binary.BigEndian.Uint32(size[:])))
-		if n < 8 || n > c.b.opts.MaxRequestBytes {
-			return fmt.Errorf("a request of %d bytes was announced; sizes from 8 to %d (socket.request.max.bytes) are served", n, c.b.opts.MaxRequestBytes)
+		if n < 8 || n > most {
+			return fmt.Errorf("a request of %d bytes was announced; sizes from 8 to %d (socket.request.max.bytes) are served", n, most)
 		}
 		frame, err := c.readFrame(r, n)
 		if err != nil {
 			return fmt.Errorf("read a request of %d bytes: %w", n, err)
 		}
+		locked := c.locked()
 		if err := c.handle(frame); err != nil {
 			return err
+		}
+		if c.ending != nil {
+			return c.ending
+		}
+		if locked && !c.locked() {
+			c.nc.SetReadDeadline(time.Time{})
 		}
 	}
 }
@@ -138,6 +195,9 @@ func (c *conn) handle(frame []byte) error {
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)
+	}
+	if c.locked() && key != 17 && key != 18 && key != 36 {
+		return fmt.Errorf("%s before the client has logged in; this listener wants %s", kmsg.NameForKey(key), strings.Join(c.listener.SASL, " or "))
 	}
 	req := kmsg.RequestForKey(key)
 	req.SetVersion(version)

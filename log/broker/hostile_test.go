@@ -71,8 +71,7 @@ func TestHostileBytesHarmNobodyElse(t *testing.T) {
 }
 
 func TestSlowLorisIsCutOff(t *testing.T) {
-	s := start(t, t.TempDir())
-	s.b.opts.RequestTimeout = 100 * time.Millisecond
+	s := start(t, t.TempDir(), func(o *Options) { o.RequestTimeout = 100 * time.Millisecond })
 	c := s.dial()
 	if _, err := c.Write([]byte{0, 0, 1, 0, 0}); err != nil {
 		t.Fatal(err)
@@ -153,7 +152,7 @@ func FuzzRequest(f *testing.F) {
 		}
 		client, server := newPipe()
 		defer client.Close()
-		c := newConn(b, server, InProcess, false)
+		c := newConn(b, server, &Listener{Advertised: InProcess}, false)
 		defer c.cancel()
 		if err := c.handle(frame); err != nil {
 			return

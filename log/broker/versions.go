@@ -37,6 +37,7 @@ func (b *Broker) serves() []api {
 	set(14, 0, 5, b.syncGroup)
 	set(15, 0, 6, b.describeGroups)
 	set(16, 0, 5, b.listGroups)
+	set(17, 1, 1, b.saslHandshake)
 	set(18, 0, 4, b.apiVersionsRequest)
 	set(19, 2, 7, b.createTopics)
 	set(20, 1, 6, b.deleteTopics)
@@ -44,10 +45,13 @@ func (b *Broker) serves() []api {
 	set(22, 0, 4, b.initProducerID)
 	set(23, 2, 4, b.offsetForLeaderEpoch)
 	set(32, 1, 4, b.describeConfigs)
+	set(36, 0, 2, b.saslAuthenticate)
 	set(37, 0, 3, b.createPartitions)
 	set(42, 0, 2, b.deleteGroups)
 	set(44, 0, 1, b.incrementalAlterConfigs)
 	set(47, 0, 0, b.offsetDelete)
+	set(50, 0, 0, b.describeUserSCRAMCredentials)
+	set(51, 0, 0, b.alterUserSCRAMCredentials)
 	set(60, 0, 1, b.describeCluster)
 	return table
 }
