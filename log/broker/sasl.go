@@ -32,7 +32,7 @@ func (u *users) begin(mechanism string) (exchange, error) {
 		return func(message []byte) ([]byte, string, error) {
 			answer, err := conversation.Step(string(message))
 			if err != nil {
-				return nil, "", errors.Join(errLogin, err)
+				return nil, "", fmt.Errorf("%w: %w", errLogin, err)
 			}
 			if !conversation.Valid() {
 				return []byte(answer), "", nil
