@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -75,56 +76,75 @@ func fuzzTargets(packages []goPackage) ([]target, error) {
 	return targets, nil
 }
 
-// fuzz runs every target for $FUZZTIME, some at a time. A package's test program is built once for all its targets:
-// `go test -fuzz` would link it for each.
-func (s *suite) fuzz(ctx context.Context) error {
-	packages, err := listPackages(ctx)
-	if err != nil {
-		return err
-	}
-	targets, err := fuzzTargets(packages)
-	if err != nil {
-		return err
-	}
+// fuzzResult is how all targets went.
+type fuzzResult struct {
+	out            bytes.Buffer // a line for each, all of its output for one that failed
+	passed, failed int
+	err            error
+}
+
+// take counts and prints a result.
+func (s *suite) take(r fuzzResult) error {
+	s.tests.passed += r.passed
+	s.tests.failed += r.failed
+	s.out.Write(r.out.Bytes())
+	return r.err
+}
+
+// fuzz runs every target for $FUZZTIME, some at a time, at a lower priority by nice. A package's test program is built
+// once for all its targets: `go test -fuzz` would link it for each.
+func fuzz(ctx context.Context, env []string, nice int) (r fuzzResult) {
+	r.err = func() error {
+		packages, err := listPackages(ctx)
+		if err != nil {
+			return err
+		}
+		targets, err := fuzzTargets(packages)
+		if err != nil {
+			return err
+		}
+		f := fuzzer{time: os.Getenv("FUZZTIME"), env: env, nice: strconv.Itoa(nice)}
+		if f.time == "" {
+			f.time = "10s"
+		}
+		if f.dir, err = os.MkdirTemp("", "sluice-fuzz-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(f.dir)
+		if f.cache, err = fuzzCache(ctx); err != nil {
+			return err
+		}
+		return f.all(ctx, targets, &r)
+	}()
+	return r
+}
+
+// all builds and runs the targets, whose packages stand together.
+func (f *fuzzer) all(ctx context.Context, targets []target, r *fuzzResult) error {
 	began := time.Now()
-	f := fuzzer{time: os.Getenv("FUZZTIME"), env: s.env}
-	if f.time == "" {
-		f.time = "10s"
-	}
-	if f.dir, err = os.MkdirTemp("", "sluice-fuzz-"); err != nil {
-		return err
-	}
-	defer os.RemoveAll(f.dir)
-	if f.cache, err = fuzzCache(ctx); err != nil {
-		return err
-	}
 	var built []goPackage
 	for _, t := range targets {
 		if len(built) == 0 || built[len(built)-1].ImportPath != t.pkg.ImportPath {
 			built = append(built, t.pkg)
 		}
 	}
-	err = atATime(fuzzBuilds, built, func(p goPackage) error { return f.build(ctx, p) })
-	if err != nil {
+	if err := atATime(fuzzBuilds, built, func(p goPackage) error { return f.build(ctx, p) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(s.out, "%d targets in %d packages, built in %.0f s, %s each\n", len(targets), len(built), time.Since(began).Seconds(), f.time)
+	fmt.Fprintf(&r.out, "%d targets in %d packages, built in %.0f s, %s each\n", len(targets), len(built), time.Since(began).Seconds(), f.time)
 	var mu sync.Mutex
-	failed := 0
-	err = atATime(fuzzWorkers, targets, func(t target) error {
+	return atATime(fuzzWorkers, targets, func(t target) error {
 		out, err := f.run(ctx, t)
 		mu.Lock()
 		defer mu.Unlock()
-		fmt.Fprintf(s.out, "%s: %s", t.name, out)
+		fmt.Fprintf(&r.out, "%s: %s", t.name, out)
 		if err != nil {
-			failed++
+			r.failed++
 			return fmt.Errorf("%s in %s: %w", t.name, t.pkg.ImportPath, err)
 		}
+		r.passed++
 		return nil
 	})
-	s.tests.passed += len(targets) - failed
-	s.tests.failed += failed
-	return err
 }
 
 // atATime calls do for all of a list, n at a time, and returns all errors.
@@ -158,6 +178,7 @@ type fuzzer struct {
 	dir   string // of the programs
 	cache string // where inputs that found something new are kept, as `go test` does
 	env   []string
+	nice  string
 }
 
 func fuzzCache(ctx context.Context) (string, error) {
@@ -173,7 +194,7 @@ func (f *fuzzer) program(p goPackage) string {
 }
 
 func (f *fuzzer) build(ctx context.Context, p goPackage) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
+	cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the fuzz targets of %s: %w\n%s", p.ImportPath, err, out)
 	}
@@ -185,7 +206,7 @@ func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
 	var out []byte
 	var err error
 	for range 2 {
-		cmd := exec.CommandContext(ctx, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
+		cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
 			// To make each new input as short as can be would take all of the time where coverage is not the same twice.
 			"-test.fuzzminimizetime=1x", "-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
 		cmd.Dir, cmd.Env = t.pkg.Dir, f.env

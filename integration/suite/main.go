@@ -1,7 +1,7 @@
 // Command suite is what `make test` runs: every check of the project, one step
-// after the other, with the real servers beside them.
+// after the other, with the real servers and the fuzz targets beside them.
 //
-//	suite test   setup, style, unit, fuzz, integration
+//	suite test   setup, style, unit, integration, fuzz
 //	suite fuzz   every fuzz target of the tree for $FUZZTIME (10s)
 //
 // A step that fails does not keep the next ones from running, but for setup.
@@ -41,7 +41,7 @@ func command(ctx context.Context, args []string) error {
 	case "test":
 		return s.test(ctx)
 	case "fuzz":
-		return s.fuzz(ctx)
+		return s.take(fuzz(ctx, s.env, 0))
 	}
 	return errors.New("usage: suite test | fuzz")
 }
@@ -83,9 +83,19 @@ func (s *suite) test(ctx context.Context) error {
 		return err
 	}
 	s.env = append(s.env, servers.Env()...)
+	// Fuzzing takes what the tests leave of the processor, which is a half: they wait for servers and processes.
+	var fuzzing fuzzResult
+	fuzzed := make(chan struct{})
+	go func() {
+		defer close(fuzzed)
+		fuzzing = fuzz(ctx, s.env, 5)
+	}()
 	_ = s.step("unit", func() error { return s.unit(ctx) })
-	_ = s.step("fuzz", func() error { return s.fuzz(ctx) })
 	_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "-parallel="+integrationTests, "./integration/...") })
+	_ = s.step("fuzz", func() error {
+		<-fuzzed
+		return s.take(fuzzing)
+	})
 	_ = s.step("end servers", servers.Close)
 	return s.failed(ctx)
 }
