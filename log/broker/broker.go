@@ -33,6 +33,8 @@ type Options struct {
 	// RequestTimeout is how long a started request may take to arrive whole; 0 means 30 s. It is what ends a
 	// client that sends a byte at a time.
 	RequestTimeout time.Duration
+	// ACLs says who may do what.
+	ACLs ACLOptions
 }
 
 // nodeID is the id of the only broker.
@@ -46,6 +48,7 @@ type Broker struct {
 	apis   []api // by key; see versions.go
 	groups *coordinator
 	users  *users
+	acls   *acls
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -57,7 +60,7 @@ type Broker struct {
 	conns     map[*conn]struct{}
 }
 
-// New makes a broker over an open log and loads the committed offsets and the users. It serves nobody until Serve or Dial.
+// New makes a broker over an open log and loads the committed offsets, the users and the rules of who may do what. It serves nobody until Serve or Dial.
 func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -85,6 +88,9 @@ func New(o Options) (*Broker, error) {
 	b.groups = newCoordinator(store, o.Logger)
 	if b.users, err = openUsers(o.Log); err != nil {
 		return nil, fmt.Errorf("load the users: %w", err)
+	}
+	if b.acls, err = openACLs(o.Log, o.ACLs); err != nil {
+		return nil, fmt.Errorf("load the ACLs: %w", err)
 	}
 	return b, nil
 }

@@ -115,6 +115,15 @@ func (c *conn) meet() error {
 	return nil
 }
 
+// host is where the client is, as rules name it.
+func (c *conn) host() string {
+	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
+	if err != nil {
+		return c.nc.RemoteAddr().String()
+	}
+	return host
+}
+
 // end closes the connection once the request that is being handled is answered.
 func (c *conn) end(why string) { c.ending = errors.New(why) }
 
