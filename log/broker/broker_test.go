@@ -31,7 +31,7 @@ func start(t *testing.T, dir string) *started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(Options{Log: l, AutoCreateTopics: true})
+	b, err := New(Options{Log: l})
 	if err != nil {
 		t.Fatal(err)
 	}

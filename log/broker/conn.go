@@ -88,8 +88,8 @@ func (c *conn) read() error {
 			return err
 		}
 		n := int(int32(binary.BigEndian.Uint32(size[:])))
-		if n < 8 || n > c.b.opts.MaxRequestBytes {
-			return fmt.Errorf("a request of %d bytes was announced; sizes from 8 to %d (socket.request.max.bytes) are served", n, c.b.opts.MaxRequestBytes)
+		if n < 8 || n > c.b.set.maxRequestBytes {
+			return fmt.Errorf("a request of %d bytes was announced; sizes from 8 to %d (socket.request.max.bytes) are served", n, c.b.set.maxRequestBytes)
 		}
 		frame, err := c.readFrame(r, n)
 		if err != nil {
