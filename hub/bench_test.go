@@ -127,7 +127,7 @@ func realLog(tb testing.TB) []kgo.Opt {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b, err := broker.New(broker.Options{Log: l, AutoCreateTopics: true})
+	b, err := broker.New(broker.Options{Log: l})
 	if err != nil {
 		tb.Fatal(err)
 	}

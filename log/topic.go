@@ -109,8 +109,28 @@ func (l *Log) CheckTopic(name string, partitions int32, configs map[string]strin
 	if _, err := l.Topic(name); err == nil {
 		return fmt.Errorf("%w: %q", ErrTopicExists, name)
 	}
+	return l.checkCollision(name)
+}
+
+// checkCollision refuses a name that differs from a topic's only by . and _: in the names of metrics, where Kafka
+// and its tools write _ for both, they would be one.
+func (l *Log) checkCollision(name string) error {
+	flat := func(s string) string { return strings.ReplaceAll(s, ".", "_") }
+	if !strings.ContainsAny(name, "._") {
+		return nil
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for have := range l.byName {
+		if flat(have) == flat(name) {
+			return fmt.Errorf("%w: %q collides with the topic %q: the two differ only by . and _", ErrInvalidTopic, name, have)
+		}
+	}
 	return nil
 }
+
+// CheckTopicName fails with ErrInvalidTopic for a name that no topic can have.
+func CheckTopicName(name string) error { return checkTopicName(name) }
 
 // checkTopicName follows Kafka's Topic.validate.
 func checkTopicName(name string) error {

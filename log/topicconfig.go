@@ -75,7 +75,7 @@ const (
 	SourceDefault ConfigSource = 5
 )
 
-// ConfigDef describes one topic config.
+// ConfigDef describes one topic config, or a config like it.
 type ConfigDef struct {
 	Name    string
 	Type    ConfigType
@@ -84,6 +84,10 @@ type ConfigDef struct {
 	Max     int64
 	Enum    []string // for string and list
 	Doc     string
+	// Broker is the broker config that sets the default, by Kafka's name; ""
+	// for none. BrokerUnset: it has no value of its own in Kafka.
+	Broker      string
+	BrokerUnset bool
 }
 
 // ConfigEntry is one topic config with its present value.
@@ -124,7 +128,7 @@ func TopicConfigDefs() []ConfigDef {
 		return ConfigDef{Name: name, Type: t, Default: def, Enum: enum, Doc: doc}
 	}
 	const noLimit = "9223372036854775807"
-	return []ConfigDef{
+	defs := []ConfigDef{
 		str("cleanup.policy", TypeList, "delete", "What becomes of old records: deleted by age and size, compacted to the last of each key, or both.", "delete", "compact"),
 		num("compression.gzip.level", TypeInt, "-1", -1, 9, "Kept and reported; batches are stored as the producer compressed them."),
 		num("compression.lz4.level", TypeInt, "9", 1, 17, "Kept and reported; batches are stored as the producer compressed them."),
@@ -159,6 +163,10 @@ func TopicConfigDefs() []ConfigDef {
 		num("segment.ms", TypeLong, "604800000", 1, maxLong, "Age at which a segment is closed even if it is not full."),
 		str("unclean.leader.election.enable", TypeBoolean, "false", "Kept and reported; there is one replica."),
 	}
+	for i := range defs {
+		defs[i].Broker, defs[i].BrokerUnset = brokerName(defs[i].Name)
+	}
+	return defs
 }
 
 // configSet is the definitions with the broker's defaults over Kafka's.
@@ -194,9 +202,13 @@ func (s *configSet) check(name, value string) error {
 	if !ok {
 		return &ConfigError{Name: name, Value: value, Reason: "unknown topic config"}
 	}
-	d := s.defs[i]
+	return s.defs[i].Check(value)
+}
+
+// Check tells whether a value may be set: its error is a *ConfigError.
+func (d *ConfigDef) Check(value string) error {
 	fail := func(format string, args ...any) error {
-		return &ConfigError{Name: name, Value: value, Reason: fmt.Sprintf(format, args...)}
+		return &ConfigError{Name: d.Name, Value: value, Reason: fmt.Sprintf(format, args...)}
 	}
 	switch d.Type {
 	case TypeBoolean:

@@ -45,13 +45,17 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 	if err != nil {
 		return nil, err
 	}
-	dir := v.String("sluice.data.dir")
-	l, err := log.Open(log.Options{Dir: dir, Logger: logger.With("room", "log"), Durability: durability})
+	settings := brokerSettings(v)
+	options := log.Options{Dir: v.String("sluice.data.dir"), Logger: logger.With("room", "log"), Durability: durability}
+	if err := broker.ApplyToLog(settings, &options); err != nil {
+		return nil, err
+	}
+	l, err := log.Open(options)
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	b, err := broker.New(broker.Options{Log: l, Logger: logger.With("room", "broker"),
-		AutoCreateTopics: v.Bool("sluice.kafka.broker.auto.create.topics.enable"), NumPartitions: v.Int("sluice.kafka.broker.num.partitions")})
+	b, err := broker.New(broker.Options{Log: l, Logger: logger.With("room", "broker"), Settings: settings,
+		OneReplicaOnly: !v.Bool("sluice.kafka.replication.factor.lenient")})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

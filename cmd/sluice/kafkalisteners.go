@@ -13,9 +13,6 @@ import (
 	"github.com/sluicehub/sluice/log/broker"
 )
 
-// brokerPrefix stands before keys that a Kafka broker has under the same name.
-const brokerPrefix = "sluice.kafka.broker."
-
 const (
 	listenerKey   = "sluice.kafka.listener"
 	advertisedKey = "sluice.kafka.advertised.listener"

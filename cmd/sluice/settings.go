@@ -17,13 +17,11 @@ import (
 // workerDefinition is what a worker's configuration may say: Kafka Connect's keys, and ours.
 func workerDefinition() *configs.Definition {
 	const group = "Sluice"
-	return configs.Concat(hub.WorkerDefinition(), kafkaDefinition(), &configs.Definition{Keys: []configs.Key{
+	return configs.Concat(hub.WorkerDefinition(), brokerDefinition(), kafkaDefinition(), &configs.Definition{Keys: []configs.Key{
 		{Name: "sluice.data.dir", Type: configs.String, Default: "./sluice-data", Importance: configs.High, Group: group,
 			Doc: "Folder of the embedded log. One process at a time may have it."},
-		{Name: "sluice.kafka.broker.auto.create.topics.enable", Type: configs.Boolean, Default: "true", Group: group,
-			Doc: "Whether a topic is made when a Kafka client names one that does not exist."},
-		{Name: "sluice.kafka.broker.num.partitions", Type: configs.Int, Default: "1", Min: "1", Group: group,
-			Doc: "Partitions of topics that are made without a number."},
+		{Name: "sluice.kafka.replication.factor.lenient", Type: configs.Boolean, Default: "true", Group: group,
+			Doc: "Whether a topic that asks for several replicas gets the one that there can be. Otherwise it is refused."},
 		{Name: "sluice.registry.listener", Type: configs.String, Default: "127.0.0.1:8081", Importance: configs.High, Group: group,
 			Check: checkAddress, Doc: "Where clients reach the schema registry, host:port."},
 		{Name: "sluice.registry.compatibility.level", Type: configs.String, Default: string(schemaregistry.Backward), Group: group,

@@ -18,10 +18,10 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewProduceResponseTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
-			if wait := b.append(r, req, t.Topic, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
+			if wait := b.append(r, req, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
 				waits = append(waits, wait)
 			}
 		}
@@ -39,7 +39,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 // append writes one partition's batch and fills rp. What it returns waits for durability.
-func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
+func (b *Broker) append(r *request, req *kmsg.ProduceRequest, t *kmsg.ProduceRequestTopic, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
 	rp.Default()
 	rp.Partition, rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = p.Partition, -1, -1, -1
 	fail := func(err error) {
@@ -59,7 +59,7 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *k
 		fail(log.ErrTransactional)
 		return nil
 	}
-	part, err := b.log.Partition(topic, p.Partition)
+	part, err := b.partition(r.version >= produceByID, t.TopicID, t.Topic, p.Partition)
 	if err != nil {
 		fail(err)
 		return nil

@@ -9,16 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxFetchBytes bounds one Fetch response whatever the client asks for (fetch.max.bytes of Kafka's broker).
-const maxFetchBytes = 55 << 20
-
 // fetch answers Fetch: at once if there are min_bytes, or an error; otherwise when there are, or max_wait is over.
-// Fetch sessions are not kept: session id 0 makes clients send the full list each time (KIP-227).
 func (b *Broker) fetch(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.FetchRequest)
-	if req.SessionID != 0 && req.SessionEpoch > 0 {
+	session, code := b.sessions.begin(req)
+	if code != 0 {
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		resp.ErrorCode = kerr.FetchSessionIDNotFound.Code
+		resp.ErrorCode = code
 		return now(resp), nil
 	}
 	f := &fetching{b: b, r: r, req: req, w: log.NewWaiter()}
@@ -38,7 +35,11 @@ func (b *Broker) fetch(r *request, kreq kmsg.Request) (reply, error) {
 			}
 		}
 	}
-	return now(f.read()), nil
+	resp := f.read()
+	if session != nil {
+		b.sessions.end(session, req.SessionEpoch > 0, resp)
+	}
+	return now(resp), nil
 }
 
 // fetching is one Fetch under way.
@@ -50,11 +51,16 @@ type fetching struct {
 	parts []*log.Partition
 }
 
+// partition finds what the request names.
+func (f *fetching) partition(t *kmsg.FetchRequestTopic, n int32) (*log.Partition, error) {
+	return f.b.partition(f.r.version >= fetchByID, t.TopicID, t.Topic, n)
+}
+
 func (f *fetching) watch() {
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
-			if p, err := f.b.log.Partition(t.Topic, t.Partitions[j].Partition); err == nil {
+			if p, err := f.partition(t, t.Partitions[j].Partition); err == nil {
 				p.Watch(f.w)
 				f.parts = append(f.parts, p)
 			}
@@ -75,7 +81,7 @@ func (f *fetching) ready() bool {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
 			rp := &t.Partitions[j]
-			p, err := f.b.log.Partition(t.Topic, rp.Partition)
+			p, err := f.partition(t, rp.Partition)
 			if err != nil || rp.FetchOffset < p.LogStart() || rp.FetchOffset > p.HighWatermark() || epochError(p, rp.CurrentLeaderEpoch) != 0 {
 				return true
 			}
@@ -102,18 +108,18 @@ func epochError(p *log.Partition, current int32) int16 {
 // given even when it is larger than all limits (KIP-74).
 func (f *fetching) read() *kmsg.FetchResponse {
 	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	left := min(int(f.req.MaxBytes), maxFetchBytes)
+	left := min(int(f.req.MaxBytes), f.b.set.maxFetchBytes)
 	if f.req.MaxBytes <= 0 {
-		left = maxFetchBytes
+		left = f.b.set.maxFetchBytes
 	}
 	first := true
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
 		rt := kmsg.NewFetchResponseTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
 		rt.Partitions = make([]kmsg.FetchResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
-			n := f.readPartition(t.Topic, &t.Partitions[j], &rt.Partitions[j], left, first)
+			n := f.readPartition(t, &t.Partitions[j], &rt.Partitions[j], left, first)
 			if n > 0 {
 				first = false
 			}
@@ -125,11 +131,11 @@ func (f *fetching) read() *kmsg.FetchResponse {
 }
 
 // readPartition fills rp and returns how many bytes it holds.
-func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartition, rp *kmsg.FetchResponseTopicPartition, left int, first bool) int {
+func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition, rp *kmsg.FetchResponseTopicPartition, left int, first bool) int {
 	rp.Default()
 	rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = p.Partition, -1, -1, -1
 	rp.RecordBatches = []byte{} // null is an invalid size to librdkafka
-	part, err := f.b.log.Partition(topic, p.Partition)
+	part, err := f.partition(t, p.Partition)
 	if err != nil {
 		rp.ErrorCode = errorCode(err)
 		return 0
@@ -145,7 +151,6 @@ func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartitio
 		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel)})
 	if err != nil {
 		rp.ErrorCode = fetchCode(err)
-		rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = part.HighWatermark(), part.LastStable(), part.LogStart()
 		return 0
 	}
 	rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = res.HighWatermark, res.LastStable, res.LogStart

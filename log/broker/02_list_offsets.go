@@ -13,6 +13,7 @@ const (
 	offsetMaxTimestamp  = -3 // v7+
 	offsetEarliestLocal = -4 // v8+
 	offsetLatestTiered  = -5 // v9+
+	offsetNextUpload    = -6 // v11+, KIP-1023
 )
 
 // listOffsets answers ListOffsets.
@@ -54,7 +55,7 @@ func (b *Broker) listOffset(version int16, topic string, p *kmsg.ListOffsetsRequ
 	case p.Timestamp == offsetMaxTimestamp && version >= 7:
 		at, ok, err := part.MaxTimestamp()
 		foundOffset(rp, at, ok, err)
-	case p.Timestamp == offsetLatestTiered && version >= 9:
+	case p.Timestamp == offsetLatestTiered && version >= 9, p.Timestamp == offsetNextUpload && version >= 11:
 		// nothing is tiered
 	case p.Timestamp < 0:
 		rp.ErrorCode = kerr.UnsupportedVersion.Code

@@ -2,15 +2,11 @@ package broker
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// unknownOperations stands for "not asked for" in the fields of authorized operations.
-const unknownOperations = -2147483648
 
 // metadata answers Metadata: this broker, and the topics asked for.
 func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
@@ -20,15 +16,19 @@ func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
 	broker.NodeID, broker.Host, broker.Port = nodeID, r.c.adv.Host, r.c.adv.Port
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID, resp.ControllerID = kmsg.StringPtr(b.log.ClusterID()), nodeID
-	resp.AuthorizedOperations = unknownOperations
+	resp.AuthorizedOperations = operations(clusterOperations, req.IncludeClusterAuthorizedOperations)
 	if req.Topics == nil || r.version == 0 && len(req.Topics) == 0 {
 		for _, t := range b.log.Topics() {
 			resp.Topics = append(resp.Topics, describeTopic(t))
 		}
-		return now(resp), nil
 	}
 	for _, want := range req.Topics {
-		resp.Topics = append(resp.Topics, b.topicMetadata(want, b.opts.AutoCreateTopics && (r.version < 4 || req.AllowAutoTopicCreation)))
+		resp.Topics = append(resp.Topics, b.topicMetadata(want, b.set.autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
+	}
+	for i := range resp.Topics {
+		if t := &resp.Topics[i]; t.ErrorCode == 0 {
+			t.AuthorizedOperations = operations(topicOperations, req.IncludeTopicAuthorizedOperations)
+		}
 	}
 	return now(resp), nil
 }
@@ -40,7 +40,7 @@ func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg
 	if want.Topic == nil {
 		t, err = b.log.TopicByID(log.TopicID(want.TopicID))
 	} else if t, err = b.log.Topic(*want.Topic); errors.Is(err, log.ErrUnknownTopic) && create {
-		t, err = b.log.CreateTopic(*want.Topic, log.TopicID{}, int32(b.opts.NumPartitions), nil)
+		t, err = b.log.CreateTopic(*want.Topic, log.TopicID{}, b.set.partitions, nil)
 		if errors.Is(err, log.ErrTopicExists) { // somebody was faster
 			t, err = b.log.Topic(*want.Topic)
 		}
@@ -56,10 +56,13 @@ func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg
 	return rt
 }
 
+// isInternal reports whether a topic is the broker's own.
+func isInternal(name string) bool { return name == offsetsTopic || name == "__transaction_state" }
+
 func describeTopic(t *log.Topic) kmsg.MetadataResponseTopic {
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID, rt.AuthorizedOperations = kmsg.StringPtr(t.Name()), t.ID(), unknownOperations
-	rt.IsInternal = strings.HasPrefix(t.Name(), "__consumer_offsets")
+	rt.IsInternal = isInternal(t.Name())
 	for _, p := range t.Partitions() {
 		rp := kmsg.NewMetadataResponseTopicPartition()
 		rp.Partition, rp.Leader, rp.LeaderEpoch = p.Number(), nodeID, p.LeaderEpoch()

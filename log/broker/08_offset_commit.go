@@ -5,9 +5,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// maxOffsetMetadata bounds the text stored with an offset (offset.metadata.max.bytes).
-const maxOffsetMetadata = 4096
-
 // offsetCommit answers OffsetCommit when the offsets are durable.
 func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetCommitRequest)
@@ -17,7 +14,11 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewOffsetCommitResponseTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		name, unknown := t.Topic, error(nil)
+		if r.version >= offsetCommitByID {
+			name, unknown = b.nameOf(t.TopicID)
+		}
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, code
@@ -25,13 +26,15 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 			if p.Metadata != nil {
 				c.metadata = *p.Metadata
 			}
-			if _, err := b.log.Partition(t.Topic, p.Partition); code == 0 && err != nil {
+			if code == 0 && unknown != nil {
+				rp.ErrorCode = errorCode(unknown)
+			} else if _, err := b.log.Partition(name, p.Partition); code == 0 && err != nil {
 				rp.ErrorCode = errorCode(err)
-			} else if code == 0 && len(c.metadata) > maxOffsetMetadata {
+			} else if code == 0 && len(c.metadata) > b.set.maxOffsetMetadata {
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			}
 			if rp.ErrorCode == 0 {
-				offsets[place{t.Topic, p.Partition}] = c
+				offsets[place{name, p.Partition}] = c
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -11,7 +13,7 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if r.version >= 8 {
 		for i := range req.Groups {
-			resp.Groups = append(resp.Groups, b.fetchOffsets(&req.Groups[i]))
+			resp.Groups = append(resp.Groups, b.fetchOffsets(&req.Groups[i], r.version >= offsetFetchByID))
 		}
 		return now(resp), nil
 	}
@@ -25,7 +27,7 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 	if req.Topics != nil && one.Topics == nil {
 		one.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
 	}
-	for _, gt := range b.fetchOffsets(&one).Topics {
+	for _, gt := range b.fetchOffsets(&one, false).Topics {
 		rt := kmsg.NewOffsetFetchResponseTopic()
 		rt.Topic = gt.Topic
 		for _, gp := range gt.Partitions {
@@ -39,30 +41,49 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 // fetchOffsets answers for one group; no list of topics means all.
-func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, byID bool) kmsg.OffsetFetchResponseGroup {
 	rg := kmsg.NewOffsetFetchResponseGroup()
 	rg.Group = req.Group
 	if req.Topics == nil {
-		for _, p := range b.groups.store.places(req.Group) {
-			if n := len(rg.Topics); n == 0 || rg.Topics[n-1].Topic != p.topic {
-				rt := kmsg.NewOffsetFetchResponseGroupTopic()
-				rt.Topic = p.topic
-				rg.Topics = append(rg.Topics, rt)
-			}
-			rt := &rg.Topics[len(rg.Topics)-1]
-			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, p))
-		}
+		rg.Topics = b.allOffsets(req.Group, byID)
 		return rg
 	}
 	for _, t := range req.Topics {
 		rt := kmsg.NewOffsetFetchResponseGroupTopic()
-		rt.Topic = t.Topic
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		name, err := t.Topic, error(nil)
+		if byID {
+			name, err = b.nameOf(t.TopicID)
+		}
 		for _, n := range t.Partitions {
-			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, place{t.Topic, n}))
+			rp := b.fetchOffset(req.Group, place{name, n})
+			rp.ErrorCode = errorCode(err)
+			rt.Partitions = append(rt.Partitions, rp)
 		}
 		rg.Topics = append(rg.Topics, rt)
 	}
 	return rg
+}
+
+// allOffsets are all that a group has committed. Offsets of a topic that is gone have no id to be told by.
+func (b *Broker) allOffsets(group string, byID bool) []kmsg.OffsetFetchResponseGroupTopic {
+	var all []kmsg.OffsetFetchResponseGroupTopic
+	for _, p := range b.groups.store.places(group) {
+		if n := len(all); n == 0 || all[n-1].Topic != p.topic {
+			rt := kmsg.NewOffsetFetchResponseGroupTopic()
+			rt.Topic = p.topic
+			if t, err := b.log.Topic(p.topic); err == nil {
+				rt.TopicID = t.ID()
+			}
+			all = append(all, rt)
+		}
+		rt := &all[len(all)-1]
+		rt.Partitions = append(rt.Partitions, b.fetchOffset(group, p))
+	}
+	if byID {
+		all = slices.DeleteFunc(all, func(t kmsg.OffsetFetchResponseGroupTopic) bool { return t.TopicID == [16]byte{} })
+	}
+	return all
 }
 
 func (b *Broker) fetchOffset(group string, p place) kmsg.OffsetFetchResponseGroupTopicPartition {

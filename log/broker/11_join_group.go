@@ -15,7 +15,7 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 	switch {
 	case req.Group == "":
 		return now(joinError(kerr.InvalidGroupID.Code, req.MemberID)), nil
-	case session < minSessionTimeout || session > maxSessionTimeout:
+	case session < b.set.minSession || session > b.set.maxSession:
 		return now(joinError(kerr.InvalidSessionTimeout.Code, req.MemberID)), nil
 	case len(req.Protocols) == 0 || req.ProtocolType == "":
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil

@@ -14,6 +14,7 @@ func (b *Broker) describeGroups(r *request, kreq kmsg.Request) (reply, error) {
 		rg.Group, rg.State, rg.AuthorizedOperations = id, string(stateDead), unknownOperations
 		if g := b.groups.group(id, false); g != nil {
 			g.describe(&rg)
+			rg.AuthorizedOperations = operations(groupOperations, req.IncludeAuthorizedOperations)
 		} else if r.version >= 6 {
 			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" not found.")
 		}

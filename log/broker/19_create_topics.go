@@ -53,8 +53,9 @@ func (b *Broker) createTopic(t *kmsg.CreateTopicsRequestTopic, validateOnly bool
 	if err != nil {
 		return err
 	}
-	if t.ReplicationFactor > 1 {
-		b.logger.Info("topic has one replica: this log is one machine", "topic", t.Topic, "asked", t.ReplicationFactor)
+	if t.ReplicationFactor > 1 && b.saidOneReplica.CompareAndSwap(false, true) {
+		b.logger.Warn("topics have one replica: this log is one machine; sluice.kafka.replication.factor.lenient=false refuses topics that ask for more",
+			"topic", t.Topic, "asked", t.ReplicationFactor)
 	}
 	rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = topic.ID(), partitions, 1
 	for _, e := range topic.ConfigEntries() {
@@ -79,8 +80,11 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 		return int32(len(t.ReplicaAssignment)), nil
 	case t.ReplicationFactor < -1 || t.ReplicationFactor == 0:
 		return 0, fmt.Errorf("%w: replication factor must be larger than 0, or -1", kerr.InvalidReplicationFactor)
+	case t.ReplicationFactor > 1 && b.opts.OneReplicaOnly:
+		return 0, fmt.Errorf("%w: %d replicas were asked for, and there is one broker; ask for 1 or -1, or set sluice.kafka.replication.factor.lenient=true",
+			kerr.InvalidReplicationFactor, t.ReplicationFactor)
 	case t.NumPartitions == -1:
-		return int32(b.opts.NumPartitions), nil
+		return b.set.partitions, nil
 	case t.NumPartitions > maxPartitionsAtOnce:
 		return 0, fmt.Errorf("%w: at most %d partitions can be made at once", kerr.PolicyViolation, maxPartitionsAtOnce)
 	}

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -42,58 +43,116 @@ func (b *Broker) describeConfigs(_ *request, kreq kmsg.Request) (reply, error) {
 func (b *Broker) configsOf(kind kmsg.ConfigResourceType, name string) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
+		if err := log.CheckTopicName(name); err != nil {
+			return nil, err
+		}
 		t, err := b.log.Topic(name)
 		if err != nil {
 			return nil, err
 		}
-		return topicConfigs(t), nil
+		return describeEntries(t.ConfigEntries()), nil
 	case kmsg.ConfigResourceTypeBroker:
-		if name != "" && name != strconv.Itoa(int(nodeID)) {
-			return nil, kerr.InvalidRequest
+		switch name {
+		case "": // what is set for all brokers while they run: nothing can be
+			return nil, nil
+		case strconv.Itoa(int(nodeID)):
+			return b.brokerConfigs(), nil
 		}
-		return b.brokerConfigs(), nil
+		return nil, fmt.Errorf("%w: the only broker is %d", kerr.InvalidRequest, nodeID)
 	}
-	return nil, kerr.InvalidRequest
+	return nil, fmt.Errorf("%w: configs of resource type %d are not kept", kerr.InvalidRequest, kind)
 }
 
-func topicConfigs(t *log.Topic) []kmsg.DescribeConfigsResponseResourceConfig {
-	var all []kmsg.DescribeConfigsResponseResourceConfig
-	for _, e := range t.ConfigEntries() {
-		c := kmsg.NewDescribeConfigsResponseResourceConfig()
-		c.Name, c.Value, c.Source = e.Def.Name, kmsg.StringPtr(e.Value), kmsg.ConfigSource(e.Source)
-		c.IsDefault = e.Source == log.SourceDefault
-		c.ConfigType, c.Documentation = kmsg.ConfigType(e.Def.Type), kmsg.StringPtr(e.Def.Doc)
-		synonym := func(value string, source log.ConfigSource) {
-			s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-			s.Name, s.Value, s.Source = e.Def.Name, kmsg.StringPtr(value), kmsg.ConfigSource(source)
-			c.ConfigSynonyms = append(c.ConfigSynonyms, s)
-		}
-		synonym(e.Value, e.Source)
+// describeEntries shows topic configs. A synonym is where else the value could come from: the broker's config of the
+// like meaning, set or at its default.
+func describeEntries(entries []log.ConfigEntry) []kmsg.DescribeConfigsResponseResourceConfig {
+	all := make([]kmsg.DescribeConfigsResponseResourceConfig, 0, len(entries))
+	for _, e := range entries {
+		c := describeConfig(e.Def, e.Value, e.Source)
 		if e.Source == log.SourceTopic {
-			synonym(e.Inherited, e.InheritedSource)
+			addSynonym(&c, e.Def.Name, e.Value, e.Source)
+		}
+		if e.Def.Broker != "" && e.InheritedSource == log.SourceBroker {
+			addSynonym(&c, e.Def.Broker, e.Inherited, log.SourceBroker)
+		}
+		if e.Def.Broker != "" && !e.Def.BrokerUnset {
+			addSynonym(&c, e.Def.Broker, e.Def.Default, log.SourceDefault)
 		}
 		all = append(all, c)
 	}
 	return all
 }
 
-// brokerConfigs are the settings of the broker that clients ask for.
+func describeConfig(d log.ConfigDef, value string, source log.ConfigSource) kmsg.DescribeConfigsResponseResourceConfig {
+	c := kmsg.NewDescribeConfigsResponseResourceConfig()
+	c.Name, c.Value, c.Source = d.Name, kmsg.StringPtr(value), kmsg.ConfigSource(source)
+	c.ConfigType, c.Documentation = kmsg.ConfigType(d.Type), kmsg.StringPtr(d.Doc)
+	return c
+}
+
+func addSynonym(c *kmsg.DescribeConfigsResponseResourceConfig, name, value string, source log.ConfigSource) {
+	s := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	s.Name, s.Value, s.Source = name, kmsg.StringPtr(value), kmsg.ConfigSource(source)
+	c.ConfigSynonyms = append(c.ConfigSynonyms, s)
+}
+
+// brokerConfigs are the settings of the broker. They are read-only here: the worker's properties set them.
 func (b *Broker) brokerConfigs() []kmsg.DescribeConfigsResponseResourceConfig {
+	defaults := make(map[string]string) // of topics, where they are not Kafka's
+	for _, e := range b.log.DefaultConfigEntries() {
+		if e.Source == log.SourceBroker {
+			defaults[e.Def.Broker] = e.Value
+		}
+	}
 	var all []kmsg.DescribeConfigsResponseResourceConfig
-	for _, kv := range [][2]string{
-		{"auto.create.topics.enable", strconv.FormatBool(b.opts.AutoCreateTopics)},
-		{"broker.id", strconv.Itoa(int(nodeID))},
-		{"default.replication.factor", "1"},
-		{"delete.topic.enable", "true"},
-		{"group.initial.rebalance.delay.ms", "0"},
-		{"node.id", strconv.Itoa(int(nodeID))},
-		{"num.partitions", strconv.Itoa(b.opts.NumPartitions)},
-		{"socket.request.max.bytes", strconv.Itoa(b.opts.MaxRequestBytes)},
-	} {
-		c := kmsg.NewDescribeConfigsResponseResourceConfig()
-		c.Name, c.Value, c.ReadOnly = kv[0], kmsg.StringPtr(kv[1]), true
-		c.Source, c.ConfigType = kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeString
-		all = append(all, c)
+	for _, d := range Settings() {
+		value, set := b.set.given[d.Name]
+		if v, ok := defaults[d.Name]; ok {
+			value, set = v, true
+		}
+		all = append(all, brokerConfig(d, value, set))
+	}
+	for _, f := range b.facts() {
+		all = append(all, brokerConfig(f.ConfigDef, f.value, f.value != f.Default))
 	}
 	return all
+}
+
+// brokerConfig shows a broker config that is set, or is not. No default is shown as null.
+func brokerConfig(d log.ConfigDef, value string, set bool) kmsg.DescribeConfigsResponseResourceConfig {
+	c := describeConfig(d, d.Default, log.SourceDefault)
+	if set {
+		c = describeConfig(d, value, log.SourceBroker)
+		addSynonym(&c, d.Name, value, log.SourceBroker)
+	} else if d.Default == "" {
+		c.Value = nil
+	}
+	if d.Default != "" {
+		addSynonym(&c, d.Name, d.Default, log.SourceDefault)
+	}
+	c.ReadOnly = true
+	return c
+}
+
+// fact is a broker config that cannot be set here, but that tools look at.
+type fact struct {
+	log.ConfigDef
+	value string
+}
+
+func (b *Broker) facts() []fact {
+	one := func(name string, t log.ConfigType, def, value string) fact {
+		return fact{log.ConfigDef{Name: name, Type: t, Default: def, Doc: "Fixed: this log is one broker."}, value}
+	}
+	id := strconv.Itoa(int(nodeID))
+	return []fact{
+		one("broker.id", log.TypeInt, "-1", id),
+		one("default.replication.factor", log.TypeInt, "1", "1"),
+		one("delete.topic.enable", log.TypeBoolean, "true", "true"),
+		one("log.cleaner.enable", log.TypeBoolean, "true", "true"),
+		one("log.dirs", log.TypeList, "", b.log.Dir()),
+		one("node.id", log.TypeInt, "", id),
+		one("offsets.topic.num.partitions", log.TypeInt, "50", "1"),
+		one("offsets.topic.replication.factor", log.TypeInt, "3", "1"),
+	}
 }

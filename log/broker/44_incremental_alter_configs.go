@@ -2,7 +2,6 @@ package broker
 
 import (
 	"github.com/sluicehub/sluice/log"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -15,8 +14,7 @@ func (b *Broker) incrementalAlterConfigs(_ *request, kreq kmsg.Request) (reply, 
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
 		if want.ResourceType != kmsg.ConfigResourceTypeTopic {
-			rr.ErrorCode = kerr.InvalidRequest.Code
-			rr.ErrorMessage = kmsg.StringPtr("only topic configs can be changed while running; the broker's are set in the worker's properties")
+			rr.ErrorCode, rr.ErrorMessage = errorCode(errBrokerConfig), errorText(errBrokerConfig)
 		} else {
 			err := b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
 			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehub/sluice/log"
@@ -22,14 +23,11 @@ import (
 type Options struct {
 	Log    *log.Log
 	Logger *slog.Logger
-	// AutoCreateTopics lets Metadata and Produce make topics that do not exist (auto.create.topics.enable).
-	AutoCreateTopics bool
-	// NumPartitions is for topics made without a number (num.partitions); 0 means 1.
-	NumPartitions int
-	// MaxRequestBytes bounds one request (socket.request.max.bytes); 0 means 100 MiB.
-	MaxRequestBytes int
-	// MaxConnections bounds the connections held at once; 0 means 1,000.
-	MaxConnections int
+	// Settings are broker configs by Kafka's names, those of Settings(). The ones that ApplyToLog takes are only shown.
+	Settings map[string]string
+	// OneReplicaOnly refuses topics that ask for more replicas than the one there can be. Otherwise they get one, since
+	// many clients ask for three by default.
+	OneReplicaOnly bool
 	// RequestTimeout is how long a started request may take to arrive whole; 0 means 30 s. It is what ends a
 	// client that sends a byte at a time.
 	RequestTimeout time.Duration
@@ -42,13 +40,17 @@ const nodeID int32 = 1
 
 // Broker serves the Kafka protocol. Its methods may be called from several goroutines.
 type Broker struct {
-	log    *log.Log
-	logger *slog.Logger
-	opts   Options
-	apis   []api // by key; see versions.go
-	groups *coordinator
-	users  *users
-	acls   *acls
+	log      *log.Log
+	logger   *slog.Logger
+	opts     Options
+	set      *settings
+	apis     []api // by key; see versions.go
+	groups   *coordinator
+	sessions *fetchSessions
+	users    *users
+	acls     *acls
+
+	saidOneReplica atomic.Bool
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -65,19 +67,14 @@ func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.NumPartitions <= 0 {
-		o.NumPartitions = 1
-	}
-	if o.MaxRequestBytes <= 0 {
-		o.MaxRequestBytes = 100 << 20
-	}
-	if o.MaxConnections <= 0 {
-		o.MaxConnections = 1000
-	}
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = 30 * time.Second
 	}
-	b := &Broker{log: o.Log, logger: o.Logger, opts: o,
+	set, err := newSettings(o.Settings)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{log: o.Log, logger: o.Logger, opts: o, set: set, sessions: newFetchSessions(set.maxFetchSessions),
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
@@ -85,7 +82,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
-	b.groups = newCoordinator(store, o.Logger)
+	b.groups = newCoordinator(store, o.Logger, set.initialRebalanceDelay)
 	if b.users, err = openUsers(o.Log); err != nil {
 		return nil, fmt.Errorf("load the users: %w", err)
 	}
@@ -160,7 +157,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (b *Broker) start(nc net.Conn, l *Listener, inProcess bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.conns) >= b.opts.MaxConnections && !inProcess {
+	if b.closed || len(b.conns) >= b.set.maxConnections && !inProcess {
 		return false
 	}
 	c := newConn(b, nc, l, inProcess)

@@ -31,7 +31,7 @@ func start(t *testing.T, dir string, change ...func(*Options)) *started {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Log: l, AutoCreateTopics: true}
+	o := Options{Log: l}
 	for _, c := range change {
 		c(&o)
 	}

@@ -7,27 +7,22 @@ import (
 	"time"
 )
 
-// Bounds of a member's session timeout (group.min.session.timeout.ms, group.max.session.timeout.ms).
-const (
-	minSessionTimeout = 6 * time.Second
-	maxSessionTimeout = 30 * time.Minute
-)
-
 // coordinator keeps all consumer groups of the classic protocol and their committed offsets. Groups live in memory:
 // after a restart the members are unknown, join again, and find the committed offsets, which are durable.
 type coordinator struct {
 	store  *offsetStore
 	logger *slog.Logger
+	delay  time.Duration // of the first rebalance (group.initial.rebalance.delay.ms)
 
 	mu     sync.Mutex
 	groups map[string]*group
 	closed bool
 }
 
-func newCoordinator(store *offsetStore, logger *slog.Logger) *coordinator {
-	c := &coordinator{store: store, logger: logger, groups: make(map[string]*group)}
+func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration) *coordinator {
+	c := &coordinator{store: store, logger: logger, delay: delay, groups: make(map[string]*group)}
 	for _, id := range store.groups() {
-		c.groups[id] = newGroup(id, logger)
+		c.groups[id] = newGroup(id, logger, delay)
 	}
 	return c
 }
@@ -38,7 +33,7 @@ func (c *coordinator) group(id string, create bool) *group {
 	defer c.mu.Unlock()
 	g := c.groups[id]
 	if g == nil && create && !c.closed {
-		g = newGroup(id, c.logger)
+		g = newGroup(id, c.logger, c.delay)
 		c.groups[id] = g
 	}
 	return g

@@ -43,6 +43,10 @@ type group struct {
 	static       map[string]string    // group.instance.id → member id
 	pendingIDs   map[string]time.Time // ids handed out with MEMBER_ID_REQUIRED, until when they may be used
 	timer        *time.Timer          // ends PreparingRebalance, or CompletingRebalance
+	delay        time.Duration        // how long the first rebalance waits for more members
+	delaying     bool                 // PreparingRebalance is the first and still waits
+	delayMore    bool                 // somebody joined since the wait began
+	delayLeft    time.Duration        // for how long it may begin again, in all
 	emptySince   time.Time
 }
 
@@ -59,8 +63,8 @@ type member struct {
 	sync                     chan *kmsg.SyncGroupResponse // waiting for an assignment, else nil
 }
 
-func newGroup(id string, logger *slog.Logger) *group {
-	return &group{id: id, logger: logger, state: stateEmpty, members: make(map[string]*member),
+func newGroup(id string, logger *slog.Logger, delay time.Duration) *group {
+	return &group{id: id, logger: logger, delay: delay, state: stateEmpty, members: make(map[string]*member),
 		static: make(map[string]string), pendingIDs: make(map[string]time.Time), emptySince: time.Now()}
 }
 
@@ -178,12 +182,47 @@ func (g *group) rebalance() {
 		for _, m := range g.members {
 			m.answerSync(syncError(kerr.RebalanceInProgress.Code))
 		}
+		if g.state == stateEmpty && g.delay > 0 {
+			g.state = statePreparing
+			g.beginDelay()
+			return
+		}
 		g.state = statePreparing
 		g.startTimer(g.longestRebalance(), g.joinTimeout)
+	case statePreparing:
+		g.delayMore = true
 	}
-	if g.state == statePreparing && g.allJoined() {
+	if g.state == statePreparing && (!g.delaying || len(g.members) == 0) && g.allJoined() {
 		g.completeJoin()
 	}
+}
+
+// beginDelay lets the first rebalance of a group wait for more members, which come one after another when many are
+// started at once: as long as some come, at most for the rebalance timeout.
+func (g *group) beginDelay() {
+	g.delaying, g.delayLeft = true, g.longestRebalance()
+	g.goOnDelaying()
+}
+
+func (g *group) goOnDelaying() {
+	d := min(g.delay, g.delayLeft)
+	g.delayMore, g.delayLeft = false, g.delayLeft-d
+	g.startTimer(d, g.delayTimeout)
+}
+
+func (g *group) delayTimeout(generation int32) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != statePreparing || g.generation != generation || !g.delaying {
+		return
+	}
+	if g.delayMore && g.delayLeft > 0 {
+		g.goOnDelaying()
+		return
+	}
+	g.delaying = false
+	g.startTimer(g.longestRebalance(), g.joinTimeout)
+	g.rebalance()
 }
 
 func (g *group) becomeEmpty() {
@@ -243,6 +282,7 @@ func (g *group) joinTimeout(generation int32) {
 // all members.
 func (g *group) completeJoin() {
 	g.stopTimer()
+	g.delaying = false
 	if len(g.members) == 0 {
 		g.becomeEmpty()
 		return

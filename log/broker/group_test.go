@@ -17,7 +17,7 @@ type groupTest struct {
 }
 
 func newGroupTest(t *testing.T) *groupTest {
-	gt := &groupTest{t, newGroup("g", slog.New(slog.DiscardHandler))}
+	gt := &groupTest{t, newGroup("g", slog.New(slog.DiscardHandler), 0)}
 	t.Cleanup(gt.g.close)
 	return gt
 }

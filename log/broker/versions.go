@@ -16,20 +16,19 @@ type api struct {
 	advertised int16
 }
 
-// serves is the table of APIs. The maxima of Produce, Fetch, OffsetCommit and OffsetFetch are the last that address
-// topics by name; those after carry topic ids.
+// serves is the table of APIs. The ranges are those of Apache Kafka 4.3 unless a line says otherwise.
 func (b *Broker) serves() []api {
 	table := make([]api, 100)
 	set := func(key, min, max int16, h handler) { table[key] = api{h, min, max, min} }
-	set(0, 3, 12, b.produce)
+	set(0, 3, 13, b.produce)
 	// librdkafka before 2.11.1 decides by Produce v0 being there whether it may compress (KAFKA-18659). Nobody
 	// sends v0 to v2.
 	table[0].advertised = 0
-	set(1, 4, 12, b.fetch)
-	set(2, 1, 9, b.listOffsets)
-	set(3, 0, 12, b.metadata)
-	set(8, 2, 9, b.offsetCommit)
-	set(9, 1, 9, b.offsetFetch)
+	set(1, 4, 18, b.fetch)
+	set(2, 1, 11, b.listOffsets)
+	set(3, 0, 13, b.metadata)
+	set(8, 2, 10, b.offsetCommit)
+	set(9, 1, 10, b.offsetFetch)
 	set(10, 0, 6, b.findCoordinator)
 	set(11, 2, 9, b.joinGroup)
 	set(12, 0, 4, b.heartbeat)
@@ -48,14 +47,22 @@ func (b *Broker) serves() []api {
 	set(30, 1, 3, b.createACLs)
 	set(31, 1, 3, b.deleteACLs)
 	set(32, 1, 4, b.describeConfigs)
+	set(33, 0, 2, b.alterConfigs)
+	set(35, 1, 5, b.describeLogDirs)
 	set(36, 0, 2, b.saslAuthenticate)
 	set(37, 0, 3, b.createPartitions)
 	set(42, 0, 2, b.deleteGroups)
+	set(43, 0, 2, b.electLeaders)
 	set(44, 0, 1, b.incrementalAlterConfigs)
+	set(45, 0, 1, b.alterPartitionAssignments)
+	set(46, 0, 0, b.listPartitionReassignments)
 	set(47, 0, 0, b.offsetDelete)
 	set(50, 0, 0, b.describeUserSCRAMCredentials)
 	set(51, 0, 0, b.alterUserSCRAMCredentials)
-	set(60, 0, 1, b.describeCluster)
+	set(55, 0, 2, b.describeQuorum)
+	set(60, 0, 2, b.describeCluster)
+	set(74, 0, 1, b.listConfigResources)
+	set(75, 0, 0, b.describeTopicPartitions)
 	return table
 }
 

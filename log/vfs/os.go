@@ -77,6 +77,15 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
+// Space implements Measured.
+func (osFS) Space(dir string) (Space, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return Space{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
+	}
+	return Space{Total: int64(st.Blocks) * int64(st.Bsize), Usable: int64(st.Bavail) * int64(st.Bsize)}, nil
+}
+
 func itoa(n int) string { return strconv.Itoa(n) }
 
 type osFile struct{ *os.File }

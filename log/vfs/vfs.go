@@ -46,6 +46,18 @@ type File interface {
 	Size() (int64, error)
 }
 
+// Measured is an FS that knows how full it is.
+type Measured interface {
+	// Space of the file system that holds the directory.
+	Space(dir string) (Space, error)
+}
+
+// Space is the room of a file system, in bytes.
+type Space struct {
+	Total  int64
+	Usable int64 // by this process; less than what is free where some is kept back
+}
+
 // Entry is one name in a directory.
 type Entry struct {
 	Name string

@@ -1,0 +1,59 @@
+package integration
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/integration/worker"
+)
+
+// kgoPasses are the tests of franz-go's client, and those within them, that pass against this log. The list only
+// grows.
+const kgoPasses = "testdata/kgo_passes.txt"
+
+// kgoTests are the tests of the client that speak to a broker.
+const kgoTests = `^(TestPing|TestIssue\w+|TestConsume\w+|Test848\w+|TestDirect\w+|TestAddRemove\w+|TestPause\w+|TestPooling|TestGroup\w+|TestHookPollStart|TestLookbackMilli|TestClient_Produce\w*)$`
+
+// TestClientsOwnTests runs the tests of the Kafka client franz-go against the log, as they run against Kafka.
+func TestClientsOwnTests(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, worker.Options{})
+	listed, err := os.ReadFile(kgoPasses)
+	must(t, err)
+	tests := filepath.Join(t.TempDir(), "kgo.test")
+	output(t, "", "go", "test", "-c", "-o", tests, "github.com/twmb/franz-go/pkg/kgo")
+	cmd := exec.CommandContext(deadline(t), tests, "-test.v", "-test.run", kgoTests)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "KGO_SEEDS="+w.Kafka, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+kgoRecords())
+	out, runErr := cmd.CombinedOutput()
+	passed := make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(?m)^ *--- PASS: (\S+)`).FindAllSubmatch(out, -1) {
+		passed[string(m[1])] = true
+	}
+	for name := range strings.FieldsSeq(string(listed)) {
+		if !passed[name] {
+			t.Errorf("%s no longer passes", name)
+		}
+		delete(passed, name)
+	}
+	if len(passed) > 0 {
+		t.Errorf("these pass and are not in %s; add them:\n%s", kgoPasses, strings.Join(slices.Sorted(maps.Keys(passed)), "\n"))
+	}
+	if t.Failed() {
+		t.Logf("kgo.test: %v\n%s", runErr, out[max(0, len(out)-20_000):])
+	}
+}
+
+// kgoRecords is how many records the chains of topics and groups pass on.
+func kgoRecords() string {
+	if os.Getenv("SLUICE_TORTURE") != "" {
+		return "500000"
+	}
+	return "2000"
+}

@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// alterPartitionAssignments answers AlterPartitionReassignments: the only replica can be told to stay where it is, and
+// there is never a move to cancel.
+func (b *Broker) alterPartitionAssignments(_ *request, kreq kmsg.Request) (reply, error) {
+	req := kreq.(*kmsg.AlterPartitionAssignmentsRequest)
+	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
+	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	for _, t := range req.Topics {
+		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
+			err := b.checkAssignment(t.Topic, p.Partition, p.Replicas)
+			rp.Partition, rp.ErrorCode, rp.ErrorMessage = p.Partition, errorCode(err), errorText(err)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return now(resp), nil
+}
+
+// checkAssignment accepts the replicas a partition has. Null replicas cancel a move.
+func (b *Broker) checkAssignment(topic string, partition int32, replicas []int32) error {
+	if _, err := b.log.Partition(topic, partition); err != nil {
+		return err
+	}
+	switch {
+	case replicas == nil:
+		return kerr.NoReassignmentInProgress
+	case len(replicas) != 1 || replicas[0] != nodeID:
+		return fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
+	}
+	return nil
+}
