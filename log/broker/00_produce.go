@@ -56,7 +56,7 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *k
 		return nil
 	}
 	if req.TransactionID != nil {
-		fail(log.ErrTransactional)
+		fail(kerr.InvalidRequest)
 		return nil
 	}
 	part, err := b.log.Partition(topic, p.Partition)

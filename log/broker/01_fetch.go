@@ -79,7 +79,7 @@ func (f *fetching) ready() bool {
 			if err != nil || rp.FetchOffset < p.LogStart() || rp.FetchOffset > p.HighWatermark() || epochError(p, rp.CurrentLeaderEpoch) != 0 {
 				return true
 			}
-			if need -= p.Available(rp.FetchOffset, need); need <= 0 {
+			if need -= p.Available(rp.FetchOffset, need, log.Isolation(f.req.IsolationLevel)); need <= 0 {
 				return true
 			}
 		}
