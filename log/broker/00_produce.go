@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,6 +15,8 @@ import (
 func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ProduceRequest)
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	txn := b.enterTransaction(r.version, req)
+	defer txn.leave()
 	var waits []func()
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -21,7 +24,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		rt.Topic = t.Topic
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
-			if wait := b.append(r, req, t.Topic, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
+			if wait := b.append(r, req, txn, t.Topic, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
 				waits = append(waits, wait)
 			}
 		}
@@ -39,7 +42,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 // append writes one partition's batch and fills rp. What it returns waits for durability.
-func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
+func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, topic string, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
 	rp.Default()
 	rp.Partition, rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = p.Partition, -1, -1, -1
 	fail := func(err error) {
@@ -55,12 +58,16 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, topic string, p *k
 		rp.ErrorCode = kerr.InvalidRequiredAcks.Code
 		return nil
 	}
-	if req.TransactionID != nil {
-		fail(kerr.InvalidRequest)
-		return nil
-	}
 	part, err := b.log.Partition(topic, p.Partition)
 	if err != nil {
+		fail(err)
+		return nil
+	}
+	if isInternal(topic) {
+		fail(fmt.Errorf("%w: %q is written by the broker only", log.ErrInvalidTopic, topic))
+		return nil
+	}
+	if err := txn.may(place{topic, p.Partition}, p.Records); err != nil {
 		fail(err)
 		return nil
 	}

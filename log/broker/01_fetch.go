@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -152,7 +153,20 @@ func (f *fetching) readPartition(topic string, p *kmsg.FetchRequestTopicPartitio
 	if res.Batches != nil {
 		rp.RecordBatches = res.Batches
 	}
+	if f.req.IsolationLevel == int8(log.ReadCommitted) {
+		rp.AbortedTransactions = abortedTransactions(res.Aborted)
+	}
 	return len(res.Batches)
+}
+
+// abortedTransactions lists what a reader of committed records skips; a list without any is not null.
+func abortedTransactions(all []segment.Aborted) []kmsg.FetchResponseTopicPartitionAbortedTransaction {
+	out := make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, len(all))
+	for i, a := range all {
+		out[i] = kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		out[i].ProducerID, out[i].FirstOffset = a.ProducerID, a.First
+	}
+	return out
 }
 
 // fetchCode is errorCode, but for damage: INVALID_RECORD is a code at which the consumers of Java, librdkafka and

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -56,10 +55,13 @@ func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg
 	return rt
 }
 
+// isInternal tells whether a topic is the broker's own.
+func isInternal(topic string) bool { return topic == offsetsTopic || topic == transactionsTopic }
+
 func describeTopic(t *log.Topic) kmsg.MetadataResponseTopic {
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID, rt.AuthorizedOperations = kmsg.StringPtr(t.Name()), t.ID(), unknownOperations
-	rt.IsInternal = strings.HasPrefix(t.Name(), "__consumer_offsets")
+	rt.IsInternal = isInternal(t.Name())
 	for _, p := range t.Partitions() {
 		rp := kmsg.NewMetadataResponseTopicPartition()
 		rp.Partition, rp.Leader, rp.LeaderEpoch = p.Number(), nodeID, p.LeaderEpoch()

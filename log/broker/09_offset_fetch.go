@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -11,7 +12,7 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if r.version >= 8 {
 		for i := range req.Groups {
-			resp.Groups = append(resp.Groups, b.fetchOffsets(&req.Groups[i]))
+			resp.Groups = append(resp.Groups, b.fetchOffsets(&req.Groups[i], req.RequireStable))
 		}
 		return now(resp), nil
 	}
@@ -25,7 +26,7 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 	if req.Topics != nil && one.Topics == nil {
 		one.Topics = []kmsg.OffsetFetchRequestGroupTopic{}
 	}
-	for _, gt := range b.fetchOffsets(&one).Topics {
+	for _, gt := range b.fetchOffsets(&one, req.RequireStable).Topics {
 		rt := kmsg.NewOffsetFetchResponseTopic()
 		rt.Topic = gt.Topic
 		for _, gp := range gt.Partitions {
@@ -38,8 +39,9 @@ func (b *Broker) offsetFetch(r *request, kreq kmsg.Request) (reply, error) {
 	return now(resp), nil
 }
 
-// fetchOffsets answers for one group; no list of topics means all.
-func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+// fetchOffsets answers for one group; no list of topics means all. With stable, an offset that an open transaction is
+// about to replace is an error that the client waits out.
+func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	rg := kmsg.NewOffsetFetchResponseGroup()
 	rg.Group = req.Group
 	if req.Topics == nil {
@@ -50,7 +52,7 @@ func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 				rg.Topics = append(rg.Topics, rt)
 			}
 			rt := &rg.Topics[len(rg.Topics)-1]
-			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, p))
+			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, p, stable))
 		}
 		return rg
 	}
@@ -58,16 +60,20 @@ func (b *Broker) fetchOffsets(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetc
 		rt := kmsg.NewOffsetFetchResponseGroupTopic()
 		rt.Topic = t.Topic
 		for _, n := range t.Partitions {
-			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, place{t.Topic, n}))
+			rt.Partitions = append(rt.Partitions, b.fetchOffset(req.Group, place{t.Topic, n}, stable))
 		}
 		rg.Topics = append(rg.Topics, rt)
 	}
 	return rg
 }
 
-func (b *Broker) fetchOffset(group string, p place) kmsg.OffsetFetchResponseGroupTopicPartition {
+func (b *Broker) fetchOffset(group string, p place, stable bool) kmsg.OffsetFetchResponseGroupTopicPartition {
 	rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 	rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = p.partition, -1, -1, kmsg.StringPtr("")
+	if stable && b.groups.store.unstable(group, p) {
+		rp.ErrorCode = kerr.UnstableOffsetCommit.Code
+		return rp
+	}
 	if c, ok := b.groups.store.get(group, p); ok {
 		rp.Offset, rp.LeaderEpoch, rp.Metadata = c.offset, c.leaderEpoch, kmsg.StringPtr(c.metadata)
 	}

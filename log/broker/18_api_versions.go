@@ -22,11 +22,19 @@ func (b *Broker) apiVersions(code int16) *kmsg.ApiVersionsResponse {
 		resp.ApiKeys = append(resp.ApiKeys, rk)
 	}
 	// Tools read the broker's version from this feature; 25 is Kafka 4.0's 4.0-IV3.
+	addFeature(resp, "metadata.version", 7, 25)
+	// 2: a producer's epoch rises with each transaction, partitions are added by producing to them (KIP-890).
+	addFeature(resp, "transaction.version", 0, 2)
+	resp.FinalizedFeaturesEpoch = 0
+	return resp
+}
+
+// addFeature says that versions of a feature are there, and that the highest is in use.
+func addFeature(resp *kmsg.ApiVersionsResponse, name string, lowest, highest int16) {
 	supported := kmsg.NewApiVersionsResponseSupportedFeature()
-	supported.Name, supported.MinVersion, supported.MaxVersion = "metadata.version", 7, 25
+	supported.Name, supported.MinVersion, supported.MaxVersion = name, lowest, highest
 	resp.SupportedFeatures = append(resp.SupportedFeatures, supported)
 	final := kmsg.NewApiVersionsResponseFinalizedFeature()
-	final.Name, final.MinVersionLevel, final.MaxVersionLevel = "metadata.version", 25, 25
-	resp.FinalizedFeatures, resp.FinalizedFeaturesEpoch = append(resp.FinalizedFeatures, final), 0
-	return resp
+	final.Name, final.MinVersionLevel, final.MaxVersionLevel = name, highest, highest
+	resp.FinalizedFeatures = append(resp.FinalizedFeatures, final)
 }

@@ -44,6 +44,7 @@ type Broker struct {
 	opts   Options
 	apis   []api // by key; see versions.go
 	groups *coordinator
+	txns   *txnCoordinator
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -81,6 +82,10 @@ func New(o Options) (*Broker, error) {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
 	b.groups = newCoordinator(store, o.Logger)
+	if b.txns, err = openTxnCoordinator(o.Log, store, o.Logger); err != nil {
+		return nil, fmt.Errorf("load transactions: %w", err)
+	}
+	b.wg.Go(func() { b.txns.run(b.ctx) })
 	return b, nil
 }
 

@@ -41,14 +41,22 @@ func (b *Broker) serves() []api {
 	set(19, 2, 7, b.createTopics)
 	set(20, 1, 6, b.deleteTopics)
 	set(21, 0, 2, b.deleteRecords)
-	set(22, 0, 4, b.initProducerID)
+	set(22, 0, 5, b.initProducerID)
 	set(23, 2, 4, b.offsetForLeaderEpoch)
+	set(24, 0, 5, b.addPartitionsToTxn)
+	set(25, 0, 4, b.addOffsetsToTxn)
+	set(26, 0, 5, b.endTxn)
+	set(27, 1, 2, b.writeTxnMarkers)
+	set(28, 0, 5, b.txnOffsetCommit)
 	set(32, 1, 4, b.describeConfigs)
 	set(37, 0, 3, b.createPartitions)
 	set(42, 0, 2, b.deleteGroups)
 	set(44, 0, 1, b.incrementalAlterConfigs)
 	set(47, 0, 0, b.offsetDelete)
 	set(60, 0, 1, b.describeCluster)
+	set(61, 0, 0, b.describeProducers)
+	set(65, 0, 0, b.describeTransactions)
+	set(66, 0, 2, b.listTransactions)
 	return table
 }
 
