@@ -18,6 +18,9 @@ type AppendOptions struct {
 	// headers and checksums are checked, except on compacted topics, whose
 	// records must have keys.
 	CheckRecords bool
+	// Unsequenced takes batches of a producer without sequence numbers: offsets
+	// that a broker writes into a transaction for its producer.
+	Unsequenced bool
 }
 
 // AppendResult is where an append went.
@@ -84,12 +87,12 @@ func (p *Partition) Append(ctx context.Context, batches []byte, o AppendOptions)
 //
 // Errors leave nothing behind: ErrCorruptBatch, ErrUnsupportedFormat,
 // ErrInvalidRecord, ErrInvalidTimestamp, ErrMessageTooLarge,
-// ErrOutOfOrderSequence, ErrInvalidProducerEpoch, ErrTransactional,
+// ErrOutOfOrderSequence, ErrInvalidProducerEpoch, ErrInvalidTxnState,
 // ErrNoSpace, ErrStorage, ErrUnknownTopic, ErrClosed.
 func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	cfg := p.topic.Config()
 	now := p.log.clock.Now()
-	c := checker{cfg: cfg, now: now, records: o.CheckRecords || cfg.Compact}
+	c := checker{cfg: cfg, now: now, records: o.CheckRecords || cfg.Compact, unsequenced: o.Unsequenced}
 	hs, err := c.check(batches)
 	if err != nil {
 		return nil, fmt.Errorf("append to %s: %w", p, err)
@@ -131,16 +134,9 @@ func (p *Partition) awaitAppend() {
 
 // begin is Begin after the checks that need no order. Call with wmu.
 func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig, now time.Time) (*Pending, error) {
-	p.mu.Lock()
-	end, refused := p.end, p.err
-	p.mu.Unlock()
-	select {
-	case <-p.log.closing:
-		return nil, ErrClosed
-	default:
-	}
-	if refused != nil {
-		return nil, refused
+	end, err := p.writable()
+	if err != nil {
+		return nil, err
 	}
 	for i := range hs {
 		hs[i].BaseOffset = end
@@ -157,6 +153,29 @@ func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig,
 		}
 		return a, nil
 	}
+	a, err := p.put(hs, batches, next, nil, cfg)
+	if err == nil && cfg.LogAppendTime {
+		a.Result.AppendTime = now.UnixMilli()
+	}
+	return a, err
+}
+
+// writable is the offset of the next record, or why there can be none. Call
+// with wmu.
+func (p *Partition) writable() (end int64, err error) {
+	select {
+	case <-p.log.closing:
+		return 0, ErrClosed
+	default:
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end, p.err
+}
+
+// put writes batches that are admitted: those of producers, which are next
+// afterwards, or the batch of a marker. Call with wmu.
+func (p *Partition) put(hs []segment.Header, batches []byte, next producers, m *segment.Marker, cfg *TopicConfig) (*Pending, error) {
 	if err := p.prepare(hs, len(batches), cfg); err != nil {
 		return nil, err
 	}
@@ -169,15 +188,12 @@ func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig,
 	if err := p.write(batches); err != nil {
 		return nil, err
 	}
-	a, err := p.commit(hs, cfg)
+	a, err := p.commit(hs, next, m, cfg)
 	if err != nil {
 		return nil, err
 	}
 	for id, s := range next {
 		p.producers[id] = s
-	}
-	if cfg.LogAppendTime {
-		a.Result.AppendTime = now.UnixMilli()
 	}
 	return a, nil
 }
@@ -295,7 +311,7 @@ func (p *Partition) write(batches []byte) error {
 }
 
 // commit makes written batches part of the log.
-func (p *Partition) commit(hs []segment.Header, cfg *TopicConfig) (*Pending, error) {
+func (p *Partition) commit(hs []segment.Header, next producers, m *segment.Marker, cfg *TopicConfig) (*Pending, error) {
 	s := p.active()
 	first, last := &hs[0], &hs[len(hs)-1]
 	records, bytes := int64(0), int64(0)
@@ -306,6 +322,9 @@ func (p *Partition) commit(hs []segment.Header, cfg *TopicConfig) (*Pending, err
 	}
 	for i := range hs {
 		s.Commit(&hs[i])
+		if hs[i].Transactional() {
+			p.noteTransaction(s, &hs[i], next, m)
+		}
 		records += int64(hs[i].Count)
 		bytes += int64(hs[i].Size())
 	}
@@ -331,6 +350,15 @@ func (p *Partition) count(records, bytes, batches int64) {
 	p.log.appendedBatches.Add(batches)
 }
 
+// noteTransaction takes a transactional batch into the transactions. Call with mu.
+func (p *Partition) noteTransaction(s *handle, h *segment.Header, next producers, m *segment.Marker) {
+	if m != nil {
+		noteMarker(s.Segment, h, *m, &p.txns)
+	} else if next[h.ProducerID].txnFirst == h.BaseOffset {
+		p.txns.open(h.ProducerID, h.BaseOffset)
+	}
+}
+
 // publish moves the high watermark, which is at pos in the active segment.
 // Call with mu.
 func (p *Partition) publish(hw, pos int64) {
@@ -340,6 +368,9 @@ func (p *Partition) publish(hw, pos int64) {
 	p.hwPos = pos
 	if hw > p.hw {
 		p.hw = hw
+		if len(p.txns) > 0 {
+			p.txns.settle(hw)
+		}
 		p.wake()
 	}
 }

@@ -14,6 +14,8 @@ type checker struct {
 	cfg     *TopicConfig
 	now     time.Time
 	records bool
+	// unsequenced lets batches of a producer have no sequence number.
+	unsequenced bool
 }
 
 // check returns the headers of the batches. It sets the append time and
@@ -60,15 +62,15 @@ func (c *checker) header(h *segment.Header) error {
 		return fmt.Errorf("%w: %d records with last offset delta %d", ErrInvalidRecord, h.Count, h.LastOffsetDelta)
 	case h.Control():
 		return fmt.Errorf("%w: control batch from a client", ErrInvalidRecord)
-	case h.Transactional():
-		return ErrTransactional
+	case h.Transactional() && h.ProducerID < 0:
+		return fmt.Errorf("%w: transactional batch without a producer id", ErrInvalidRecord)
 	case h.Attributes&segment.AttrDeleteHorizon != 0:
 		return fmt.Errorf("%w: delete horizon set by a client", ErrInvalidRecord)
 	case h.LogAppendTime() && !c.cfg.LogAppendTime:
 		return fmt.Errorf("%w: LogAppendTime set by a client", ErrInvalidTimestamp)
 	case h.Codec() > 4:
 		return fmt.Errorf("%w: unknown compression codec %d", ErrInvalidRecord, h.Codec())
-	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0):
+	case h.ProducerID >= 0 && (h.ProducerEpoch < 0 || h.BaseSequence < 0 && !c.unsequenced):
 		return fmt.Errorf("%w: producer %d with epoch %d and sequence %d", ErrInvalidRecord, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
 	}
 	return nil

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/sluicehub/sluice/log/segment"
@@ -62,16 +64,25 @@ type compaction struct {
 	upTo int64 // keys holds everything in the unseen part below this
 	// horizon is the earliest delete horizon that was left or given.
 	horizon int64
+	// aborted are the aborted transactions of the segments, by producer, in
+	// order; open are the producers that have records of a transaction before
+	// the batch at hand, without its marker.
+	aborted map[int64][]segment.Aborted
+	open    map[int64]bool
 }
 
 func (p *Partition) compact(ctx context.Context, maxSlots int) error {
-	c := &compaction{p: p, cfg: p.topic.Config(), now: p.log.clock.Now(), keys: newKeyMap(maxSlots)}
+	c := &compaction{p: p, cfg: p.topic.Config(), now: p.log.clock.Now(), keys: newKeyMap(maxSlots),
+		aborted: map[int64][]segment.Aborted{}, open: map[int64]bool{}}
 	segs, from := c.due()
 	if segs == nil {
 		return nil
 	}
 	defer p.releaseAll(segs)
 	if err := p.topic.noteCompacted(); err != nil {
+		return err
+	}
+	if err := c.readAborted(segs[0]); err != nil {
 		return err
 	}
 	if err := c.readKeys(ctx, segs, from); err != nil {
@@ -105,7 +116,8 @@ func (c *compaction) due() (segs []*handle, from int64) {
 	oldest := int64(segment.NoTimestamp)
 	for _, h := range p.segs[:len(p.segs)-1] {
 		ts, _ := h.MaxTimestamp()
-		if h.Next() > p.hw || c.cfg.MinCompactionLag > 0 && c.now.UnixMilli()-ts < c.cfg.MinCompactionLag.Milliseconds() {
+		// What is not decided may not go, and replaces nothing yet.
+		if h.Next() > p.stable() || c.cfg.MinCompactionLag > 0 && c.now.UnixMilli()-ts < c.cfg.MinCompactionLag.Milliseconds() {
 			break
 		}
 		segs = append(segs, h)
@@ -140,6 +152,10 @@ func (c *compaction) readKeys(ctx context.Context, segs []*handle, from int64) e
 		}
 		err := c.scan(ctx, h, func(b *segment.Header, batch []byte) error {
 			if b.LastOffset() < from {
+				return nil
+			}
+			if b.Control() || c.isAborted(b) {
+				c.upTo = b.NextOffset()
 				return nil
 			}
 			for r, err := range segment.Records(b, batch) {
@@ -183,20 +199,36 @@ func (c *compaction) scan(ctx context.Context, h *handle, fn func(*segment.Heade
 // place.
 func (c *compaction) clean(ctx context.Context, h *handle) error {
 	horizon := c.now.Add(c.cfg.DeleteRetention).UnixMilli()
+	gone := map[int64]bool{} // markers
 	n, err := h.Clean(func(dst []byte, b *segment.Header, batch []byte) ([]byte, bool, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, false, err
 		}
 		has := b.Attributes&segment.AttrDeleteHorizon != 0
-		return segment.Filter(dst, b, batch, horizon, func(r *segment.Record) segment.Verdict {
+		before := len(dst)
+		out, changed, err := segment.Filter(dst, b, batch, horizon, func(r *segment.Record) segment.Verdict {
+			switch {
+			case b.Control():
+				return c.judgeMarker(b, horizon)
+			case c.isAborted(b):
+				return segment.Drop
+			}
 			return c.judge(r, has, b.BaseTimestamp, horizon)
 		})
+		c.follow(b, len(out) > before)
+		if b.Control() && len(out) == before {
+			gone[b.LastOffset()] = true
+		}
+		return out, changed, err
 	})
 	if err != nil {
 		return storageError("compact "+h.Path(), err)
 	}
 	if n == nil {
 		return nil
+	}
+	if err := n.CopyAborted(h.Segment, func(marker int64) bool { return !gone[marker] }); err != nil {
+		return errors.Join(storageError("compact "+h.Path(), err), n.Discard())
 	}
 	return c.swap(h, n)
 }
@@ -217,6 +249,12 @@ func (c *compaction) judge(r *segment.Record, hasHorizon bool, batchHorizon, new
 	if hasHorizon && c.now.UnixMilli() > batchHorizon {
 		return segment.Drop
 	}
+	return c.until(hasHorizon, batchHorizon, newHorizon)
+}
+
+// until keeps a tombstone or a marker until its horizon, which it gets if it has
+// none.
+func (c *compaction) until(hasHorizon bool, batchHorizon, newHorizon int64) segment.Verdict {
 	at, verdict := newHorizon, segment.KeepUntil
 	if hasHorizon {
 		at, verdict = batchHorizon, segment.Keep
@@ -225,6 +263,58 @@ func (c *compaction) judge(r *segment.Record, hasHorizon bool, batchHorizon, new
 		c.horizon = at
 	}
 	return verdict
+}
+
+// readAborted collects the aborted transactions. Their markers may be in a later
+// segment than their records, the active one too.
+func (c *compaction) readAborted(first *handle) error {
+	indexes := c.p.holdAborted(first)
+	defer c.p.releaseAll(indexes)
+	for _, h := range indexes {
+		all, _, err := h.Aborted(nil, 0, math.MaxInt64)
+		if err != nil {
+			return storageError("read transaction index of "+h.Path(), err)
+		}
+		for _, a := range all {
+			c.aborted[a.ProducerID] = append(c.aborted[a.ProducerID], a)
+		}
+	}
+	return nil
+}
+
+// isAborted tells whether a batch belongs to an aborted transaction. The whole
+// batch does, or none of it.
+func (c *compaction) isAborted(b *segment.Header) bool {
+	if !b.Transactional() || b.Control() {
+		return false
+	}
+	all := c.aborted[b.ProducerID]
+	i := sort.Search(len(all), func(i int) bool { return all[i].Last > b.BaseOffset })
+	return i < len(all) && all[i].First <= b.BaseOffset
+}
+
+// follow keeps track of which transactions have records left before a marker.
+func (c *compaction) follow(b *segment.Header, left bool) {
+	switch {
+	case b.Control():
+		delete(c.open, b.ProducerID)
+	case b.Transactional() && left:
+		c.open[b.ProducerID] = true
+	}
+}
+
+// judgeMarker decides about a marker. It stays while the log has records of its
+// transaction, and after that as long as a tombstone does: a reader may have
+// seen the records before they went.
+func (c *compaction) judgeMarker(b *segment.Header, newHorizon int64) segment.Verdict {
+	has := b.Attributes&segment.AttrDeleteHorizon != 0
+	if c.open[b.ProducerID] || b.BaseOffset >= c.upTo {
+		return segment.Keep
+	}
+	if has && c.now.UnixMilli() > b.BaseTimestamp {
+		return segment.Drop
+	}
+	return c.until(has, b.BaseTimestamp, newHorizon)
 }
 
 // swap puts a cleaned segment in the place of the old one, unless retention

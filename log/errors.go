@@ -57,9 +57,12 @@ var (
 	// ErrInvalidProducerEpoch: older than the newest one seen
 	// (INVALID_PRODUCER_EPOCH 47).
 	ErrInvalidProducerEpoch = errors.New("invalid producer epoch")
-	// ErrTransactional: transactional batches are not served
-	// (INVALID_REQUEST 42).
-	ErrTransactional = errors.New("transactional batches are not supported")
+	// ErrInvalidTxnState: a batch outside of the producer's open transaction
+	// (INVALID_TXN_STATE 48).
+	ErrInvalidTxnState = errors.New("invalid transaction state")
+	// ErrCoordinatorFenced: a marker of a transaction coordinator that another
+	// one has replaced (TRANSACTION_COORDINATOR_FENCED 52).
+	ErrCoordinatorFenced = errors.New("transaction coordinator is fenced")
 )
 
 // ConfigError names a topic config that was refused.

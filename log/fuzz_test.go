@@ -13,8 +13,15 @@ func FuzzSnapshot(f *testing.F) {
 	ps := producers{}
 	f.Add(encodeSnapshot(ps))
 	for i := range 9 {
-		ps.replay(&segment.Header{ProducerID: int64(i % 2), BaseOffset: int64(i), BaseSequence: int32(i / 2)}, testNow)
+		h := segment.Header{ProducerID: int64(i % 2), BaseOffset: int64(i), BaseSequence: int32(i / 2), Attributes: int16(i%2) * segment.AttrTransactional}
+		if err := ps.replay(&h, nil, testNow, new(transactions), nil); err != nil {
+			f.Fatal(err)
+		}
 	}
+	f.Add(encodeSnapshot(ps))
+	ended := ps[1]
+	ended.end(segment.Marker{ProducerID: 1, ProducerEpoch: 1, CoordinatorEpoch: 7}, testNow)
+	ps[1] = ended
 	f.Add(encodeSnapshot(ps))
 	f.Add(encodeSnapshot(ps)[:40])
 	f.Fuzz(func(t *testing.T, b []byte) {

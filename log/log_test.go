@@ -237,7 +237,7 @@ func TestReadBounds(t *testing.T) {
 	if _, err := p.Read(0, ReadOptions{MaxBytes: one}); err != nil {
 		t.Fatal(err)
 	}
-	if n := p.Available(1, 1000); n != int64(2*one) {
+	if n := p.Available(1, 1000, ReadUncommitted); n != int64(2*one) {
 		t.Errorf("Available(1) = %d, want %d", n, 2*one)
 	}
 }
@@ -271,7 +271,7 @@ func TestRefusals(t *testing.T) {
 		{"cut", nil, short[:len(short)-1], ErrCorruptBatch},
 		{"old format", nil, old, ErrUnsupportedFormat},
 		{"control", nil, control, ErrInvalidRecord},
-		{"transactional", nil, txn, ErrTransactional},
+		{"transactional without a producer", nil, txn, ErrInvalidRecord},
 		{"too large", map[string]string{"max.message.bytes": "60"}, batch("x"), ErrMessageTooLarge},
 		{"no key", map[string]string{"cleanup.policy": "compact"}, keyless.Batch(), ErrInvalidRecord},
 		{"future", nil, future.Batch(), ErrInvalidTimestamp},

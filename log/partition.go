@@ -41,6 +41,7 @@ type Partition struct {
 	epochs    []EpochStart
 	round     *round
 	flushing  bool
+	txns      transactions
 	unsynced  int64         // records since the last sync began
 	kick      chan struct{} // ends the flusher's pause
 	waiters   map[*Waiter]struct{}
@@ -94,10 +95,6 @@ func (p *Partition) LogStart() int64 { p.mu.Lock(); defer p.mu.Unlock(); return 
 // DurabilitySync everything below it is durable.
 func (p *Partition) HighWatermark() int64 { p.mu.Lock(); defer p.mu.Unlock(); return p.hw }
 
-// LastStable is the first offset that a reader of committed records cannot
-// read yet; the high watermark as long as there are no transactions.
-func (p *Partition) LastStable() int64 { return p.HighWatermark() }
-
 // LogEnd is the offset of the next record; records from HighWatermark to
 // LogEnd are written but not durable.
 func (p *Partition) LogEnd() int64 { p.mu.Lock(); defer p.mu.Unlock(); return p.end }
@@ -149,6 +146,9 @@ type ProducerInfo struct {
 	LastSequence  int32
 	LastOffset    int64
 	LastTimestamp int64 // ms since 1970
+	// CoordinatorEpoch is that of its last marker.
+	CoordinatorEpoch int32
+	TxnFirst         int64 // offset where its open transaction begins, or -1
 }
 
 // Producers lists the idempotent producers the partition remembers.
@@ -158,7 +158,11 @@ func (p *Partition) Producers() []ProducerInfo {
 	out := make([]ProducerInfo, 0, len(p.producers))
 	for id, s := range p.producers {
 		last := s.last()
-		out = append(out, ProducerInfo{id, s.epoch, last.lastSeq, last.lastOffset, last.timestamp})
+		info := ProducerInfo{id, s.epoch, last.lastSeq, last.lastOffset, s.seen, s.txnEpoch, -1}
+		if s.open {
+			info.TxnFirst = s.txnFirst
+		}
+		out = append(out, info)
 	}
 	slices.SortFunc(out, func(a, b ProducerInfo) int { return int(a.ProducerID - b.ProducerID) })
 	return out

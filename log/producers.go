@@ -30,15 +30,25 @@ func subSequence(seq, n int32) int32 {
 	return math.MaxInt32 - (n - seq) + 1
 }
 
-// producer is the sequence state of one producer id: its last batches, oldest
-// first.
+// producer is the state of one producer id: its last batches, oldest first, and
+// its open transaction.
 type producer struct {
-	epoch int16
-	n     int8
-	sent  [remembered]sentBatch
+	epoch    int16
+	n        int8 // none when the epoch began with a marker
+	open     bool // has an open transaction
+	txnEpoch int32
+	txnFirst int64 // offset of the open transaction's first record
+	seen     int64 // ms since 1970: when it was last heard of
+	sent     [remembered]sentBatch
 }
 
-func (p *producer) last() sentBatch { return p.sent[p.n-1] }
+// last is the last batch; where there is none, one that sequence 0 follows.
+func (p *producer) last() sentBatch {
+	if p.n == 0 {
+		return sentBatch{lastSeq: segment.NoSequence, lastOffset: -1, timestamp: p.seen}
+	}
+	return p.sent[p.n-1]
+}
 
 // add remembers a batch that follows the others, or begins a new epoch. now is
 // in ms since 1970.
@@ -46,15 +56,44 @@ func (p *producer) add(h *segment.Header, now int64) {
 	if h.LogAppendTime() {
 		now = h.MaxTimestamp // a repeated batch is answered with it
 	}
-	if h.ProducerEpoch != p.epoch {
-		p.epoch, p.n = h.ProducerEpoch, 0
+	p.begin(h.ProducerEpoch)
+	if h.Transactional() && !p.open {
+		p.open, p.txnFirst = true, h.BaseOffset
 	}
+	p.seen = now
 	if p.n == remembered {
 		copy(p.sent[:], p.sent[1:])
 		p.n--
 	}
 	p.sent[p.n] = sentBatch{h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, now}
 	p.n++
+}
+
+// begin forgets the batches of another epoch.
+func (p *producer) begin(epoch int16) {
+	if epoch != p.epoch {
+		p.epoch, p.n = epoch, 0
+	}
+}
+
+// end takes a marker. first is where the transaction it ends began; open is
+// false when there was none.
+func (p *producer) end(m segment.Marker, now int64) (first int64, open bool) {
+	first, open = p.txnFirst, p.open
+	p.begin(m.ProducerEpoch)
+	p.open, p.txnFirst, p.txnEpoch, p.seen = false, 0, m.CoordinatorEpoch, now
+	return first, open
+}
+
+// ends tells whether a marker may come next.
+func (p *producer) ends(m segment.Marker) error {
+	switch {
+	case m.ProducerEpoch < p.epoch:
+		return fmt.Errorf("%w: marker of producer %d has epoch %d after %d", ErrInvalidProducerEpoch, m.ProducerID, m.ProducerEpoch, p.epoch)
+	case m.CoordinatorEpoch < p.txnEpoch:
+		return fmt.Errorf("%w: marker of producer %d has coordinator epoch %d after %d", ErrCoordinatorFenced, m.ProducerID, m.CoordinatorEpoch, p.txnEpoch)
+	}
+	return nil
 }
 
 // find returns the remembered batch that h repeats.
@@ -75,6 +114,9 @@ func (p *producer) follows(h *segment.Header) error {
 	switch {
 	case h.ProducerEpoch < p.epoch:
 		return fmt.Errorf("%w: producer %d sends epoch %d after %d", ErrInvalidProducerEpoch, h.ProducerID, h.ProducerEpoch, p.epoch)
+	case p.open && !h.Transactional():
+		return fmt.Errorf("%w: producer %d has an open transaction and sends a batch outside of it", ErrInvalidTxnState, h.ProducerID)
+	case h.BaseSequence < 0: // of the broker's own
 	case h.ProducerEpoch > p.epoch:
 		if h.BaseSequence != 0 {
 			return fmt.Errorf("%w: producer %d begins epoch %d with sequence %d, not 0", ErrOutOfOrderSequence, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
@@ -88,23 +130,6 @@ func (p *producer) follows(h *segment.Header) error {
 // producers are all producers of a partition. A producer without state is
 // accepted with any first sequence.
 type producers map[int64]producer
-
-// replay takes a batch from the log as it is. A producer lives on from now.
-func (ps producers) replay(h *segment.Header, now int64) {
-	if h.ProducerID < 0 || h.Control() {
-		return
-	}
-	p := ps[h.ProducerID]
-	p.epochFrom(h)
-	p.add(h, now)
-	ps[h.ProducerID] = p
-}
-
-func (p *producer) epochFrom(h *segment.Header) {
-	if p.n == 0 {
-		p.epoch = h.ProducerEpoch
-	}
-}
 
 // admit checks batches that are to be appended together. When all were sent
 // before, first is the remembered one of the first batch and last of the last,
@@ -134,7 +159,6 @@ func (ps producers) admit(hs []segment.Header, now int64) (first, last sentBatch
 				return first, last, false, nil, err
 			}
 		}
-		p.epochFrom(h)
 		p.add(h, now)
 		if next == nil {
 			next = make(producers, 1)
@@ -147,10 +171,11 @@ func (ps producers) admit(hs []segment.Header, now int64) (first, last sentBatch
 	return first, last, dups > 0, next, nil
 }
 
-// expire forgets producers whose last batch is older than the time given.
+// expire forgets producers that were last heard of before the time given, unless
+// they have an open transaction.
 func (ps producers) expire(before int64) {
 	for id, p := range ps {
-		if p.last().timestamp < before {
+		if p.seen < before && !p.open {
 			delete(ps, id)
 		}
 	}

@@ -1,9 +1,11 @@
 package log
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/sluicehub/sluice/log/segment"
 )
@@ -39,6 +41,10 @@ type ReadResult struct {
 	HighWatermark int64
 	LastStable    int64
 	LogStart      int64
+	// Aborted are, for ReadCommitted, the aborted transactions that have records
+	// among Batches or before them, from the offset asked for on, by first
+	// offset: their records are to be skipped.
+	Aborted []segment.Aborted
 }
 
 // Read returns the batches from offset on, as many as fit and are contiguous
@@ -47,18 +53,28 @@ type ReadResult struct {
 // At a damaged place it is ErrStorage. The result's bytes are the caller's.
 func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 	for {
-		r, h, from, limit, err := p.beginRead(offset)
+		r, h, from, limit, err := p.beginRead(offset, o.Isolation)
 		if err != nil || h == nil {
 			return r, err
 		}
+		bound := r.HighWatermark
+		var indexes []*handle
+		if o.Isolation == ReadCommitted {
+			bound = r.LastStable
+			indexes = p.holdAborted(h)
+		}
 		var next place
-		r.Batches, next, err = p.readSegment(h, offset, from, limit, o)
+		r.Batches, next, err = p.readSegment(h, offset, from, limit, bound, o)
+		if err == nil && len(r.Batches) > 0 {
+			r.Aborted, err = aborted(indexes, offset, next.offset)
+		}
+		p.releaseAll(indexes)
 		if err == nil && next.h == nil {
 			// Nothing from offset to the end of this file: it was read to the
 			// end before a roll, or compaction removed the rest.
 			following := p.following(h)
 			p.release(h)
-			if following < 0 || following >= r.HighWatermark {
+			if following < 0 || following >= bound {
 				return r, nil
 			}
 			offset = max(offset, following)
@@ -83,10 +99,10 @@ func (p *Partition) following(h *handle) int64 {
 
 // beginRead finds the segment for an offset and takes hold of it; from is a
 // known position in it, or -1. Without a segment there is nothing to read.
-func (p *Partition) beginRead(offset int64) (r ReadResult, h *handle, from, limit int64, err error) {
+func (p *Partition) beginRead(offset int64, isolation Isolation) (r ReadResult, h *handle, from, limit int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r = ReadResult{Batches: []byte{}, HighWatermark: p.hw, LastStable: p.hw, LogStart: p.start}
+	r = ReadResult{Batches: []byte{}, HighWatermark: p.hw, LastStable: p.stable(), LogStart: p.start}
 	if errors.Is(p.err, ErrClosed) || errors.Is(p.err, ErrUnknownTopic) || len(p.segs) == 0 {
 		return r, nil, 0, 0, fmt.Errorf("read %s: %w", p, p.err)
 	}
@@ -96,7 +112,7 @@ func (p *Partition) beginRead(offset int64) (r ReadResult, h *handle, from, limi
 	if p.damage != nil && offset >= p.damage.Offset {
 		return r, nil, 0, 0, fmt.Errorf("read %s: %w", p, p.damage)
 	}
-	if offset == p.hw {
+	if offset == p.hw || isolation == ReadCommitted && offset >= r.LastStable {
 		return r, nil, 0, 0, nil
 	}
 	for i := range p.places {
@@ -133,9 +149,42 @@ func (p *Partition) endRead(h *handle, next place, bytes int) {
 	p.release(h)
 }
 
-// readSegment reads whole batches of one segment. next is the place after
-// them; without a handle when the segment has none from offset on.
-func (p *Partition) readSegment(h *handle, offset, from, limit int64, o ReadOptions) (out []byte, next place, err error) {
+// holdAborted takes hold of the segments from h on that have markers of aborted
+// transactions. It must come before their records are read: compaction removes
+// the marker only after them.
+func (p *Partition) holdAborted(h *handle) (indexes []*handle) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if h.HasAborted() {
+		indexes = append(indexes, p.acquire(h))
+	}
+	for _, s := range p.segs {
+		if s.Base() > h.Base() && s.HasAborted() {
+			indexes = append(indexes, p.acquire(s))
+		}
+	}
+	return indexes
+}
+
+// aborted collects the aborted transactions with records in [from, to).
+func aborted(indexes []*handle, from, to int64) (out []segment.Aborted, err error) {
+	for _, h := range indexes {
+		var more bool
+		if out, more, err = h.Aborted(out, from, to); err != nil {
+			return nil, storageError("read transaction index of "+h.Path(), err)
+		}
+		if !more {
+			break
+		}
+	}
+	slices.SortFunc(out, func(a, b segment.Aborted) int { return cmp.Compare(a.First, b.First) })
+	return out, nil
+}
+
+// readSegment reads whole batches of one segment that lie below bound. next is
+// the place after them; without a handle when the segment has none from offset
+// on.
+func (p *Partition) readSegment(h *handle, offset, from, limit, bound int64, o ReadOptions) (out []byte, next place, err error) {
 	empty := []byte{}
 	next.h = h
 	if from < 0 {
@@ -149,6 +198,9 @@ func (p *Partition) readSegment(h *handle, offset, from, limit int64, o ReadOpti
 	}
 	if !ok {
 		return empty, place{}, nil
+	}
+	if first.BaseOffset >= bound {
+		return empty, next, nil
 	}
 	want := min(int64(o.MaxBytes), limit-pos)
 	if int64(first.Size()) > want {
@@ -167,7 +219,7 @@ func (p *Partition) readSegment(h *handle, offset, from, limit int64, o ReadOpti
 	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == want) {
 		return empty, next, storageError(fmt.Sprintf("read %s at %d", h.Path(), pos), err)
 	}
-	used, after, bad := wholeBatches(buf[at:])
+	used, after, bad := wholeBatches(buf[at:], bound)
 	next = place{h: h, offset: after, pos: pos + int64(used)}
 	if bad != nil && used == 0 {
 		return empty, next, p.badBatch(h, pos, max(first.BaseOffset, offset), bad)
@@ -178,8 +230,8 @@ func (p *Partition) readSegment(h *handle, offset, from, limit int64, o ReadOpti
 // wholeBatches checks the batches in b, checksums included: what left the disk
 // wrong must not reach a reader. It returns the bytes of good whole batches,
 // the offset after them, and what is wrong with the next one unless it is cut
-// short.
-func wholeBatches(b []byte) (used int, next int64, bad error) {
+// short or begins at bound or after it.
+func wholeBatches(b []byte, bound int64) (used int, next int64, bad error) {
 	for used < len(b) {
 		h, batch, err := segment.ParseBatch(b[used:])
 		if errors.Is(err, segment.ErrShort) {
@@ -187,6 +239,9 @@ func wholeBatches(b []byte) (used int, next int64, bad error) {
 		}
 		if err != nil {
 			return used, next, err
+		}
+		if h.BaseOffset >= bound {
+			return used, next, nil
 		}
 		used += len(batch)
 		next = h.NextOffset()
@@ -209,21 +264,33 @@ func (p *Partition) badBatch(h *handle, pos, offset int64, err error) error {
 
 // Available is about how many bytes Read could give from offset on, at most
 // limit, without touching the log file: for the min_bytes of a long poll.
-func (p *Partition) Available(offset int64, limit int64) int64 {
+func (p *Partition) Available(offset int64, limit int64, isolation Isolation) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if offset < p.start || offset >= p.hw || len(p.segs) == 0 {
+	bound := p.hw
+	if isolation == ReadCommitted {
+		bound = p.stable()
+	}
+	if offset < p.start || offset >= bound || len(p.segs) == 0 {
 		return 0
 	}
 	if p.damage != nil && offset >= p.damage.Offset {
 		return 1 // wake the reader: Read tells it
 	}
 	i := p.segmentFor(offset)
-	sum := p.readable(p.segs[i]) - p.placeOf(p.segs[i], offset)
-	for i++; i < len(p.segs) && sum < limit; i++ {
-		sum += p.readable(p.segs[i])
+	sum := p.below(i, bound) - p.placeOf(p.segs[i], offset)
+	for i++; i < len(p.segs) && p.segs[i].Base() < bound && sum < limit; i++ {
+		sum += p.below(i, bound)
 	}
 	return max(1, min(sum, limit))
+}
+
+// below is about how many bytes of segment i lie below an offset. Call with mu.
+func (p *Partition) below(i int, bound int64) int64 {
+	if bound >= p.hw || i+1 < len(p.segs) && p.segs[i+1].Base() <= bound {
+		return p.readable(p.segs[i])
+	}
+	return p.placeOf(p.segs[i], bound)
 }
 
 // placeOf is a position at or before offset: exact for a reader that goes on

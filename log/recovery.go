@@ -68,6 +68,8 @@ type recovery struct {
 	hint     int64 // below this everything was durable
 	epochsOK bool  // the epoch checkpoint was good
 	stateAt  int64 // offset up to which producers is complete
+	txns     transactions
+	into     target // of the segment that is being scanned
 }
 
 // recover opens the partition. An error is one of the file system; damage
@@ -90,6 +92,7 @@ func (p *Partition) recover(logStart int64) error {
 	if err := r.loadProducers(); err != nil {
 		return err
 	}
+	r.txns = p.producers.opened()
 	for i := range r.bases {
 		if err := r.segment(i); err != nil {
 			return err
@@ -136,7 +139,7 @@ func (r *recovery) leftover(name string, logs map[int64]bool) bool {
 	if strings.HasSuffix(name, tempSuffix) || strings.HasSuffix(name, segment.CleanedSuffix) {
 		return true
 	}
-	for _, suffix := range []string{segment.IndexSuffix, segment.TimeIndexSuffix} {
+	for _, suffix := range []string{segment.IndexSuffix, segment.TimeIndexSuffix, segment.TxnIndexSuffix} {
 		if base, ok := segment.ParseFileName(name, suffix); ok && !logs[base] {
 			return true
 		}
@@ -245,6 +248,9 @@ func (r *recovery) segment(i int) error {
 		return err
 	}
 	p.segs = append(p.segs, &handle{Segment: s})
+	if r.into, err = r.replayInto(i, s); err != nil {
+		return err
+	}
 	size, bad, err := s.Recover(r.replay)
 	if err != nil {
 		return err
@@ -273,10 +279,58 @@ func (r *recovery) saveProducers(base int64) error {
 	return writeAtomic(p.log.fs, p.dir, segment.FileName(base, segment.SnapshotSuffix), encodeSnapshot(p.producers))
 }
 
+// target is what scanned batches go into.
+type target struct {
+	producers producers
+	txns      *transactions
+	segment   *segment.Segment
+}
+
+// replayInto says where the batches of segment i go: into the partition's
+// producers, or, for a segment that these know already and that is scanned for
+// its indexes, into a copy that knows what was open at its beginning.
+func (r *recovery) replayInto(i int, s *segment.Segment) (target, error) {
+	if r.bases[i] >= r.stateAt {
+		return target{r.p.producers, &r.txns, s}, nil
+	}
+	ps, err := r.producersAt(i)
+	if err != nil {
+		return target{}, err
+	}
+	ts := ps.opened()
+	return target{ps, &ts, s}, nil
+}
+
+// producersAt is the producer state at the base of segment i: the snapshot
+// there, or an older one and the batches after it.
+func (r *recovery) producersAt(i int) (producers, error) {
+	p, ps, from := r.p, producers{}, i
+	for ; from > 0; from-- {
+		b, err := readFile(p.log.fs, p.dir, segment.FileName(r.bases[from], segment.SnapshotSuffix))
+		if err != nil {
+			return nil, err
+		}
+		if found, err := decodeSnapshot(b); err == nil {
+			ps = found
+			break
+		}
+	}
+	ts, now := ps.opened(), p.log.clock.Now().UnixMilli()
+	for _, h := range p.segs[from:i] {
+		_, _, err := segment.Scan(h, 0, h.Size(), h.Base(), func(b *segment.Header, batch []byte, _ int64) error {
+			return ps.replay(b, batch, now, &ts, nil)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return ps, nil
+}
+
 // replay takes a scanned batch into the state that is not in files.
-func (r *recovery) replay(h *segment.Header, _ []byte) error {
-	if h.BaseOffset >= r.stateAt {
-		r.p.producers.replay(h, r.p.log.clock.Now().UnixMilli())
+func (r *recovery) replay(h *segment.Header, batch []byte) error {
+	if err := r.into.producers.replay(h, batch, r.p.log.clock.Now().UnixMilli(), r.into.txns, r.into.segment); err != nil {
+		return err
 	}
 	if r.epochsOK {
 		return nil
@@ -405,6 +459,7 @@ func (r *recovery) finish(logStart int64) error {
 	p.start = max(p.segs[0].Base(), logStart)
 	p.end = max(p.end, p.start)
 	p.hw, p.hwPos = p.end, last.Size()
+	p.txns = r.txns
 	if n := len(p.epochs); !r.epochsOK && n > 0 {
 		if err := writeAtomic(p.log.fs, p.dir, epochFile, encodeEpochs(p.epochs)); err != nil {
 			return err

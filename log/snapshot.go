@@ -19,7 +19,8 @@ import (
 //	+---------+-----+---------+----------------------------------------------+
 //
 // The checksum covers everything after itself. Kafka's form has only the last
-// batch of each producer. What follows is ours, ignored by Kafka's reader: the
+// batch of each producer; one whose epoch began with a marker has none, its
+// sequence and offset are -1. What follows is ours, ignored by Kafka's reader: the
 // older remembered batches, so that a retry over a restart is recognised.
 //
 //	+------------+---------------------------------------------------------+
@@ -51,15 +52,20 @@ func encodeSnapshot(ps producers) []byte {
 		b = be.AppendUint32(b, uint32(last.lastSeq))
 		b = be.AppendUint64(b, uint64(last.lastOffset))
 		b = be.AppendUint32(b, uint32(last.offsetDelta))
-		b = be.AppendUint64(b, uint64(last.timestamp))
-		b = be.AppendUint32(b, 0)          // coordinator epoch
-		b = be.AppendUint64(b, ^uint64(0)) // no open transaction: -1
+		b = be.AppendUint64(b, uint64(p.seen))
+		b = be.AppendUint32(b, uint32(p.txnEpoch))
+		first := int64(-1)
+		if p.open {
+			first = p.txnFirst
+		}
+		b = be.AppendUint64(b, uint64(first))
 	}
 	b = append(b, snapshotOlder...)
 	for _, id := range ids {
 		p := ps[id]
-		b = append(b, byte(p.n-1))
-		for _, s := range p.sent[:p.n-1] {
+		older := p.sent[:max(p.n-1, 0)]
+		b = append(b, byte(len(older)))
+		for _, s := range older {
 			b = be.AppendUint32(b, uint32(s.lastSeq))
 			b = be.AppendUint64(b, uint64(s.lastOffset))
 			b = be.AppendUint32(b, uint32(s.offsetDelta))
@@ -93,8 +99,13 @@ func decodeSnapshot(b []byte) (producers, error) {
 		if _, twice := ps[id]; twice || id < 0 {
 			return nil, fmt.Errorf("%w: producer id %d", errSnapshot, id)
 		}
-		p := producer{epoch: int16(be.Uint16(b[8:])), n: 1}
-		p.sent[0] = sentBatch{int32(be.Uint32(b[10:])), int64(be.Uint64(b[14:])), int32(be.Uint32(b[22:])), int64(be.Uint64(b[26:]))}
+		p := producer{epoch: int16(be.Uint16(b[8:])), seen: int64(be.Uint64(b[26:])), txnEpoch: int32(be.Uint32(b[34:]))}
+		if first := int64(be.Uint64(b[38:])); first >= 0 {
+			p.open, p.txnFirst = true, first
+		}
+		if last := int64(be.Uint64(b[14:])); last >= 0 {
+			p.sent[0], p.n = sentBatch{int32(be.Uint32(b[10:])), last, int32(be.Uint32(b[22:])), p.seen}, 1
+		}
 		ps[id] = p
 		ids = append(ids, id)
 		b = b[snapshotEntry:]
@@ -114,6 +125,12 @@ func decodeOlder(ps producers, ids []int64, b []byte) error {
 		n := int8(b[0])
 		b = b[1:]
 		p := ps[id]
+		if p.n == 0 {
+			if n > 0 {
+				return fmt.Errorf("%w: older batches of a producer without one", errSnapshot)
+			}
+			continue
+		}
 		last := p.last()
 		for i := range n {
 			p.sent[i] = sentBatch{int32(be.Uint32(b)), int64(be.Uint64(b[4:])), int32(be.Uint32(b[12:])), int64(be.Uint64(b[16:]))}

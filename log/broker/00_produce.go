@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,6 +15,13 @@ import (
 func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ProduceRequest)
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	if r.version >= produceByID {
+		for i := range req.Topics { // a topic that is gone has no name, and its partitions are not found below
+			req.Topics[i].Topic, _ = b.nameOf(req.Topics[i].TopicID)
+		}
+	}
+	txn := b.enterTransaction(r.version, req)
+	defer txn.leave()
 	var waits []func()
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -21,7 +29,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
-			if wait := b.append(r, req, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
+			if wait := b.append(r, req, txn, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
 				waits = append(waits, wait)
 			}
 		}
@@ -39,7 +47,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 // append writes one partition's batch and fills rp. What it returns waits for durability.
-func (b *Broker) append(r *request, req *kmsg.ProduceRequest, t *kmsg.ProduceRequestTopic, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
+func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, t *kmsg.ProduceRequestTopic, p *kmsg.ProduceRequestTopicPartition, rp *kmsg.ProduceResponseTopicPartition) func() {
 	rp.Default()
 	rp.Partition, rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = p.Partition, -1, -1, -1
 	fail := func(err error) {
@@ -55,12 +63,16 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, t *kmsg.ProduceReq
 		rp.ErrorCode = kerr.InvalidRequiredAcks.Code
 		return nil
 	}
-	if req.TransactionID != nil {
-		fail(log.ErrTransactional)
-		return nil
-	}
 	part, err := b.partition(r.version >= produceByID, t.TopicID, t.Topic, p.Partition)
 	if err != nil {
+		fail(err)
+		return nil
+	}
+	if isInternal(t.Topic) {
+		fail(fmt.Errorf("%w: %q is written by the broker only", log.ErrInvalidTopic, t.Topic))
+		return nil
+	}
+	if err := txn.may(place{t.Topic, p.Partition}, p.Records); err != nil {
 		fail(err)
 		return nil
 	}

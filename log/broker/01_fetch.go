@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -85,7 +86,7 @@ func (f *fetching) ready() bool {
 			if err != nil || rp.FetchOffset < p.LogStart() || rp.FetchOffset > p.HighWatermark() || epochError(p, rp.CurrentLeaderEpoch) != 0 {
 				return true
 			}
-			if need -= p.Available(rp.FetchOffset, need); need <= 0 {
+			if need -= p.Available(rp.FetchOffset, need, log.Isolation(f.req.IsolationLevel)); need <= 0 {
 				return true
 			}
 		}
@@ -157,7 +158,20 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 	if res.Batches != nil {
 		rp.RecordBatches = res.Batches
 	}
+	if f.req.IsolationLevel == int8(log.ReadCommitted) {
+		rp.AbortedTransactions = abortedTransactions(res.Aborted)
+	}
 	return len(res.Batches)
+}
+
+// abortedTransactions lists what a reader of committed records skips; a list without any is not null.
+func abortedTransactions(all []segment.Aborted) []kmsg.FetchResponseTopicPartitionAbortedTransaction {
+	out := make([]kmsg.FetchResponseTopicPartitionAbortedTransaction, len(all))
+	for i, a := range all {
+		out[i] = kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
+		out[i].ProducerID, out[i].FirstOffset = a.ProducerID, a.First
+	}
+	return out
 }
 
 // fetchCode is errorCode, but for damage: INVALID_RECORD is a code at which the consumers of Java, librdkafka and

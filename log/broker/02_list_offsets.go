@@ -46,23 +46,28 @@ func (b *Broker) listOffset(version int16, topic string, p *kmsg.ListOffsetsRequ
 	}
 	switch {
 	case p.Timestamp == offsetLatest:
-		rp.Offset, rp.LeaderEpoch = part.HighWatermark(), part.LeaderEpoch()
-		if isolation == int8(log.ReadCommitted) {
-			rp.Offset = part.LastStable()
-		}
+		rp.Offset, rp.LeaderEpoch = bound(part, isolation), part.LeaderEpoch()
 	case p.Timestamp == offsetEarliest, p.Timestamp == offsetEarliestLocal && version >= 8:
 		rp.Offset, rp.LeaderEpoch = part.LogStart(), epochAt(part, part.LogStart())
 	case p.Timestamp == offsetMaxTimestamp && version >= 7:
 		at, ok, err := part.MaxTimestamp()
-		foundOffset(rp, at, ok, err)
+		foundOffset(rp, at, ok && at.Offset < bound(part, isolation), err)
 	case p.Timestamp == offsetLatestTiered && version >= 9, p.Timestamp == offsetNextUpload && version >= 11:
 		// nothing is tiered
 	case p.Timestamp < 0:
 		rp.ErrorCode = kerr.UnsupportedVersion.Code
 	default:
 		at, ok, err := part.OffsetForTimestamp(p.Timestamp)
-		foundOffset(rp, at, ok, err)
+		foundOffset(rp, at, ok && at.Offset < bound(part, isolation), err)
 	}
+}
+
+// bound is the first offset that a reader cannot read yet.
+func bound(p *log.Partition, isolation int8) int64 {
+	if isolation == int8(log.ReadCommitted) {
+		return p.LastStable()
+	}
+	return p.HighWatermark()
 }
 
 func foundOffset(rp *kmsg.ListOffsetsResponseTopicPartition, at log.TimeOffset, ok bool, err error) {

@@ -56,8 +56,8 @@ func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg
 	return rt
 }
 
-// isInternal reports whether a topic is the broker's own.
-func isInternal(name string) bool { return name == offsetsTopic || name == "__transaction_state" }
+// isInternal tells whether a topic is the broker's own.
+func isInternal(topic string) bool { return topic == offsetsTopic || topic == transactionsTopic }
 
 func describeTopic(t *log.Topic) kmsg.MetadataResponseTopic {
 	rt := kmsg.NewMetadataResponseTopic()

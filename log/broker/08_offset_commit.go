@@ -9,7 +9,7 @@ import (
 func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetCommitRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-	code := b.mayCommit(req)
+	code := b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, false)
 	offsets := make(map[place]*committed)
 	for i := range req.Topics {
 		t := &req.Topics[i]
@@ -57,13 +57,14 @@ func failCommit(resp *kmsg.OffsetCommitResponse, code int16) {
 }
 
 // mayCommit checks that the sender is a member of the present generation. Who assigns partitions by hand (generation
-// -1, no member id) may commit while the group has no members.
-func (b *Broker) mayCommit(req *kmsg.OffsetCommitRequest) int16 {
-	if req.Group == "" {
+// -1, no member id) may commit while the group has no members. In a transaction, old clients do not say who they are,
+// and a rebalance does not stop a commit.
+func (b *Broker) mayCommit(group, member string, instance *string, generation int32, transactional bool) int16 {
+	if group == "" {
 		return kerr.InvalidGroupID.Code
 	}
-	byHand := req.Generation < 0 && req.MemberID == "" && req.InstanceID == nil
-	g := b.groups.group(req.Group, byHand)
+	byHand := generation < 0 && member == "" && instance == nil
+	g := b.groups.group(group, byHand)
 	if g == nil {
 		return kerr.IllegalGeneration.Code
 	}
@@ -73,16 +74,16 @@ func (b *Broker) mayCommit(req *kmsg.OffsetCommitRequest) int16 {
 		switch {
 		case g.state == stateDead:
 			return kerr.CoordinatorNotAvailable.Code
-		case len(g.members) > 0:
+		case len(g.members) > 0 && !transactional:
 			return kerr.UnknownMemberID.Code
 		}
 		return 0
 	}
-	if code := g.check(req.MemberID, req.InstanceID, req.Generation); code != 0 {
+	if code := g.check(member, instance, generation); code != 0 {
 		return code
 	}
-	g.heard(g.members[req.MemberID])
-	if g.state == stateCompleting {
+	g.heard(g.members[member])
+	if g.state == stateCompleting && !transactional {
 		return kerr.RebalanceInProgress.Code
 	}
 	return 0

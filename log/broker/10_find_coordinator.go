@@ -5,13 +5,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// findCoordinator answers FindCoordinator: this broker, for groups. Transactions have no coordinator here.
+// findCoordinator answers FindCoordinator: this broker, for groups (type 0) and transactional ids (type 1).
 func (b *Broker) findCoordinator(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.FindCoordinatorRequest)
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	code, message := int16(0), (*string)(nil)
-	if req.CoordinatorType != 0 {
-		code, message = kerr.InvalidRequest.Code, kmsg.StringPtr("only groups have a coordinator here")
+	if req.CoordinatorType != 0 && req.CoordinatorType != 1 {
+		code, message = kerr.InvalidRequest.Code, kmsg.StringPtr("only groups and transactional ids have a coordinator here")
 	}
 	if r.version < 4 {
 		resp.ErrorCode, resp.ErrorMessage, resp.NodeID = code, message, -1

@@ -11,13 +11,11 @@ const noAuthorizer = "No Authorizer is configured."
 
 // refuseACLs is why the client may not look at or change rules, 0 if it may.
 func (r *request) refuseACLs(op kmsg.ACLOperation) (code int16, message *string) {
-	switch {
-	case !r.c.b.acls.opts.Enabled:
+	if !r.c.b.acls.opts.Enabled {
 		return kerr.SecurityDisabled.Code, kmsg.StringPtr(noAuthorizer)
-	case !r.mayCluster(op):
-		return kerr.ClusterAuthorizationFailed.Code, kmsg.StringPtr("Cluster authorization failed.")
 	}
-	return 0, nil
+	err := r.cluster(op)
+	return errorCode(err), errorText(err)
 }
 
 // describeACLs answers DescribeAcls.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -247,12 +248,32 @@ func (a *acls) list(match func(*acl) bool) (out []acl) {
 	return out
 }
 
-// may reports whether the client may do that with the resource.
+// may reports whether the client may do that with the resource. This process may do everything.
 func (r *request) may(op kmsg.ACLOperation, kind kmsg.ACLResourceType, name string) bool {
 	return r.c.inProcess || r.c.b.acls.allow(r.c.who, r.c.host(), op, kind, name)
 }
 
-// mayCluster reports whether the client may do that with the cluster.
-func (r *request) mayCluster(op kmsg.ACLOperation) bool {
-	return r.may(op, clusterResource, clusterName)
+// topic is nil if the client may do that with the topic, and Kafka's error otherwise: the same whether there is such a
+// topic or not. group, transactional and cluster are its like.
+func (r *request) topic(op kmsg.ACLOperation, name string) error {
+	return refusal(r.may(op, topicResource, name), kerr.TopicAuthorizationFailed)
+}
+
+func (r *request) group(op kmsg.ACLOperation, name string) error {
+	return refusal(r.may(op, groupResource, name), kerr.GroupAuthorizationFailed)
+}
+
+func (r *request) transactional(op kmsg.ACLOperation, id string) error {
+	return refusal(r.may(op, transactionalResource, id), kerr.TransactionalIDAuthorizationFailed)
+}
+
+func (r *request) cluster(op kmsg.ACLOperation) error {
+	return refusal(r.may(op, clusterResource, clusterName), kerr.ClusterAuthorizationFailed)
+}
+
+func refusal(allowed bool, e *kerr.Error) error {
+	if allowed {
+		return nil
+	}
+	return e
 }

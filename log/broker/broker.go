@@ -46,6 +46,7 @@ type Broker struct {
 	set      *settings
 	apis     []api // by key; see versions.go
 	groups   *coordinator
+	txns     *txnCoordinator
 	sessions *fetchSessions
 	users    *users
 	acls     *acls
@@ -62,7 +63,8 @@ type Broker struct {
 	conns     map[*conn]struct{}
 }
 
-// New makes a broker over an open log and loads the committed offsets, the users and the rules of who may do what. It serves nobody until Serve or Dial.
+// New makes a broker over an open log and loads the committed offsets, the transactions, the users and the rules of who
+// may do what. It serves nobody until Serve or Dial.
 func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -89,6 +91,10 @@ func New(o Options) (*Broker, error) {
 	if b.acls, err = openACLs(o.Log, o.ACLs); err != nil {
 		return nil, fmt.Errorf("load the ACLs: %w", err)
 	}
+	if b.txns, err = openTxnCoordinator(o.Log, store, o.Logger); err != nil {
+		return nil, fmt.Errorf("load transactions: %w", err)
+	}
+	b.wg.Go(func() { b.txns.run(b.ctx) })
 	return b, nil
 }
 

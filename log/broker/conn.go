@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -199,8 +198,7 @@ func (c *conn) handle(frame []byte) error {
 		return fmt.Errorf("request header: %w", err)
 	}
 	if key == 18 && !c.b.supports(key, version) {
-		// KIP-511: whoever asks for a version from the future is told in version 0 what there is.
-		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(kerr.UnsupportedVersion.Code))})
+		return c.queue(pending{correlation: correlation, wait: now(c.b.noSuchAPIVersions())})
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)

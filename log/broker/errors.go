@@ -34,7 +34,8 @@ func errorCode(err error) int16 {
 		{log.ErrMessageTooLarge, kerr.MessageTooLarge},
 		{log.ErrOutOfOrderSequence, kerr.OutOfOrderSequenceNumber},
 		{log.ErrInvalidProducerEpoch, kerr.InvalidProducerEpoch},
-		{log.ErrTransactional, kerr.InvalidRequest},
+		{log.ErrInvalidTxnState, kerr.InvalidTxnState},
+		{log.ErrCoordinatorFenced, kerr.TransactionCoordinatorFenced},
 		{log.ErrStorage, kerr.KafkaStorageError},
 		{log.ErrClosed, kerr.NotLeaderForPartition},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/sluicehub/sluice/log/vfs"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -97,13 +98,41 @@ func TestVersionFromTheFutureIsToldWhatThereIs(t *testing.T) {
 	if err := resp.ReadFrom(body[4:]); err != nil {
 		t.Fatal(err)
 	}
-	if binary.BigEndian.Uint32(body) != 7 || resp.ErrorCode != 35 || len(resp.ApiKeys) < 20 {
+	if binary.BigEndian.Uint32(body) != 7 || resp.ErrorCode != 35 || len(resp.ApiKeys) != 1 || resp.ApiKeys[0].ApiKey != 18 || resp.ApiKeys[0].MaxVersion < 4 {
 		t.Fatalf("correlation %x, %+v", body[:4], resp)
 	}
+}
+
+func TestAPIVersions(t *testing.T) {
+	s := start(t, t.TempDir())
+	ask := func(cluster *string, node int32) *kmsg.ApiVersionsResponse {
+		t.Helper()
+		req := kmsg.NewPtrApiVersionsRequest()
+		req.ClusterID, req.NodeID, req.ClientSoftwareName, req.ClientSoftwareVersion = cluster, node, "test", "1"
+		resp, err := s.client(false).SeedBrokers()[0].Request(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.(*kmsg.ApiVersionsResponse)
+	}
+	id := s.log.ClusterID()
+	resp := ask(&id, nodeID)
 	for _, k := range resp.ApiKeys {
 		if k.ApiKey == 0 && k.MinVersion != 0 {
-			t.Fatalf("Produce is advertised from %d: old librdkafka then stops compressing", k.MinVersion)
+			t.Errorf("Produce is advertised from %d: old librdkafka then stops compressing", k.MinVersion)
 		}
+	}
+	if len(resp.ApiKeys) < 40 || resp.ErrorCode != 0 {
+		t.Errorf("%+v", resp)
+	}
+	if resp := ask(kmsg.StringPtr("another"), nodeID); resp.ErrorCode != kerr.RebootstrapRequired.Code {
+		t.Errorf("another cluster: %d", resp.ErrorCode)
+	}
+	if resp := ask(&id, nodeID+1); resp.ErrorCode != kerr.RebootstrapRequired.Code {
+		t.Errorf("another node: %d", resp.ErrorCode)
+	}
+	if resp := ask(&id, -1); resp.ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("a cluster and no node: %d", resp.ErrorCode)
 	}
 }
 

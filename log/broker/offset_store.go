@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -39,6 +41,14 @@ type offsetStore struct {
 
 	mu sync.Mutex
 	by map[string]map[place]committed // by group
+	// pending are the offsets of open transactions, by producer: they count when the transaction is committed.
+	pending map[int64]map[groupPlace]committed
+}
+
+// groupPlace is a topic partition as seen by a group.
+type groupPlace struct {
+	group string
+	place place
 }
 
 // openOffsetStore makes the offsets topic if need be, and reads it.
@@ -50,17 +60,17 @@ func openOffsetStore(l *log.Log) (*offsetStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &offsetStore{by: make(map[string]map[place]committed)}
+	s := &offsetStore{by: make(map[string]map[place]committed), pending: make(map[int64]map[groupPlace]committed)}
 	if s.part, err = t.Partition(0); err != nil {
 		return nil, err
 	}
-	return s, s.load()
+	return s, eachBatch(s.part, s.loadBatch)
 }
 
-// load reads the offsets topic to its end.
-func (s *offsetStore) load() error {
-	for offset := s.part.LogStart(); offset < s.part.HighWatermark(); {
-		res, err := s.part.Read(offset, log.ReadOptions{MaxBytes: 1 << 20, MinOneBatch: true})
+// eachBatch reads an internal topic to its end.
+func eachBatch(part *log.Partition, fn func(h *segment.Header, batch []byte) error) error {
+	for offset := part.LogStart(); offset < part.HighWatermark(); {
+		res, err := part.Read(offset, log.ReadOptions{MaxBytes: 1 << 20, MinOneBatch: true})
 		if err != nil {
 			return err
 		}
@@ -70,10 +80,10 @@ func (s *offsetStore) load() error {
 		for b := res.Batches; len(b) > 0; {
 			h, batch, err := segment.ParseBatch(b)
 			if err != nil {
-				return fmt.Errorf("%s at offset %d: %w", offsetsTopic, offset, err)
+				return fmt.Errorf("%s at offset %d: %w", part, offset, err)
 			}
-			if err := s.loadBatch(&h, batch); err != nil {
-				return fmt.Errorf("%s at offset %d: %w", offsetsTopic, h.BaseOffset, err)
+			if err := fn(&h, batch); err != nil {
+				return fmt.Errorf("%s at offset %d: %w", part, h.BaseOffset, err)
 			}
 			b, offset = b[len(batch):], h.NextOffset()
 		}
@@ -83,7 +93,11 @@ func (s *offsetStore) load() error {
 
 func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 	if h.Control() {
-		return nil
+		m, ok, err := segment.ParseMarker(h, batch)
+		if ok {
+			s.decide(h.ProducerID, m.Commit)
+		}
+		return err
 	}
 	for rec, err := range segment.Records(h, batch) {
 		if err != nil {
@@ -97,7 +111,7 @@ func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 			return fmt.Errorf("key of offset %d: %w", rec.Offset, err)
 		}
 		if rec.Value == nil {
-			s.drop(key.Group, place{key.Topic, key.Partition})
+			s.drop(key.Group, place{key.Topic, key.Partition}, rec.Offset)
 			continue
 		}
 		value := kmsg.NewOffsetCommitValue()
@@ -107,7 +121,12 @@ func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 		if value.Version < 3 {
 			value.LeaderEpoch = -1
 		}
-		s.keep(key.Group, place{key.Topic, key.Partition}, committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset})
+		c := committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset}
+		if h.Transactional() {
+			s.wait(h.ProducerID, groupPlace{key.Group, place{key.Topic, key.Partition}}, c)
+		} else {
+			s.keep(key.Group, place{key.Topic, key.Partition}, c)
+		}
 	}
 	return nil
 }
@@ -119,7 +138,13 @@ func (s *offsetStore) keep(group string, p place, c committed) {
 	s.by[group][p] = c
 }
 
-func (s *offsetStore) drop(group string, p place) {
+// drop deletes an offset, and those that wait for a transaction and were written before.
+func (s *offsetStore) drop(group string, p place, before int64) {
+	for _, offsets := range s.pending {
+		if c, ok := offsets[groupPlace{group, p}]; ok && c.written < before {
+			delete(offsets, groupPlace{group, p})
+		}
+	}
 	delete(s.by[group], p)
 	if len(s.by[group]) == 0 {
 		delete(s.by, group)
@@ -132,6 +157,29 @@ func (s *offsetStore) commit(ctx context.Context, group string, offsets map[plac
 		return nil
 	}
 	var b segment.Builder
+	addOffsets(&b, group, offsets)
+	res, err := s.part.Append(ctx, b.Batch(), log.AppendOptions{})
+	if err != nil {
+		return fmt.Errorf("write to %s: %w", offsetsTopic, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, c := range offsets {
+		if have, ok := s.by[group][p]; ok && have.written > res.BaseOffset {
+			continue // a later commit was seen durable first
+		}
+		if c == nil {
+			s.drop(group, p, res.BaseOffset)
+			continue
+		}
+		c.written = res.BaseOffset
+		s.keep(group, p, *c)
+	}
+	return nil
+}
+
+// addOffsets adds the records of committed offsets to a batch.
+func addOffsets(b *segment.Builder, group string, offsets map[place]*committed) {
 	at := time.Now().UnixMilli()
 	for p, c := range offsets {
 		key := kmsg.NewOffsetCommitKey()
@@ -145,24 +193,54 @@ func (s *offsetStore) commit(ctx context.Context, group string, offsets map[plac
 		value.Version, value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp = 3, c.offset, c.leaderEpoch, c.metadata, at
 		b.Add(at, key.AppendTo(nil), value.AppendTo(nil))
 	}
-	res, err := s.part.Append(ctx, b.Batch(), log.AppendOptions{})
+}
+
+// commitLater writes the offsets of a group into the transaction of a producer. They count once that is committed.
+func (s *offsetStore) commitLater(group string, producer int64, epoch int16, offsets map[place]*committed) (*log.Pending, error) {
+	b := segment.Builder{Idempotent: true, Transactional: true, ProducerID: producer, ProducerEpoch: epoch, BaseSequence: segment.NoSequence}
+	addOffsets(&b, group, offsets)
+	a, err := s.part.Begin(b.Batch(), log.AppendOptions{Unsequenced: true})
 	if err != nil {
-		return fmt.Errorf("write to %s: %w", offsetsTopic, err)
+		return nil, fmt.Errorf("write to %s: %w", offsetsTopic, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p, c := range offsets {
-		if have, ok := s.by[group][p]; ok && have.written > res.BaseOffset {
-			continue // a later commit was seen durable first
-		}
-		if c == nil {
-			s.drop(group, p)
-			continue
-		}
-		c.written = res.BaseOffset
-		s.keep(group, p, *c)
+		c.written = a.Result.BaseOffset
+		s.wait(producer, groupPlace{group, p}, *c)
 	}
-	return nil
+	return a, nil
+}
+
+func (s *offsetStore) wait(producer int64, p groupPlace, c committed) {
+	if s.pending[producer] == nil {
+		s.pending[producer] = make(map[groupPlace]committed)
+	}
+	s.pending[producer][p] = c
+}
+
+// decide ends the transaction of a producer. Of two commits of a partition, the one counts that was written later.
+func (s *offsetStore) decide(producer int64, commit bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p, c := range s.pending[producer] {
+		if have, ok := s.by[p.group][p.place]; commit && (!ok || have.written < c.written) {
+			s.keep(p.group, p.place, c)
+		}
+	}
+	delete(s.pending, producer)
+}
+
+// unstable tells whether an open transaction has an offset for a place.
+func (s *offsetStore) unstable(group string, p place) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, offsets := range s.pending {
+		if _, ok := offsets[groupPlace{group, p}]; ok {
+			return true
+		}
+	}
+	return false
 }
 
 // get returns a committed offset.
@@ -187,13 +265,18 @@ func (s *offsetStore) places(group string) []place {
 	return all
 }
 
-// groups returns the groups that have offsets.
+// groups returns the groups that have offsets, or may get some from an open transaction.
 func (s *offsetStore) groups() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := make([]string, 0, len(s.by))
+	all := make(map[string]bool, len(s.by))
 	for g := range s.by {
-		all = append(all, g)
+		all[g] = true
 	}
-	return all
+	for _, offsets := range s.pending {
+		for p := range offsets {
+			all[p.group] = true
+		}
+	}
+	return slices.Collect(maps.Keys(all))
 }

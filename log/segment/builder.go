@@ -11,6 +11,9 @@ type Builder struct {
 	ProducerID    int64
 	ProducerEpoch int16
 	BaseSequence  int32
+	// Transactional says that the batch belongs to a transaction.
+	Transactional bool
+	control       bool
 
 	buf    []byte
 	count  int32
@@ -86,6 +89,12 @@ func (b *Builder) Batch() []byte {
 	}
 	if b.Idempotent {
 		h.ProducerID, h.ProducerEpoch, h.BaseSequence = b.ProducerID, b.ProducerEpoch, b.BaseSequence
+	}
+	if b.Transactional {
+		h.Attributes |= AttrTransactional
+	}
+	if b.control {
+		h.Attributes |= AttrControl
 	}
 	putHeader(b.buf, &h)
 	return b.buf

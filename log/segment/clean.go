@@ -178,7 +178,7 @@ func (s *Segment) copyFrom(old *Segment, fn func(dst []byte, h *Header, batch []
 // index that belongs to the other one. The receiver is the new segment; the
 // old one stays readable until its Close.
 func (s *Segment) Replace() error {
-	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix} {
+	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix, TxnIndexSuffix} {
 		if err := removeIfThere(s.fs, s.path(suffix)); err != nil {
 			return err
 		}

@@ -63,6 +63,9 @@ const (
 // NoProducerID is the producer id of a batch without sequence numbers.
 const NoProducerID = -1
 
+// NoSequence is the base sequence of a batch without sequence numbers.
+const NoSequence = -1
+
 // NoTimestamp is the timestamp of a record without one.
 const NoTimestamp = -1
 
@@ -105,7 +108,12 @@ func (h *Header) NextOffset() int64 { return h.LastOffset() + 1 }
 
 // LastSequence is the sequence number of the last record. Sequences wrap to 0
 // after the largest int32.
-func (h *Header) LastSequence() int32 { return AddSequence(h.BaseSequence, h.LastOffsetDelta) }
+func (h *Header) LastSequence() int32 {
+	if h.BaseSequence < 0 {
+		return NoSequence
+	}
+	return AddSequence(h.BaseSequence, h.LastOffsetDelta)
+}
 
 // Codec is the compression codec: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd.
 func (h *Header) Codec() int { return int(h.Attributes & CodecMask) }

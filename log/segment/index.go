@@ -53,8 +53,22 @@ func (t *table) at(i int, buf []byte) ([]byte, error) {
 // search returns the last entry whose key is at most the one sought; ok is
 // false when all keys are larger.
 func (t *table) search(notAbove func(entry []byte) bool) (entry []byte, ok bool, err error) {
+	i, err := t.firstAbove(notAbove)
+	if err != nil || i == 0 {
+		return nil, false, err
+	}
 	var space [timeEntry]byte
-	i := sort.Search(t.n, func(i int) bool {
+	e, err := t.at(i-1, space[:])
+	if err != nil {
+		return nil, false, err
+	}
+	return append([]byte(nil), e...), true, nil
+}
+
+// firstAbove is the number of entries whose key is at most the one sought.
+func (t *table) firstAbove(notAbove func(entry []byte) bool) (n int, err error) {
+	var space [abortedEntry]byte
+	n = sort.Search(t.n, func(i int) bool {
 		e, rerr := t.at(i, space[:])
 		if rerr != nil {
 			err = rerr
@@ -62,14 +76,7 @@ func (t *table) search(notAbove func(entry []byte) bool) (entry []byte, ok bool,
 		}
 		return !notAbove(e)
 	})
-	if err != nil || i == 0 {
-		return nil, false, err
-	}
-	e, err := t.at(i-1, space[:])
-	if err != nil {
-		return nil, false, err
-	}
-	return append([]byte(nil), e...), true, nil
+	return n, err
 }
 
 func (t *table) add(entry []byte) {
@@ -89,6 +96,14 @@ func (t *table) addTime(ms int64, rel uint32) {
 	binary.BigEndian.PutUint64(e[:], uint64(ms))
 	binary.BigEndian.PutUint32(e[8:], rel)
 	t.add(e[:])
+}
+
+// close closes the file of a sealed index.
+func (t *table) close() error {
+	if t.file == nil {
+		return nil
+	}
+	return t.file.Close()
 }
 
 func offsetOf(e []byte) (rel uint32, pos int64) {

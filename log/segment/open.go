@@ -89,6 +89,10 @@ func (s *Segment) loadIndexes() error {
 		return err
 	}
 	s.times = times
+	if s.aborted, err = s.openTxnIndex(); err != nil {
+		s.aborted = &table{width: abortedEntry}
+		return err
+	}
 	return s.checkTail(size)
 }
 

@@ -16,6 +16,7 @@ const (
 	LogSuffix       = ".log"
 	IndexSuffix     = ".index"
 	TimeIndexSuffix = ".timeindex"
+	TxnIndexSuffix  = ".txnindex"
 	SnapshotSuffix  = ".snapshot" // producer state at the offset in the name
 	CleanedSuffix   = ".cleaned"  // compaction's output before it takes the place
 )
@@ -46,6 +47,7 @@ type Segment struct {
 	next       int64
 	offsets    *table
 	times      *table
+	aborted    *table
 	interval   int64
 	sinceEntry int64 // bytes since the last index entry
 	maxTS      int64
@@ -66,7 +68,7 @@ func Create(fsys vfs.FS, dir string, base, indexInterval int64) (*Segment, error
 func newSegment(fsys vfs.FS, dir string, base int64, f vfs.File, interval int64) *Segment {
 	return &Segment{
 		fs: fsys, dir: dir, base: base, log: f, next: base, interval: interval,
-		offsets: &table{width: offsetEntry}, times: &table{width: timeEntry},
+		offsets: &table{width: offsetEntry}, times: &table{width: timeEntry}, aborted: &table{width: abortedEntry},
 		maxTS: NoTimestamp, firstTS: NoTimestamp,
 	}
 }
@@ -179,15 +181,19 @@ func (s *Segment) Seal() (syncFailed bool, err error) {
 		return false, nil
 	}
 	s.noteTime()
-	offsets, err := s.writeTable(s.offsets, IndexSuffix)
+	aborted, err := s.sealTxnIndex()
 	if err != nil {
 		return false, err
 	}
+	offsets, err := s.writeTable(s.offsets, IndexSuffix)
+	if err != nil {
+		return false, errors.Join(err, aborted.close())
+	}
 	times, err := s.writeTable(s.times, TimeIndexSuffix)
 	if err != nil {
-		return false, errors.Join(err, offsets.file.Close())
+		return false, errors.Join(err, aborted.close(), offsets.close())
 	}
-	s.offsets, s.times, s.sealed = offsets, times, true
+	s.offsets, s.times, s.aborted, s.sealed = offsets, times, aborted, true
 	return false, nil
 }
 
@@ -212,21 +218,14 @@ func (s *Segment) writeTable(t *table, suffix string) (*table, error) {
 func (s *Segment) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.log.Close()
-	if s.offsets.file != nil {
-		err = errors.Join(err, s.offsets.file.Close())
-	}
-	if s.times.file != nil {
-		err = errors.Join(err, s.times.file.Close())
-	}
-	return err
+	return errors.Join(s.log.Close(), s.offsets.close(), s.times.close(), s.aborted.close())
 }
 
 // Remove deletes the files of the segment with a base offset, the log first:
 // an index without a log means nothing.
 func Remove(fsys vfs.FS, dir string, base int64) error {
 	var errs []error
-	for _, suffix := range []string{LogSuffix, IndexSuffix, TimeIndexSuffix, SnapshotSuffix} {
+	for _, suffix := range []string{LogSuffix, IndexSuffix, TimeIndexSuffix, TxnIndexSuffix, SnapshotSuffix} {
 		errs = append(errs, removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))))
 	}
 	return errors.Join(errs...)

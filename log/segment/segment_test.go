@@ -336,3 +336,102 @@ func FuzzIndex(f *testing.F) {
 		}
 	})
 }
+
+func TestMarker(t *testing.T) {
+	for _, want := range []Marker{{7, 3, true, 9}, {1 << 40, 0, false, 0}} {
+		b := MarkerBatch(want, 1000)
+		h, one, err := ParseBatch(b)
+		if err != nil || !h.Control() || !h.Transactional() || h.BaseSequence != NoSequence || h.LastSequence() != NoSequence {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		if got, ok, err := ParseMarker(&h, one); err != nil || !ok || got != want {
+			t.Errorf("%+v, %v, %v; want %+v", got, ok, err, want)
+		}
+	}
+	plain := build(1, "k")
+	h, one, err := ParseBatch(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok, err := ParseMarker(&h, one); ok || err != nil {
+		t.Errorf("a batch of records is a marker: %v, %v", ok, err)
+	}
+}
+
+// FuzzMarker: any bytes as the records of a control batch are a marker that
+// encodes to the same decision, or an error.
+func FuzzMarker(f *testing.F) {
+	f.Add(MarkerBatch(Marker{7, 3, true, 9}, 1000)[HeaderSize:])
+	f.Add(MarkerBatch(Marker{7, 3, false, 9}, 1000)[HeaderSize:])
+	f.Add([]byte{0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, records []byte) {
+		b := append(bytes.Clone(MarkerBatch(Marker{7, 3, true, 9}, 1000)[:HeaderSize]), records...)
+		binary.BigEndian.PutUint32(b[atLength:], uint32(len(b)-lengthOverhead))
+		setCRC(b)
+		h, one, err := ParseBatch(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, ok, err := ParseMarker(&h, one)
+		if !ok || err != nil {
+			return
+		}
+		again := MarkerBatch(m, 1000)
+		if h, one, err = ParseBatch(again); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok, err := ParseMarker(&h, one); !ok || err != nil || got != m {
+			t.Errorf("%+v, %v, %v; want %+v", got, ok, err, m)
+		}
+	})
+}
+
+// FuzzTxnIndex: any bytes as a transaction index are refused, or are in order
+// and give each transaction that a search should find.
+func FuzzTxnIndex(f *testing.F) {
+	e := encodeAborted(Aborted{ProducerID: 1, First: 0, Last: 2, LastStable: 3})
+	f.Add(e[:], int64(0), int64(5))
+	f.Add(e[:30], int64(0), int64(5))
+	f.Fuzz(func(t *testing.T, index []byte, from, to int64) {
+		fs := vfs.NewMem()
+		if err := fs.MkdirAll("d"); err != nil {
+			t.Fatal(err)
+		}
+		for suffix, b := range map[string][]byte{LogSuffix: build(3, "k"), IndexSuffix: nil, TimeIndexSuffix: nil, TxnIndexSuffix: index} {
+			file, err := fs.Create("d/" + FileName(0, suffix))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := file.WriteAt(b, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, err := OpenSealed(fs, "d", 0, 100)
+		if err != nil {
+			if !errors.Is(err, ErrStale) {
+				t.Fatal(err)
+			}
+			return
+		}
+		all, _, err := s.Aborted(nil, 0, 1<<63-1)
+		if err != nil || len(all)*abortedEntry > len(index) {
+			t.Fatalf("%d of %d bytes, %v", len(all), len(index), err)
+		}
+		some, more, err := s.Aborted(nil, from, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for _, a := range all {
+			if a.Last >= from && a.First < to {
+				want++
+			}
+			if a.Last >= from && a.LastStable >= to {
+				break
+			}
+		}
+		if len(some) != want {
+			t.Fatalf("%d transactions in [%d, %d), more %v, want %d", len(some), from, to, more, want)
+		}
+	})
+}

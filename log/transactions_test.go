@@ -1,0 +1,601 @@
+package log
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/sluicehub/sluice/log/segment"
+	"github.com/sluicehub/sluice/log/vfs"
+)
+
+// txnBatch makes a transactional batch of one record; an empty value is a
+// tombstone.
+func txnBatch(id int64, epoch int16, seq int32, key, value string) []byte {
+	b := segment.Builder{Idempotent: true, Transactional: true, ProducerID: id, ProducerEpoch: epoch, BaseSequence: seq}
+	var v []byte
+	if value != "" {
+		v = []byte(value)
+	}
+	b.Add(testNow-1000, []byte(key), v, segment.RecordHeader{Key: "h", Value: []byte("1")})
+	return b.Batch()
+}
+
+func mustEnd(t testing.TB, p *Partition, id int64, epoch int16, commit bool) AppendResult {
+	t.Helper()
+	a, err := p.EndTransaction(segment.Marker{ProducerID: id, ProducerEpoch: epoch, Commit: commit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return a.Result
+}
+
+// committedRecord is a record that a reader of committed records was given.
+type committedRecord struct {
+	offset     int64
+	key, value string
+}
+
+// readCommitted reads as a consumer does that follows Kafka's protocol: it skips
+// the batches of a producer from the first offset of an aborted transaction to
+// its marker.
+func readCommitted(t testing.TB, p *Partition, from int64, maxBytes int) []committedRecord {
+	t.Helper()
+	out := []committedRecord{}
+	for at := from; at < p.LastStable(); {
+		r, err := p.Read(at, ReadOptions{MaxBytes: maxBytes, MinOneBatch: true, Isolation: ReadCommitted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Batches) == 0 {
+			break
+		}
+		skipping := map[int64]bool{}
+		for b := r.Batches; len(b) > 0; {
+			h, one, err := segment.ParseBatch(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.BaseOffset >= r.LastStable {
+				t.Fatalf("offset %d was given, the last stable one is %d", h.BaseOffset, r.LastStable)
+			}
+			for len(r.Aborted) > 0 && r.Aborted[0].First <= h.LastOffset() {
+				skipping[r.Aborted[0].ProducerID] = true
+				r.Aborted = r.Aborted[1:]
+			}
+			switch {
+			case h.Control():
+				delete(skipping, h.ProducerID)
+			case h.Transactional() && skipping[h.ProducerID]:
+			default:
+				for rec, err := range segment.Records(&h, one) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if rec.Offset >= at {
+						out = append(out, committedRecord{rec.Offset, string(rec.Key), string(rec.Value)})
+					}
+				}
+			}
+			at = h.NextOffset()
+			b = b[len(one):]
+		}
+	}
+	return out
+}
+
+func TestReadCommitted(t *testing.T) {
+	fs := vfs.NewMem()
+	l, err := Open(testOptions(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustCreate(t, l, "t", nil)
+	stable := func(want int64) {
+		t.Helper()
+		if got := p.LastStable(); got != want {
+			t.Fatalf("last stable offset %d, want %d", got, want)
+		}
+	}
+	mustAppend(t, p, batch("plain"))              // 0
+	mustAppend(t, p, txnBatch(1, 0, 0, "a", "1")) // 1
+	mustAppend(t, p, txnBatch(2, 0, 0, "b", "1")) // 2
+	mustAppend(t, p, batch("plain2"))             // 3
+	stable(1)
+	if n := p.Available(1, 100, ReadCommitted); n != 0 {
+		t.Errorf("%d bytes available past the last stable offset", n)
+	}
+	if n := p.Available(0, 1000, ReadCommitted); n < 1 || n > int64(len(batch("plain"))) {
+		t.Errorf("%d bytes available", n)
+	}
+	w := NewWaiter()
+	p.Watch(w)
+	mustEnd(t, p, 2, 1, false) // 4
+	stable(1)
+	mustAppend(t, p, txnBatch(2, 1, 0, "b", "2")) // 5
+	mustEnd(t, p, 1, 1, true)                     // 6
+	stable(5)
+	<-w.C()
+	if got := fmt.Sprint(readCommitted(t, p, 0, 1<<20)); got != "[{0 plain plain} {1 a 1} {3 plain2 plain2}]" {
+		t.Errorf("read %s", got)
+	}
+	r, err := p.Read(0, ReadOptions{MaxBytes: 1 << 20, Isolation: ReadCommitted})
+	if err != nil || fmt.Sprint(r.Aborted) != "[{2 2 4 1}]" {
+		t.Errorf("aborted %v, %v", r.Aborted, err)
+	}
+	if r, err = p.Read(3, ReadOptions{MaxBytes: 1 << 20, Isolation: ReadUncommitted}); err != nil || r.Aborted != nil || r.LastStable != 5 {
+		t.Errorf("uncommitted: %+v, %v", r.Aborted, err)
+	}
+	if r, err = p.Read(6, ReadOptions{MaxBytes: 1 << 20, Isolation: ReadCommitted}); err != nil || len(r.Batches) != 0 {
+		t.Errorf("read past the last stable offset: %d bytes, %v", len(r.Batches), err)
+	}
+	before := p.Producers()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = mustOpen(t, testOptions(fs))
+	p, _ = l.Partition("t", 0)
+	stable(5)
+	if after := p.Producers(); !slices.Equal(after, before) {
+		t.Errorf("producers after reopen\n%v\nbefore\n%v", after, before)
+	}
+	if open := p.OpenTransactions(); fmt.Sprint(open) != "[{2 1 5}]" {
+		t.Errorf("open %v", open)
+	}
+	mustEnd(t, p, 2, 2, true)
+	stable(8)
+	if got := fmt.Sprint(readCommitted(t, p, 3, 1)); got != "[{3 plain2 plain2} {5 b 2}]" {
+		t.Errorf("read %s", got)
+	}
+}
+
+func TestTransactionRules(t *testing.T) {
+	l := mustOpen(t, testOptions(vfs.NewMem()))
+	p := mustCreate(t, l, "t", nil)
+	mustAppend(t, p, txnBatch(1, 3, 0, "a", "1"))
+	if _, err := p.Append(context.Background(), idempotent(1, 3, 1, 1), AppendOptions{}); !errors.Is(err, ErrInvalidTxnState) {
+		t.Errorf("a plain batch inside a transaction: %v", err)
+	}
+	if _, err := p.EndTransaction(segment.Marker{ProducerID: 1, ProducerEpoch: 2}); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("marker of an older epoch: %v", err)
+	}
+	if _, err := p.EndTransaction(segment.Marker{ProducerID: 1, ProducerEpoch: 3, CoordinatorEpoch: 5, Commit: true}); err != nil {
+		t.Error(err)
+	}
+	if _, err := p.EndTransaction(segment.Marker{ProducerID: 1, ProducerEpoch: 3, CoordinatorEpoch: 4}); !errors.Is(err, ErrCoordinatorFenced) {
+		t.Errorf("marker of an older coordinator: %v", err)
+	}
+	// The same epoch goes on with its sequence, a new one begins with 0.
+	mustAppend(t, p, txnBatch(1, 3, 1, "a", "2"))
+	mustEnd2 := func(epoch int16) {
+		t.Helper()
+		if _, err := p.EndTransaction(segment.Marker{ProducerID: 1, ProducerEpoch: epoch, CoordinatorEpoch: 5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustEnd2(4)
+	if _, err := p.Append(context.Background(), txnBatch(1, 3, 2, "a", "3"), AppendOptions{}); !errors.Is(err, ErrInvalidProducerEpoch) {
+		t.Errorf("a zombie after the marker that fenced it: %v", err)
+	}
+	if _, err := p.Append(context.Background(), txnBatch(1, 4, 2, "a", "3"), AppendOptions{}); !errors.Is(err, ErrOutOfOrderSequence) {
+		t.Errorf("a new epoch that does not begin with 0: %v", err)
+	}
+	if r := mustAppend(t, p, txnBatch(1, 4, 0, "a", "3")); r.Duplicate {
+		t.Error("taken for a duplicate")
+	}
+	if r := mustAppend(t, p, txnBatch(1, 4, 0, "a", "3")); !r.Duplicate {
+		t.Error("a retry in a transaction was written twice")
+	}
+	// A marker for a producer that wrote nothing here changes nothing to readers.
+	mustEnd2(5)
+	end := p.LogEnd()
+	if mustEnd(t, p, 77, 0, false); p.LastStable() != end+1 || len(p.OpenTransactions()) != 0 {
+		t.Errorf("last stable %d, end %d", p.LastStable(), end+1)
+	}
+	if got := fmt.Sprint(readCommitted(t, p, 0, 1)); got != "[{0 a 1}]" {
+		t.Errorf("read %s", got)
+	}
+	b := segment.Builder{Idempotent: true, Transactional: true, ProducerID: 9, BaseSequence: segment.NoSequence}
+	b.Add(testNow, []byte("k"), []byte("v"))
+	for range 2 {
+		if r, err := p.Append(context.Background(), b.Batch(), AppendOptions{Unsequenced: true}); err != nil || r.Duplicate {
+			t.Errorf("unsequenced: %+v, %v", r, err)
+		}
+	}
+	if _, err := p.DeleteRecords(-1); err != nil || p.LastStable() != p.HighWatermark() {
+		t.Errorf("an open transaction below the log start holds readers back: %d of %d, %v", p.LastStable(), p.HighWatermark(), err)
+	}
+}
+
+// TestTransactionIndexes: what a start reads from the files of sealed segments
+// is what a scan of everything finds, and damaged files are made anew.
+func TestTransactionIndexes(t *testing.T) {
+	fs := vfs.NewMem()
+	l, err := Open(testOptions(fs))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustCreate(t, l, "t", map[string]string{"segment.bytes": "1024"})
+	seq := map[int64]int32{}
+	rng := rand.New(rand.NewPCG(1, 2))
+	open := map[int64]bool{}
+	for i := range 300 {
+		id := int64(rng.IntN(4))
+		if open[id] && rng.IntN(3) == 0 {
+			mustEnd(t, p, id, 0, rng.IntN(2) == 0)
+			open[id] = false
+			continue
+		}
+		mustAppend(t, p, txnBatch(id, 0, seq[id], "k", fmt.Sprint(i)))
+		seq[id]++
+		open[id] = true
+	}
+	want := fmt.Sprint(readCommitted(t, p, 0, 300))
+	wantStable, segs := p.LastStable(), p.Stats().Segments
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := fs.ReadDir("data/t-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	indexes := []int64{}
+	for _, e := range entries {
+		if base, ok := segment.ParseFileName(e.Name, segment.TxnIndexSuffix); ok {
+			indexes = append(indexes, base)
+		}
+	}
+	if len(indexes) < 10 || segs < 20 {
+		t.Fatalf("%d transaction indexes of %d segments", len(indexes), segs)
+	}
+	spoil := func(name string) func() {
+		return func() {
+			f, err := fs.Open("data/t-0/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteAt([]byte{9, 9, 9}, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	middle := indexes[len(indexes)/2]
+	for _, tt := range []struct {
+		name  string
+		spoil []func()
+	}{
+		{"nothing", nil},
+		{"an index", []func(){spoil(segment.FileName(middle, segment.TxnIndexSuffix))}},
+		{"an index and its snapshot", []func(){spoil(segment.FileName(middle, segment.TxnIndexSuffix)), spoil(segment.FileName(middle, segment.SnapshotSuffix))}},
+		{"the epochs, so that all is scanned", []func(){spoil("leader-epoch-checkpoint")}},
+	} {
+		for _, s := range tt.spoil {
+			s()
+		}
+		l, err := Open(testOptions(fs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, _ := l.Partition("t", 0)
+		if p.LastStable() != wantStable || fmt.Sprint(readCommitted(t, p, 0, 300)) != want {
+			t.Errorf("%s spoilt: the reader sees something else; last stable %d, want %d", tt.name, p.LastStable(), wantStable)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// txnModel is what a partition should hold, by offset.
+type txnModel struct {
+	entries []txnEntry
+	seq     map[int64]int32
+}
+
+type txnEntry struct {
+	producer   int64 // -1: no transaction
+	marker     int   // 0 a record, 1 commit, 2 abort
+	key, value string
+}
+
+// committed is what a reader of committed records should see, and where it
+// should stop.
+func (m *txnModel) committed() (out []committedRecord, stable int64) {
+	out, stable = []committedRecord{}, int64(len(m.entries))
+	for o, e := range m.entries {
+		if e.marker != 0 {
+			continue
+		}
+		end := 1
+		if e.producer >= 0 {
+			end = m.endOf(o)
+		}
+		if end == 0 {
+			stable = int64(o)
+			return out, stable
+		}
+		if end == 1 {
+			out = append(out, committedRecord{int64(o), e.key, e.value})
+		}
+	}
+	return out, stable
+}
+
+// endOf is the marker after offset o of the same producer, 0 while there is none.
+func (m *txnModel) endOf(o int) int {
+	for _, e := range m.entries[o:] {
+		if e.producer == m.entries[o].producer && e.marker != 0 {
+			return e.marker
+		}
+	}
+	return 0
+}
+
+func (m *txnModel) open(id int64) bool {
+	for _, e := range slices.Backward(m.entries) {
+		if e.producer == id {
+			return e.marker == 0
+		}
+	}
+	return false
+}
+
+// step does one thing of a random producer and says up to where the log is
+// known to be durable, 0 if it did not wait.
+func (m *txnModel) step(t *testing.T, p *Partition, rng *rand.Rand) int64 {
+	id := int64(rng.IntN(4)) - 1
+	e := txnEntry{producer: id, key: fmt.Sprintf("k%d", rng.IntN(8)), value: fmt.Sprint(len(m.entries))}
+	if rng.IntN(6) == 0 {
+		e.value = ""
+	}
+	var a *Pending
+	var err error
+	switch {
+	case id < 0:
+		a, err = p.Begin(keyed(e.key, e.value), AppendOptions{})
+	case m.open(id) && rng.IntN(3) == 0:
+		e.marker = 1 + rng.IntN(2)
+		a, err = p.EndTransaction(segment.Marker{ProducerID: id, Commit: e.marker == 1})
+	default:
+		a, err = p.Begin(txnBatch(id, 0, m.seq[id], e.key, e.value), AppendOptions{})
+		m.seq[id]++
+	}
+	if err != nil {
+		t.Fatalf("%+v: %v", e, err)
+	}
+	if a.Result.BaseOffset != int64(len(m.entries)) || a.Result.Duplicate {
+		t.Fatalf("%+v, want offset %d", a.Result, len(m.entries))
+	}
+	m.entries = append(m.entries, e)
+	if rng.IntN(3) > 0 {
+		return 0
+	}
+	if err := a.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return int64(len(m.entries))
+}
+
+// cut takes away what a crash took.
+func (m *txnModel) cut(end int64) {
+	m.entries = m.entries[:end]
+	for id := range m.seq {
+		m.seq[id] = 0
+	}
+	for _, e := range m.entries {
+		if e.producer >= 0 && e.marker == 0 {
+			m.seq[e.producer]++
+		}
+	}
+}
+
+func (m *txnModel) check(t *testing.T, p *Partition, rng *rand.Rand) {
+	t.Helper()
+	want, stable := m.committed()
+	if got := p.LastStable(); got != stable {
+		t.Fatalf("last stable offset %d, want %d", got, stable)
+	}
+	from := int64(rng.IntN(len(m.entries) + 1))
+	i, _ := slices.BinarySearchFunc(want, from, func(r committedRecord, at int64) int { return int(r.offset - at) })
+	if got := readCommitted(t, p, from, 1+rng.IntN(2000)); !slices.Equal(got, want[i:]) {
+		t.Fatalf("from %d committed:\n got %v\nwant %v", from, got, want[i:])
+	}
+}
+
+// TestTransactionCrashes runs transactions of several producers and crashes at
+// random. After each crash a reader of committed records sees every record
+// whose commit was acknowledged, none of an aborted transaction, and stops at
+// the first one that is not decided.
+func TestTransactionCrashes(t *testing.T) {
+	seeds := 200
+	if testing.Short() {
+		seeds = 40
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(seed), 9))
+			fs := vfs.NewMem()
+			m := &txnModel{seq: map[int64]int32{}}
+			durable, seen := int64(0), int64(0)
+			for life := range 6 {
+				l, err := Open(testOptions(fs))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var p *Partition
+				if life == 0 {
+					p = mustCreate(t, l, "t", map[string]string{"segment.bytes": "1024", "index.interval.bytes": "100"})
+				} else if p, err = l.Partition("t", 0); err != nil || p.Err() != nil {
+					t.Fatal(err, p.Err())
+				}
+				if hw := p.HighWatermark(); hw < durable || p.LastStable() < seen || hw > int64(len(m.entries)) {
+					t.Fatalf("high watermark %d, durable %d; last stable %d, seen %d", hw, durable, p.LastStable(), seen)
+				}
+				m.cut(p.HighWatermark())
+				m.check(t, p, rng)
+				durable = p.HighWatermark()
+				for range 1 + rng.IntN(40) {
+					durable = max(durable, m.step(t, p, rng))
+					seen = p.LastStable()
+				}
+				crashed := fs.CrashClone(rng)
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+				fs = crashed
+			}
+		})
+	}
+}
+
+// lastOf is the last value of each key; an empty one deletes it.
+func lastOf(records []committedRecord) map[string]string {
+	values := map[string]string{}
+	for _, r := range records {
+		if values[r.key] = r.value; r.value == "" {
+			delete(values, r.key)
+		}
+	}
+	return values
+}
+
+// TestTransactionCompaction compacts a topic with open, committed and aborted
+// transactions and crashes. What a reader of committed records ends up with
+// must never change, and what is aborted must go.
+func TestTransactionCompaction(t *testing.T) {
+	for seed := range 60 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(uint64(seed), 11))
+			fs := vfs.NewMem()
+			m := &txnModel{seq: map[int64]int32{}}
+			clock := &fixedClock{testNow}
+			for life := range 5 {
+				o := testOptions(fs)
+				o.Clock = clock
+				l, err := Open(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var p *Partition
+				if life == 0 {
+					p = mustCreate(t, l, "c", compactConfigs)
+				} else if p, err = l.Partition("c", 0); err != nil || p.Err() != nil {
+					t.Fatal(err, p.Err())
+				}
+				m.cut(p.HighWatermark())
+				for _, info := range p.Producers() {
+					// Of what compaction removed only a snapshot knows.
+					m.seq[info.ProducerID] = info.LastSequence + 1
+				}
+				for range 3 {
+					for range 20 + rng.IntN(60) {
+						m.step(t, p, rng)
+					}
+					mustAppend(t, p, keyed("end", "end"))
+					m.entries = append(m.entries, txnEntry{producer: -1, key: "end", value: "end"})
+					if err := l.Compact(context.Background()); err != nil {
+						t.Fatal(err)
+					}
+					clock.ms += int64(rng.IntN(90_000))
+					want, stable := m.committed()
+					got := readCommitted(t, p, 0, 1+rng.IntN(3000))
+					if p.LastStable() != stable || fmt.Sprint(lastOf(got)) != fmt.Sprint(lastOf(want)) {
+						t.Fatalf("life %d, last stable %d, want %d:\n got %v\nwant %v", life, p.LastStable(), stable, lastOf(got), lastOf(want))
+					}
+				}
+				crashed := fs.CrashClone(rng)
+				if err := l.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if fs = crashed; life%2 == 1 {
+					loseSnapshots(t, fs, "data/c-0")
+				}
+			}
+		})
+	}
+}
+
+// loseSnapshots removes what makes the next start scan everything.
+func loseSnapshots(t *testing.T, fs vfs.FS, dir string) {
+	t.Helper()
+	entries, err := fs.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if _, ok := segment.ParseFileName(e.Name, segment.SnapshotSuffix); !ok {
+			continue
+		}
+		if err := fs.Remove(dir + "/" + e.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCompactionOfMarkers: the records of an aborted transaction go at once, its
+// marker and the entry in the index delete.retention.ms later, and the marker
+// of a committed one stays while a record of it does.
+func TestCompactionOfMarkers(t *testing.T) {
+	clock, fs := &fixedClock{testNow}, vfs.NewMem()
+	o := testOptions(fs)
+	o.Clock = clock
+	l := mustOpen(t, o)
+	p := mustCreate(t, l, "c", compactConfigs)
+	aborted := mustAppend(t, p, txnBatch(1, 0, 0, "a", "never")).BaseOffset
+	marker := mustEnd(t, p, 1, 0, false).BaseOffset
+	mustAppend(t, p, txnBatch(1, 0, 1, "a", "kept"))
+	commit := mustEnd(t, p, 1, 0, true).BaseOffset
+	mustAppend(t, p, txnBatch(1, 0, 2, "b", "old"))
+	emptied := mustEnd(t, p, 1, 0, true).BaseOffset
+	fill := func() {
+		for i := range 20 {
+			mustAppend(t, p, keyed("b", fmt.Sprint(i)))
+		}
+	}
+	compact := func() {
+		t.Helper()
+		fill()
+		if err := l.Compact(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(offset int64, there bool) {
+		t.Helper()
+		if ok, err := offsetExists(p, offset); err != nil || ok != there {
+			t.Errorf("offset %d: there %v, want %v (%v)", offset, ok, there, err)
+		}
+	}
+	listed := func() int {
+		r, err := p.Read(0, ReadOptions{MaxBytes: 1 << 20, MinOneBatch: true, Isolation: ReadCommitted})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(r.Aborted)
+	}
+	fill()
+	compact()
+	want(aborted, false)
+	want(marker, true)
+	want(commit, true)
+	want(emptied, true)
+	if n := listed(); n != 1 {
+		t.Errorf("%d aborted transactions listed", n)
+	}
+	clock.ms += 61_000
+	compact()
+	want(marker, false)
+	want(commit, true)
+	want(emptied, false)
+	if n := listed(); n != 0 {
+		t.Errorf("%d aborted transactions listed without a marker: a reader would skip what follows", n)
+	}
+	if got := lastOf(readCommitted(t, p, 0, 500)); got["a"] != "kept" {
+		t.Errorf("read %v", got)
+	}
+}
