@@ -12,8 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The embedded log serves a second listener with TLS and login: a user that is made at the first gets in there, with a
-// client of another make, also after a restart; a stranger does not.
+// The embedded log serves a second listener with TLS, login and ACLs: a user that is made at the first gets in there,
+// with a client of another make, and may do what an ACL allows, also after a restart; a stranger does not get in.
 func TestSecuredListener(t *testing.T) {
 	t.Parallel()
 	port, err := services.ReservePort()
@@ -27,11 +27,14 @@ func TestSecuredListener(t *testing.T) {
 	w := startWorker(t, worker.Options{Settings: map[string]string{
 		"sluice.kafka.listener":                     inner.Addr() + ",SASL_SSL://" + port.Addr(),
 		"sluice.kafka.broker.ssl.keystore.location": filepath.Join(stores, "server.pem"),
+		"sluice.kafka.broker.authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+		"sluice.kafka.broker.super.users":           "User:ANONYMOUS",
 	}})
 	cl, err := kgo.NewClient(kgo.SeedBrokers(inner.Addr()))
 	must(t, err)
 	defer cl.Close()
-	made, err := kadm.NewClient(cl).AlterUserSCRAMs(deadline(t), nil, []kadm.UpsertSCRAM{{User: "alice", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: alicesPassword}})
+	adm := kadm.NewClient(cl)
+	made, err := adm.AlterUserSCRAMs(deadline(t), nil, []kadm.UpsertSCRAM{{User: "alice", Mechanism: kadm.ScramSha512, Iterations: 4096, Password: alicesPassword}})
 	must(t, err)
 	must(t, made.Error())
 	python, err := services.FetchKafkaPython(deadline(t))
@@ -50,6 +53,15 @@ try:
 except KafkaError as e:
     print('refused:', type(e).__name__)
 `, port.Addr(), filepath.Join(stores, "ca.pem"), password, topic)
+	}
+	if got := output(t, "", python, "-c", script("before", alicesPassword)); !strings.Contains(got, "AuthorizationFailed") {
+		t.Errorf("without an ACL: %s", got)
+	}
+	allowed := kadm.NewACLs().Topics("*").Groups("g").Operations(kadm.OpRead, kadm.OpWrite, kadm.OpCreate).Allow("User:alice").AllowHosts("127.0.0.1")
+	results, err := adm.CreateACLs(deadline(t), allowed)
+	must(t, err)
+	for _, r := range results {
+		must(t, r.Err)
 	}
 	if got := output(t, "", python, "-c", script("before", alicesPassword)); !strings.HasSuffix(strings.TrimSpace(got), "secured") {
 		t.Errorf("got %s", got)

@@ -54,7 +54,7 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	b, err := broker.New(broker.Options{Log: l, Logger: logger.With("room", "broker"), Settings: settings,
+	b, err := broker.New(broker.Options{Log: l, Logger: logger.With("room", "broker"), Settings: settings, ACLs: aclOptions(v),
 		OneReplicaOnly: !v.Bool("sluice.kafka.replication.factor.lenient")})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -19,6 +19,9 @@ const (
 	insecureKey   = "sluice.kafka.insecure"
 	mechanismsKey = brokerPrefix + "sasl.enabled.mechanisms"
 	clientAuthKey = brokerPrefix + "ssl.client.auth"
+	authorizerKey = brokerPrefix + "authorizer.class.name"
+	superUsersKey = brokerPrefix + "super.users"
+	noACLKey      = brokerPrefix + "allow.everyone.if.no.acl.found"
 )
 
 // kafkaDefinition is what a worker's configuration may say about how clients reach the embedded log.
@@ -38,9 +41,39 @@ func kafkaDefinition() *configs.Definition {
 				Doc:  "How clients log in at listeners with SASL. Users are made through the Kafka protocol, as kafka-configs.sh does; PLAIN checks the password of the same users."},
 			{Name: clientAuthKey, Type: configs.String, Default: "none", Enum: []string{"none", "requested", "required"}, Group: group,
 				Doc: "Whether clients at listeners with TLS show a certificate, which the truststore must have signed."},
+			{Name: authorizerKey, Type: configs.String, Group: group, Enum: []string{standardAuthorizer},
+				Doc: "Set to Kafka's class, it lets only those do something whom an ACL allows it. ACLs are made through the Kafka protocol, as kafka-acls.sh does. This process, its connectors and its registry may do everything."},
+			{Name: superUsersKey, Type: configs.String, Group: group, Example: "User:admin;User:CN=ops", Check: checkPrincipals,
+				Doc: "Who may do everything, with semicolons between them. A client that has not logged in is User:ANONYMOUS, one with a certificate is its subject."},
+			{Name: noACLKey, Type: configs.Boolean, Default: "false", Group: group,
+				Doc: "Whether everybody may use a resource that no ACL is about."},
 		},
 		Rules: []configs.Rule{configs.Check("Listeners that other machines reach have TLS or SASL.", []string{listenerKey, advertisedKey, insecureKey, mechanismsKey}, checkListeners)},
 	}, tlsstore.Definition().WithPrefix(brokerPrefix, group))
+}
+
+// standardAuthorizer is Kafka's class of what log/broker does with ACLs.
+const standardAuthorizer = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+
+// checkPrincipals accepts TYPE:NAME;TYPE:NAME;…
+func checkPrincipals(value string) error {
+	for _, who := range strings.Split(value, ";") {
+		if kind, name, ok := strings.Cut(strings.TrimSpace(who), ":"); !ok || kind != "User" || name == "" {
+			return fmt.Errorf("must be User:NAME, several with semicolons between them; %q is not", who)
+		}
+	}
+	return nil
+}
+
+// aclOptions is how ACLs are applied.
+func aclOptions(v configs.Values) broker.ACLOptions {
+	o := broker.ACLOptions{Enabled: v.String(authorizerKey) != "", AllowWithoutRule: v.Bool(noACLKey)}
+	for _, who := range strings.Split(v.String(superUsersKey), ";") {
+		if who = strings.TrimSpace(who); who != "" {
+			o.SuperUsers = append(o.SuperUsers, who)
+		}
+	}
+	return o
 }
 
 // kafkaListener is one listener of the embedded log as it is configured.

@@ -20,7 +20,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 			req.Topics[i].Topic, _ = b.nameOf(req.Topics[i].TopicID)
 		}
 	}
-	txn := b.enterTransaction(r.version, req)
+	txn := b.enterTransaction(r, req)
 	defer txn.leave()
 	var waits []func()
 	for i := range req.Topics {
@@ -63,7 +63,7 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, t 
 		rp.ErrorCode = kerr.InvalidRequiredAcks.Code
 		return nil
 	}
-	part, err := b.partition(r.version >= produceByID, t.TopicID, t.Topic, p.Partition)
+	part, err := r.partition(mayWrite, r.version >= produceByID, t.TopicID, t.Topic, p.Partition)
 	if err != nil {
 		fail(err)
 		return nil

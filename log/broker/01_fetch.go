@@ -54,7 +54,7 @@ type fetching struct {
 
 // partition finds what the request names.
 func (f *fetching) partition(t *kmsg.FetchRequestTopic, n int32) (*log.Partition, error) {
-	return f.b.partition(f.r.version >= fetchByID, t.TopicID, t.Topic, n)
+	return f.r.partition(mayRead, f.r.version >= fetchByID, t.TopicID, t.Topic, n)
 }
 
 func (f *fetching) watch() {

@@ -26,7 +26,7 @@ func (b *Broker) listOffsets(r *request, kreq kmsg.Request) (reply, error) {
 		rt.Topic = t.Topic
 		for j := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
-			b.listOffset(r.version, t.Topic, &t.Partitions[j], req.IsolationLevel, &rp)
+			b.listOffset(r, t.Topic, &t.Partitions[j], req.IsolationLevel, &rp)
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -34,9 +34,9 @@ func (b *Broker) listOffsets(r *request, kreq kmsg.Request) (reply, error) {
 	return now(resp), nil
 }
 
-func (b *Broker) listOffset(version int16, topic string, p *kmsg.ListOffsetsRequestTopicPartition, isolation int8, rp *kmsg.ListOffsetsResponseTopicPartition) {
+func (b *Broker) listOffset(r *request, topic string, p *kmsg.ListOffsetsRequestTopicPartition, isolation int8, rp *kmsg.ListOffsetsResponseTopicPartition) {
 	rp.Partition, rp.Timestamp, rp.Offset = p.Partition, -1, -1
-	part, err := b.log.Partition(topic, p.Partition)
+	part, err := r.partition(mayDescribe, false, [16]byte{}, topic, p.Partition)
 	if err != nil {
 		rp.ErrorCode = errorCode(err)
 		return
@@ -47,12 +47,12 @@ func (b *Broker) listOffset(version int16, topic string, p *kmsg.ListOffsetsRequ
 	switch {
 	case p.Timestamp == offsetLatest:
 		rp.Offset, rp.LeaderEpoch = bound(part, isolation), part.LeaderEpoch()
-	case p.Timestamp == offsetEarliest, p.Timestamp == offsetEarliestLocal && version >= 8:
+	case p.Timestamp == offsetEarliest, p.Timestamp == offsetEarliestLocal && r.version >= 8:
 		rp.Offset, rp.LeaderEpoch = part.LogStart(), epochAt(part, part.LogStart())
-	case p.Timestamp == offsetMaxTimestamp && version >= 7:
+	case p.Timestamp == offsetMaxTimestamp && r.version >= 7:
 		at, ok, err := part.MaxTimestamp()
 		foundOffset(rp, at, ok && at.Offset < bound(part, isolation), err)
-	case p.Timestamp == offsetLatestTiered && version >= 9, p.Timestamp == offsetNextUpload && version >= 11:
+	case p.Timestamp == offsetLatestTiered && r.version >= 9, p.Timestamp == offsetNextUpload && r.version >= 11:
 		// nothing is tiered
 	case p.Timestamp < 0:
 		rp.ErrorCode = kerr.UnsupportedVersion.Code

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/sluicehub/sluice/log"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -16,33 +15,37 @@ func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
 	broker.NodeID, broker.Host, broker.Port = nodeID, r.c.adv.Host, r.c.adv.Port
 	resp.Brokers = append(resp.Brokers, broker)
 	resp.ClusterID, resp.ControllerID = kmsg.StringPtr(b.log.ClusterID()), nodeID
-	resp.AuthorizedOperations = operations(clusterOperations, req.IncludeClusterAuthorizedOperations)
+	resp.AuthorizedOperations = r.operations(clusterResource, clusterName, req.IncludeClusterAuthorizedOperations)
 	if req.Topics == nil || r.version == 0 && len(req.Topics) == 0 {
 		for _, t := range b.log.Topics() {
-			resp.Topics = append(resp.Topics, describeTopic(t))
+			if r.topic(mayDescribe, t.Name()) == nil {
+				resp.Topics = append(resp.Topics, describeTopic(t))
+			}
 		}
 	}
 	for _, want := range req.Topics {
-		resp.Topics = append(resp.Topics, b.topicMetadata(want, b.set.autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
+		resp.Topics = append(resp.Topics, b.topicMetadata(r, want, b.set.autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
 	}
 	for i := range resp.Topics {
 		if t := &resp.Topics[i]; t.ErrorCode == 0 {
-			t.AuthorizedOperations = operations(topicOperations, req.IncludeTopicAuthorizedOperations)
+			t.AuthorizedOperations = r.operations(topicResource, *t.Topic, req.IncludeTopicAuthorizedOperations)
 		}
 	}
 	return now(resp), nil
 }
 
 // topicMetadata describes one topic, which it creates if it may.
-func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
+func (b *Broker) topicMetadata(r *request, want kmsg.MetadataRequestTopic, create bool) kmsg.MetadataResponseTopic {
 	var t *log.Topic
 	var err error
-	if want.Topic == nil {
-		t, err = b.log.TopicByID(log.TopicID(want.TopicID))
-	} else if t, err = b.log.Topic(*want.Topic); errors.Is(err, log.ErrUnknownTopic) && create {
-		t, err = b.log.CreateTopic(*want.Topic, log.TopicID{}, b.set.partitions, nil)
-		if errors.Is(err, log.ErrTopicExists) { // somebody was faster
-			t, err = b.log.Topic(*want.Topic)
+	switch {
+	case want.Topic != nil:
+		if err = r.topic(mayDescribe, *want.Topic); err == nil {
+			t, err = b.topicOrNew(r, *want.Topic, create)
+		}
+	default:
+		if t, err = b.topicByID(want.TopicID); err == nil {
+			err = r.topic(mayDescribe, t.Name())
 		}
 	}
 	if err == nil {
@@ -50,10 +53,22 @@ func (b *Broker) topicMetadata(want kmsg.MetadataRequestTopic, create bool) kmsg
 	}
 	rt := kmsg.NewMetadataResponseTopic()
 	rt.Topic, rt.TopicID, rt.ErrorCode, rt.AuthorizedOperations = want.Topic, want.TopicID, errorCode(err), unknownOperations
-	if want.Topic == nil {
-		rt.ErrorCode = kerr.UnknownTopicID.Code
-	}
 	return rt
+}
+
+// topicOrNew finds a topic, and makes it if that is wanted and allowed.
+func (b *Broker) topicOrNew(r *request, name string, create bool) (*log.Topic, error) {
+	t, err := b.log.Topic(name)
+	if !errors.Is(err, log.ErrUnknownTopic) || !create {
+		return t, err
+	}
+	if err := r.create(name); err != nil {
+		return nil, err
+	}
+	if t, err = b.log.CreateTopic(name, log.TopicID{}, b.set.partitions, nil); errors.Is(err, log.ErrTopicExists) { // somebody was faster
+		return b.log.Topic(name)
+	}
+	return t, err
 }
 
 // isInternal tells whether a topic is the broker's own.

@@ -9,15 +9,21 @@ import (
 func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetCommitRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-	code := b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, false)
+	code := errorCode(r.group(mayRead, req.Group))
+	if code == 0 {
+		code = b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, false)
+	}
 	offsets := make(map[place]*committed)
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
-		name, unknown := t.Topic, error(nil)
+		name, refused := t.Topic, error(nil)
 		if r.version >= offsetCommitByID {
-			name, unknown = b.nameOf(t.TopicID)
+			name, refused = b.nameOf(t.TopicID)
+		}
+		if refused == nil {
+			refused = r.topic(mayRead, name)
 		}
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
@@ -26,8 +32,8 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 			if p.Metadata != nil {
 				c.metadata = *p.Metadata
 			}
-			if code == 0 && unknown != nil {
-				rp.ErrorCode = errorCode(unknown)
+			if code == 0 && refused != nil {
+				rp.ErrorCode = errorCode(refused)
 			} else if _, err := b.log.Partition(name, p.Partition); code == 0 && err != nil {
 				rp.ErrorCode = errorCode(err)
 			} else if code == 0 && len(c.metadata) > b.set.maxOffsetMetadata {

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,7 +11,10 @@ import (
 func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.JoinGroupRequest)
 	session := time.Duration(req.SessionTimeoutMillis) * time.Millisecond
+	refused := errorCode(r.group(mayRead, req.Group))
 	switch {
+	case refused != 0:
+		return now(joinError(refused, req.MemberID)), nil
 	case req.Group == "":
 		return now(joinError(kerr.InvalidGroupID.Code, req.MemberID)), nil
 	case session < b.set.minSession || session > b.set.maxSession:
@@ -24,7 +26,7 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 	if g == nil {
 		return now(joinError(kerr.UnknownMemberID.Code, req.MemberID)), nil
 	}
-	m := &member{id: req.MemberID, clientID: r.clientID, clientHost: clientHost(r.c.nc), instanceID: req.InstanceID,
+	m := &member{id: req.MemberID, clientID: r.clientID, clientHost: "/" + r.c.host, instanceID: req.InstanceID,
 		session: session, rebalance: session, protocols: req.Protocols}
 	if r.version >= 1 {
 		m.rebalance = time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond
@@ -38,14 +40,6 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 			return joinError(kerr.CoordinatorNotAvailable.Code, req.MemberID)
 		}
 	}, nil
-}
-
-// clientHost is the address as DescribeGroups shows it.
-func clientHost(nc net.Conn) string {
-	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
-		return "/" + host
-	}
-	return "/" + nc.RemoteAddr().String()
 }
 
 // join lets want join, or join again, and returns where the answer will come.

@@ -6,10 +6,12 @@ import (
 )
 
 // heartbeat answers Heartbeat: a sign of life, answered with word of a rebalance.
-func (b *Broker) heartbeat(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) heartbeat(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.HeartbeatRequest)
 	resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
-	if g := b.groups.group(req.Group, false); g == nil {
+	if err := r.group(mayRead, req.Group); err != nil {
+		resp.ErrorCode = errorCode(err)
+	} else if g := b.groups.group(req.Group, false); g == nil {
 		resp.ErrorCode = kerr.UnknownMemberID.Code
 	} else {
 		resp.ErrorCode = g.heartbeat(req)

@@ -9,6 +9,9 @@ import (
 func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.LeaveGroupRequest)
 	resp := req.ResponseKind().(*kmsg.LeaveGroupResponse)
+	if resp.ErrorCode = errorCode(r.group(mayRead, req.Group)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if r.version < 3 {
 		resp.ErrorCode = kerr.UnknownMemberID.Code

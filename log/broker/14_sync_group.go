@@ -8,6 +8,9 @@ import (
 // syncGroup answers SyncGroup: the leader brings the assignment of all members, everyone gets their own.
 func (b *Broker) syncGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.SyncGroupRequest)
+	if err := r.group(mayRead, req.Group); err != nil {
+		return now(syncError(errorCode(err))), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if g == nil {
 		return now(syncError(kerr.UnknownMemberID.Code)), nil

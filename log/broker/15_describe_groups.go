@@ -12,9 +12,11 @@ func (b *Broker) describeGroups(r *request, kreq kmsg.Request) (reply, error) {
 	for _, id := range req.Groups {
 		rg := kmsg.NewDescribeGroupsResponseGroup()
 		rg.Group, rg.State, rg.AuthorizedOperations = id, string(stateDead), unknownOperations
-		if g := b.groups.group(id, false); g != nil {
+		if err := r.group(mayDescribe, id); err != nil {
+			rg.State, rg.ErrorCode, rg.ErrorMessage = "", errorCode(err), errorText(err)
+		} else if g := b.groups.group(id, false); g != nil {
 			g.describe(&rg)
-			rg.AuthorizedOperations = operations(groupOperations, req.IncludeAuthorizedOperations)
+			rg.AuthorizedOperations = r.operations(groupResource, id, req.IncludeAuthorizedOperations)
 		} else if r.version >= 6 {
 			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" not found.")
 		}

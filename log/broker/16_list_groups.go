@@ -7,11 +7,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// listGroups answers ListGroups, filtered by state (version 4) and type (version 5).
-func (b *Broker) listGroups(_ *request, kreq kmsg.Request) (reply, error) {
+// listGroups answers ListGroups, filtered by state (version 4) and type (version 5), as far as the client may see
+// them.
+func (b *Broker) listGroups(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ListGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
+	all := r.cluster(mayDescribe) == nil
 	for _, g := range b.groups.list() {
+		if !all && r.group(mayDescribe, g.id) != nil {
+			continue
+		}
 		g.mu.Lock()
 		rg := kmsg.NewListGroupsResponseGroup()
 		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.id, g.protocolType, string(g.state), "classic"

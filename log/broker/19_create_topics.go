@@ -26,7 +26,7 @@ func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
 		if seen[t.Topic] > 1 {
 			rt.ErrorCode, rt.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("Duplicate topic name.")
-		} else if err := b.createTopic(t, req.ValidateOnly, &rt); err != nil {
+		} else if err := b.createTopic(r, t, req.ValidateOnly, &rt); err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -34,7 +34,10 @@ func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 	return now(resp), nil
 }
 
-func (b *Broker) createTopic(t *kmsg.CreateTopicsRequestTopic, validateOnly bool, rt *kmsg.CreateTopicsResponseTopic) error {
+func (b *Broker) createTopic(r *request, t *kmsg.CreateTopicsRequestTopic, validateOnly bool, rt *kmsg.CreateTopicsResponseTopic) error {
+	if err := r.create(t.Topic); err != nil {
+		return err
+	}
 	partitions, err := b.partitionsOf(t)
 	if err != nil {
 		return err
@@ -58,6 +61,10 @@ func (b *Broker) createTopic(t *kmsg.CreateTopicsRequestTopic, validateOnly bool
 			"topic", t.Topic, "asked", t.ReplicationFactor)
 	}
 	rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = topic.ID(), partitions, 1
+	if r.topic(mayDescribeConfigs, t.Topic) != nil {
+		rt.ConfigErrorCode = kerr.TopicAuthorizationFailed.Code
+		return nil
+	}
 	for _, e := range topic.ConfigEntries() {
 		rc := kmsg.NewCreateTopicsResponseTopicConfig()
 		rc.Name, rc.Value, rc.Source = e.Def.Name, kmsg.StringPtr(e.Value), int8(e.Source)

@@ -29,7 +29,13 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 			}
 			rt.Topic = kmsg.StringPtr(found.Name())
 		}
-		if err := b.log.DeleteTopic(*rt.Topic); err != nil {
+		err := r.topic(mayDelete, *rt.Topic)
+		if err == nil {
+			err = b.log.DeleteTopic(*rt.Topic)
+		} else if t.Topic == nil && r.topic(mayDescribe, *rt.Topic) != nil {
+			rt.Topic = nil // who knows the id alone does not learn the name
+		}
+		if err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
 		}
 		resp.Topics = append(resp.Topics, rt)

@@ -5,7 +5,7 @@ import (
 )
 
 // deleteRecords answers DeleteRecords: it raises the log start of partitions.
-func (b *Broker) deleteRecords(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) deleteRecords(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DeleteRecordsRequest)
 	resp := req.ResponseKind().(*kmsg.DeleteRecordsResponse)
 	for i := range req.Topics {
@@ -15,7 +15,7 @@ func (b *Broker) deleteRecords(_ *request, kreq kmsg.Request) (reply, error) {
 		for _, p := range t.Partitions {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = p.Partition, -1
-			part, err := b.log.Partition(t.Topic, p.Partition)
+			part, err := r.partition(mayDelete, false, [16]byte{}, t.Topic, p.Partition)
 			if err == nil {
 				rp.LowWatermark, err = part.DeleteRecords(p.Offset)
 			}

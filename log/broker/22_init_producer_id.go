@@ -13,6 +13,9 @@ func (b *Broker) initProducerID(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.InitProducerIDRequest)
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if resp.ErrorCode = errorCode(b.mayInit(r, req)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	if req.TransactionalID != nil {
 		id, epoch, err := b.txns.init(*req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch)
 		if resp.ErrorCode = fencedCode(err, r.version >= 4); err == nil {
@@ -31,6 +34,17 @@ func (b *Broker) initProducerID(r *request, kreq kmsg.Request) (reply, error) {
 	}
 	resp.ProducerID, resp.ProducerEpoch = id, 0
 	return now(resp), nil
+}
+
+// mayInit lets who may write a topic, any topic, have a producer id.
+func (b *Broker) mayInit(r *request, req *kmsg.InitProducerIDRequest) error {
+	if req.TransactionalID != nil {
+		return r.transactional(mayWrite, *req.TransactionalID)
+	}
+	if r.c.inProcess || b.acls.allowSome(r.c.who, r.c.host, mayWrite, topicResource) {
+		return nil
+	}
+	return r.cluster(mayWriteIdempotent)
 }
 
 // fencedCode is errorCode, with the code for a fenced producer that older clients know.

@@ -16,7 +16,7 @@ func (b *Broker) addPartitionsToTxn(r *request, kreq kmsg.Request) (reply, error
 		for _, t := range req.Topics {
 			one.Topics = append(one.Topics, kmsg.AddPartitionsToTxnRequestTransactionTopic{Topic: t.Topic, Partitions: t.Partitions})
 		}
-		for _, t := range b.addPartitions(r.version, &one) {
+		for _, t := range b.addPartitions(r, &one) {
 			rt := kmsg.NewAddPartitionsToTxnResponseTopic()
 			rt.Topic = t.Topic
 			for _, p := range t.Partitions {
@@ -30,26 +30,28 @@ func (b *Broker) addPartitionsToTxn(r *request, kreq kmsg.Request) (reply, error
 	}
 	for i := range req.Transactions {
 		rt := kmsg.NewAddPartitionsToTxnResponseTransaction()
-		rt.TransactionalID, rt.Topics = req.Transactions[i].TransactionalID, b.addPartitions(r.version, &req.Transactions[i])
+		rt.TransactionalID, rt.Topics = req.Transactions[i].TransactionalID, b.addPartitions(r, &req.Transactions[i])
 		resp.Transactions = append(resp.Transactions, rt)
 	}
 	return now(resp), nil
 }
 
 // addPartitions answers for one transaction. If one partition is unknown, none is added.
-func (b *Broker) addPartitions(version int16, req *kmsg.AddPartitionsToTxnRequestTransaction) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
+func (b *Broker) addPartitions(r *request, req *kmsg.AddPartitionsToTxnRequestTransaction) []kmsg.AddPartitionsToTxnResponseTransactionTopic {
 	var parts []place
 	known := true
 	for _, t := range req.Topics {
 		for _, p := range t.Partitions {
-			_, err := b.log.Partition(t.Topic, p)
+			_, err := r.partition(mayWrite, false, [16]byte{}, t.Topic, p)
 			known = known && err == nil
 			parts = append(parts, place{t.Topic, p})
 		}
 	}
 	code := func(place) int16 { return kerr.OperationNotAttempted.Code }
-	if known {
-		code = b.txns.addOrVerify(version, req, parts)
+	if err := r.transactional(mayWrite, req.TransactionalID); err != nil {
+		code = func(place) int16 { return errorCode(err) }
+	} else if known {
+		code = b.txns.addOrVerify(r.version, req, parts)
 	}
 	var out []kmsg.AddPartitionsToTxnResponseTransactionTopic
 	for _, t := range req.Topics {
@@ -58,7 +60,7 @@ func (b *Broker) addPartitions(version int16, req *kmsg.AddPartitionsToTxnReques
 		for _, p := range t.Partitions {
 			rp := kmsg.NewAddPartitionsToTxnResponseTransactionTopicPartition()
 			rp.Partition = p
-			if _, err := b.log.Partition(t.Topic, p); err != nil {
+			if _, err := r.partition(mayWrite, false, [16]byte{}, t.Topic, p); err != nil {
 				rp.ErrorCode = errorCode(err)
 			} else {
 				rp.ErrorCode = code(place{t.Topic, p})

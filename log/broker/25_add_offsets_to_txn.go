@@ -8,6 +8,14 @@ import (
 func (b *Broker) addOffsetsToTxn(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AddOffsetsToTxnRequest)
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
+	err := r.transactional(mayWrite, req.TransactionalID)
+	if err == nil {
+		err = r.group(mayRead, req.Group)
+	}
+	if err != nil {
+		resp.ErrorCode = errorCode(err)
+		return now(resp), nil
+	}
 	t, err := b.txns.owned(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
 	if err == nil {
 		err = b.txns.add(t, []place{offsetsPlace()}, 0)

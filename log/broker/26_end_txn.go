@@ -11,6 +11,9 @@ func (b *Broker) endTxn(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.EndTxnRequest)
 	resp := req.ResponseKind().(*kmsg.EndTxnResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if resp.ErrorCode = errorCode(r.transactional(mayWrite, req.TransactionalID)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	version := int16(0)
 	if r.version >= 5 {
 		version = 2

@@ -10,7 +10,7 @@ import (
 
 // writeTxnMarkers answers WriteTxnMarkers, which ends the open transaction of a producer in the partitions named,
 // whatever the coordinator thinks: kafka-transactions aborts with it what hangs.
-func (b *Broker) writeTxnMarkers(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) writeTxnMarkers(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.WriteTxnMarkersRequest)
 	resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
 	for i := range req.Markers {
@@ -23,7 +23,11 @@ func (b *Broker) writeTxnMarkers(_ *request, kreq kmsg.Request) (reply, error) {
 			rt.Topic = t.Topic
 			for _, p := range t.Partitions {
 				rp := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-				rp.Partition, rp.ErrorCode = p, errorCode(b.writeMarker(place{t.Topic, p}, marker))
+				err := r.cluster(mayAlter)
+				if err == nil {
+					err = b.writeMarker(place{t.Topic, p}, marker)
+				}
+				rp.Partition, rp.ErrorCode = p, errorCode(err)
 				rt.Partitions = append(rt.Partitions, rp)
 			}
 			rm.Topics = append(rm.Topics, rt)

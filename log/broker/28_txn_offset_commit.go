@@ -24,7 +24,7 @@ func (b *Broker) txnOffsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 				c.metadata = *p.Metadata
 			}
 			rp.Partition = p.Partition
-			if _, err := b.log.Partition(t.Topic, p.Partition); err != nil {
+			if _, err := r.partition(mayRead, false, [16]byte{}, t.Topic, p.Partition); err != nil {
 				rp.ErrorCode = errorCode(err)
 			} else if len(c.metadata) > b.set.maxOffsetMetadata {
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
@@ -35,7 +35,7 @@ func (b *Broker) txnOffsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	a, err := b.commitInTransaction(r.version, req, offsets)
+	a, err := b.commitInTransaction(r, req, offsets)
 	return func() kmsg.Response {
 		if err == nil && a != nil {
 			err = a.Wait(context.WithoutCancel(r.ctx))
@@ -53,7 +53,13 @@ func (b *Broker) txnOffsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 
 // commitInTransaction writes the offsets. From version 5 on the offsets topic becomes part of the transaction by this
 // (KIP-890); before, clients see to it with AddOffsetsToTxn.
-func (b *Broker) commitInTransaction(version int16, req *kmsg.TxnOffsetCommitRequest, offsets map[place]*committed) (*log.Pending, error) {
+func (b *Broker) commitInTransaction(r *request, req *kmsg.TxnOffsetCommitRequest, offsets map[place]*committed) (*log.Pending, error) {
+	if err := r.transactional(mayWrite, req.TransactionalID); err != nil {
+		return nil, err
+	}
+	if err := r.group(mayRead, req.Group); err != nil {
+		return nil, err
+	}
 	if code := b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, true); code != 0 {
 		return nil, kerr.TypedErrorForCode(code)
 	}
@@ -62,7 +68,7 @@ func (b *Broker) commitInTransaction(version int16, req *kmsg.TxnOffsetCommitReq
 		return nil, produceError(err, 12)
 	}
 	defer t.mu.Unlock()
-	if version >= 5 {
+	if r.version >= 5 {
 		err = b.txns.add(t, []place{offsetsPlace()}, 2)
 	} else if t.meta.state != txnOngoing || !t.meta.has(offsetsPlace()) {
 		err = kerr.InvalidTxnState

@@ -12,14 +12,18 @@ import (
 
 // describeConfigs answers DescribeConfigs: every known config, set or not, because clients that change one config
 // write back all they were shown.
-func (b *Broker) describeConfigs(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for i := range req.Resources {
 		want := &req.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
-		configs, err := b.configsOf(want.ResourceType, want.ResourceName)
+		var configs []kmsg.DescribeConfigsResponseResourceConfig
+		err := r.configs(mayDescribeConfigs, want.ResourceType, want.ResourceName)
+		if err == nil {
+			configs, err = b.configsOf(want.ResourceType, want.ResourceName)
+		}
 		if err != nil {
 			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
 		}
@@ -38,6 +42,17 @@ func (b *Broker) describeConfigs(_ *request, kreq kmsg.Request) (reply, error) {
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return now(resp), nil
+}
+
+// configs is nil if the client may do that with the configs of the resource.
+func (r *request) configs(op kmsg.ACLOperation, kind kmsg.ConfigResourceType, name string) error {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		return r.topic(op, name)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return r.group(op, name)
+	}
+	return r.cluster(op)
 }
 
 func (b *Broker) configsOf(kind kmsg.ConfigResourceType, name string) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {

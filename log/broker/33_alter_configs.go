@@ -11,14 +11,17 @@ import (
 var errBrokerConfig = fmt.Errorf("%w: only topic configs can be changed while running; the broker's are set in the worker's properties (sluice.kafka.broker.*)", kerr.InvalidRequest)
 
 // alterConfigs answers AlterConfigs, for topics: what is not named goes back to its default.
-func (b *Broker) alterConfigs(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) alterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
 	for i := range req.Resources {
 		want := &req.Resources[i]
 		rr := kmsg.NewAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
-		err := b.replaceConfigs(want, req.ValidateOnly)
+		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
+		if err == nil {
+			err = b.replaceConfigs(want, req.ValidateOnly)
+		}
 		rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
 		resp.Resources = append(resp.Resources, rr)
 	}

@@ -9,9 +9,12 @@ import (
 
 // describeLogDirs answers DescribeLogDirs: the data directory, and how many bytes of segments the partitions asked for
 // have in it.
-func (b *Broker) describeLogDirs(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeLogDirs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeLogDirsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
+	if resp.ErrorCode = errorCode(r.cluster(mayDescribe)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	dir := kmsg.NewDescribeLogDirsResponseDir()
 	dir.Dir = b.log.Dir()
 	if space, err := b.log.Space(); err == nil {

@@ -13,7 +13,10 @@ func (b *Broker) deleteGroups(r *request, kreq kmsg.Request) (reply, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
 	for _, id := range req.Groups {
 		rg := kmsg.NewDeleteGroupsResponseGroup()
-		rg.Group, rg.ErrorCode = id, b.deleteGroup(r.ctx, id)
+		rg.Group, rg.ErrorCode = id, errorCode(r.group(mayDelete, id))
+		if rg.ErrorCode == 0 {
+			rg.ErrorCode = b.deleteGroup(r.ctx, id)
+		}
 		resp.Groups = append(resp.Groups, rg)
 	}
 	return now(resp), nil

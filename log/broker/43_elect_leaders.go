@@ -6,9 +6,12 @@ import (
 )
 
 // electLeaders answers ElectLeaders: every partition is led by its only replica, so no election is needed.
-func (b *Broker) electLeaders(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) electLeaders(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ElectLeadersRequest)
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+	if resp.ErrorCode = errorCode(r.cluster(mayAlter)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	for _, t := range req.Topics { // without topics it means all that need an election: none
 		rt := kmsg.NewElectLeadersResponseTopic()
 		rt.Topic = t.Topic

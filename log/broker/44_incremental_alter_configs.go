@@ -6,19 +6,22 @@ import (
 )
 
 // incrementalAlterConfigs answers IncrementalAlterConfigs, for topics.
-func (b *Broker) incrementalAlterConfigs(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	for i := range req.Resources {
 		want := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
-		if want.ResourceType != kmsg.ConfigResourceTypeTopic {
-			rr.ErrorCode, rr.ErrorMessage = errorCode(errBrokerConfig), errorText(errBrokerConfig)
-		} else {
-			err := b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
-			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
+		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
+		switch {
+		case err != nil:
+		case want.ResourceType != kmsg.ConfigResourceTypeTopic:
+			err = errBrokerConfig
+		default:
+			err = b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
 		}
+		rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return now(resp), nil

@@ -9,10 +9,14 @@ import (
 
 // alterPartitionAssignments answers AlterPartitionReassignments: the only replica can be told to stay where it is, and
 // there is never a move to cancel.
-func (b *Broker) alterPartitionAssignments(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) alterPartitionAssignments(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterPartitionAssignmentsRequest)
 	resp := req.ResponseKind().(*kmsg.AlterPartitionAssignmentsResponse)
 	resp.AllowReplicationFactorChange = req.AllowReplicationFactorChange
+	if err := r.cluster(mayAlter); err != nil {
+		resp.ErrorCode, resp.ErrorMessage = errorCode(err), errorText(err)
+		return now(resp), nil
+	}
 	for _, t := range req.Topics {
 		rt := kmsg.NewAlterPartitionAssignmentsResponseTopic()
 		rt.Topic = t.Topic

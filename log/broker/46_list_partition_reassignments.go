@@ -5,6 +5,9 @@ import (
 )
 
 // listPartitionReassignments answers ListPartitionReassignments: no partition ever moves.
-func (b *Broker) listPartitionReassignments(_ *request, kreq kmsg.Request) (reply, error) {
-	return now(kreq.ResponseKind()), nil
+func (b *Broker) listPartitionReassignments(r *request, kreq kmsg.Request) (reply, error) {
+	resp := kreq.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
+	err := r.cluster(mayDescribe)
+	resp.ErrorCode, resp.ErrorMessage = errorCode(err), errorText(err)
+	return now(resp), nil
 }

@@ -10,6 +10,9 @@ import (
 func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetDeleteRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+	if resp.ErrorCode = errorCode(r.group(mayDelete, req.Group)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if g == nil {
 		resp.ErrorCode = kerr.GroupIDNotFound.Code
@@ -25,11 +28,14 @@ func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 	for _, t := range req.Topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
+		refused := r.topic(mayRead, t.Topic)
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
-			rp.Partition = p.Partition
+			rp.Partition, rp.ErrorCode = p.Partition, errorCode(refused)
 			rt.Partitions = append(rt.Partitions, rp)
-			gone = append(gone, place{t.Topic, p.Partition})
+			if refused == nil {
+				gone = append(gone, place{t.Topic, p.Partition})
+			}
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}

@@ -7,7 +7,7 @@ import (
 
 // alterUserSCRAMCredentials answers AlterUserScramCredentials. Of a user, all is done or nothing. The password comes
 // salted: the broker never sees it.
-func (b *Broker) alterUserSCRAMCredentials(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) alterUserSCRAMCredentials(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterUserSCRAMCredentialsRequest)
 	resp := req.ResponseKind().(*kmsg.AlterUserSCRAMCredentialsResponse)
 	refused := map[string]*kerr.Error{}
@@ -28,6 +28,9 @@ func (b *Broker) alterUserSCRAMCredentials(_ *request, kreq kmsg.Request) (reply
 		seen[l] = true
 		if _, known := why[user]; !known {
 			users, why[user] = append(users, user), ""
+		}
+		if err := r.cluster(mayAlter); err != nil {
+			wrong, reason = kerr.ClusterAuthorizationFailed, err.Error()
 		}
 		if wrong != nil && refused[user] == nil {
 			refused[user], why[user] = wrong, reason
@@ -67,14 +70,14 @@ func (b *Broker) alterUserSCRAMCredentials(_ *request, kreq kmsg.Request) (reply
 		err = b.users.change(remove, add)
 	}
 	for _, user := range users {
-		r := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
-		r.User = user
+		rr := kmsg.NewAlterUserSCRAMCredentialsResponseResult()
+		rr.User = user
 		if e := refused[user]; e != nil {
-			r.ErrorCode, r.ErrorMessage = e.Code, kmsg.StringPtr(why[user])
+			rr.ErrorCode, rr.ErrorMessage = e.Code, kmsg.StringPtr(why[user])
 		} else {
-			r.ErrorCode, r.ErrorMessage = errorCode(err), errorText(err)
+			rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
 		}
-		resp.Results = append(resp.Results, r)
+		resp.Results = append(resp.Results, rr)
 	}
 	return now(resp), nil
 }

@@ -10,9 +10,13 @@ const metadataTopic = "__cluster_metadata"
 
 // describeQuorum answers DescribeQuorum, by which tools show who keeps the metadata: a quorum of this broker alone. The
 // metadata is a file here and no log, so its offsets are 0.
-func (b *Broker) describeQuorum(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeQuorum(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeQuorumRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	if err := r.cluster(mayDescribe); err != nil {
+		resp.ErrorCode, resp.ErrorMessage = errorCode(err), errorText(err)
+		return now(resp), nil
+	}
 	known := false
 	for _, t := range req.Topics {
 		rt := kmsg.NewDescribeQuorumResponseTopic()

@@ -14,7 +14,7 @@ func (b *Broker) describeCluster(r *request, kreq kmsg.Request) (reply, error) {
 		resp.ErrorCode = kerr.MismatchedEndpointType.Code
 		return now(resp), nil
 	}
-	resp.ClusterID, resp.ControllerID, resp.ClusterAuthorizedOperations = b.log.ClusterID(), nodeID, operations(clusterOperations, req.IncludeClusterAuthorizedOperations)
+	resp.ClusterID, resp.ControllerID, resp.ClusterAuthorizedOperations = b.log.ClusterID(), nodeID, r.operations(clusterResource, clusterName, req.IncludeClusterAuthorizedOperations)
 	broker := kmsg.NewDescribeClusterResponseBroker()
 	broker.NodeID, broker.Host, broker.Port = nodeID, r.c.adv.Host, r.c.adv.Port
 	resp.Brokers = append(resp.Brokers, broker)

@@ -6,7 +6,7 @@ import (
 
 // describeProducers answers DescribeProducers: which producers a partition knows, and since which offset their
 // transactions are open.
-func (b *Broker) describeProducers(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeProducers(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeProducersRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeProducersResponse)
 	for _, t := range req.Topics {
@@ -15,7 +15,7 @@ func (b *Broker) describeProducers(_ *request, kreq kmsg.Request) (reply, error)
 		for _, n := range t.Partitions {
 			rp := kmsg.NewDescribeProducersResponseTopicPartition()
 			rp.Partition = n
-			part, err := b.log.Partition(t.Topic, n)
+			part, err := r.partition(mayRead, false, [16]byte{}, t.Topic, n)
 			if err != nil {
 				rp.ErrorCode, rp.ErrorMessage = errorCode(err), errorText(err)
 				rt.Partitions = append(rt.Partitions, rp)

@@ -6,15 +6,20 @@ import (
 )
 
 // describeTransactions answers DescribeTransactions.
-func (b *Broker) describeTransactions(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeTransactions(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeTransactionsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
 	for _, id := range req.TransactionalIDs {
 		rt := kmsg.NewDescribeTransactionsResponseTransactionState()
 		rt.TransactionalID = id
-		t := b.txns.lock(id)
+		rt.ErrorCode = errorCode(r.transactional(mayDescribe, id))
+		var t *txn
+		if rt.ErrorCode == 0 {
+			if t = b.txns.lock(id); t == nil {
+				rt.ErrorCode = kerr.TransactionalIDNotFound.Code
+			}
+		}
 		if t == nil {
-			rt.ErrorCode = kerr.TransactionalIDNotFound.Code
 			resp.TransactionStates = append(resp.TransactionStates, rt)
 			continue
 		}

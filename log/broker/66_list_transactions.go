@@ -11,7 +11,7 @@ import (
 
 // listTransactions answers ListTransactions, filtered by state, producer, how long it has been open (version 1), and a
 // pattern for the whole id (version 2).
-func (b *Broker) listTransactions(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) listTransactions(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ListTransactionsRequest)
 	resp := req.ResponseKind().(*kmsg.ListTransactionsResponse)
 	var pattern *regexp.Regexp
@@ -33,7 +33,7 @@ func (b *Broker) listTransactions(_ *request, kreq kmsg.Request) (reply, error) 
 		m, gone := t.meta, t.gone
 		t.mu.Unlock()
 		switch {
-		case gone || m.producer < 0:
+		case gone || m.producer < 0 || r.transactional(mayDescribe, t.id) != nil:
 		case len(req.StateFilters) > 0 && !slices.Contains(req.StateFilters, m.state.String()):
 		case len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, m.producer):
 		case req.DurationFilterMillis >= 0 && at-m.start <= req.DurationFilterMillis:

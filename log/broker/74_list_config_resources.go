@@ -13,6 +13,9 @@ import (
 func (b *Broker) listConfigResources(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ListConfigResourcesRequest)
 	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
+	if resp.ErrorCode = errorCode(r.cluster(mayDescribeConfigs)); resp.ErrorCode != 0 {
+		return now(resp), nil
+	}
 	if r.version == 0 {
 		return now(resp), nil
 	}

@@ -14,7 +14,7 @@ const maxPartitionsDescribed = 2000
 
 // describeTopicPartitions answers DescribeTopicPartitions: topics by name, so many partitions at a time, and where the
 // next request goes on.
-func (b *Broker) describeTopicPartitions(_ *request, kreq kmsg.Request) (reply, error) {
+func (b *Broker) describeTopicPartitions(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeTopicPartitionsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
 	left := maxPartitionsDescribed
@@ -31,7 +31,13 @@ func (b *Broker) describeTopicPartitions(_ *request, kreq kmsg.Request) (reply, 
 			resp.NextCursor = cursorAt(name, first)
 			break
 		}
-		t, err := b.log.Topic(name)
+		var t *log.Topic
+		err := r.topic(mayDescribe, name)
+		if err == nil {
+			t, err = b.log.Topic(name)
+		} else if len(req.Topics) == 0 {
+			continue
+		}
 		if err != nil {
 			rt := kmsg.NewDescribeTopicPartitionsResponseTopic()
 			rt.Topic, rt.ErrorCode, rt.AuthorizedOperations = kmsg.StringPtr(name), errorCode(err), unknownOperations
@@ -39,6 +45,7 @@ func (b *Broker) describeTopicPartitions(_ *request, kreq kmsg.Request) (reply, 
 			continue
 		}
 		rt, next := describePartitions(t, first, left)
+		rt.AuthorizedOperations = r.operations(topicResource, name, true)
 		resp.Topics = append(resp.Topics, rt)
 		left -= len(rt.Partitions)
 		if next > 0 {
@@ -72,7 +79,7 @@ func (b *Broker) topicsToDescribe(req *kmsg.DescribeTopicPartitionsRequest) []st
 // describePartitions describes at most limit partitions of a topic. next is the first that is left, 0 for none.
 func describePartitions(t *log.Topic, first int32, limit int) (rt kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	rt = kmsg.NewDescribeTopicPartitionsResponseTopic()
-	rt.Topic, rt.TopicID, rt.AuthorizedOperations, rt.IsInternal = kmsg.StringPtr(t.Name()), t.ID(), topicOperations, isInternal(t.Name())
+	rt.Topic, rt.TopicID, rt.AuthorizedOperations, rt.IsInternal = kmsg.StringPtr(t.Name()), t.ID(), unknownOperations, isInternal(t.Name())
 	parts := t.Partitions()
 	if int(first) >= len(parts) {
 		rt.ErrorCode = kerr.UnknownTopicOrPartition.Code

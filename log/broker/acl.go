@@ -250,7 +250,7 @@ func (a *acls) list(match func(*acl) bool) (out []acl) {
 
 // may reports whether the client may do that with the resource. This process may do everything.
 func (r *request) may(op kmsg.ACLOperation, kind kmsg.ACLResourceType, name string) bool {
-	return r.c.inProcess || r.c.b.acls.allow(r.c.who, r.c.host(), op, kind, name)
+	return r.c.inProcess || r.c.b.acls.allow(r.c.who, r.c.host, op, kind, name)
 }
 
 // topic is nil if the client may do that with the topic, and Kafka's error otherwise: the same whether there is such a
@@ -269,6 +269,14 @@ func (r *request) transactional(op kmsg.ACLOperation, id string) error {
 
 func (r *request) cluster(op kmsg.ACLOperation) error {
 	return refusal(r.may(op, clusterResource, clusterName), kerr.ClusterAuthorizationFailed)
+}
+
+// create is nil if the client may make the topic: who may make it, or any.
+func (r *request) create(name string) error {
+	if r.cluster(mayCreate) == nil {
+		return nil
+	}
+	return r.topic(mayCreate, name)
 }
 
 func refusal(allowed bool, e *kerr.Error) error {

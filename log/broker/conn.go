@@ -27,6 +27,7 @@ type conn struct {
 	nc        net.Conn
 	adv       Advertised
 	listener  *Listener
+	host      string // where the client is, as rules name it
 	inProcess bool
 	ctx       context.Context // ends when the connection does
 	cancel    context.CancelFunc
@@ -67,6 +68,11 @@ func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {
 	}
 	c := &conn{b: b, nc: nc, adv: l.Advertised, listener: l, inProcess: inProcess, pending: make(chan pending, maxPipelined)}
 	c.ctx, c.cancel = context.WithCancel(b.ctx)
+	if host, _, err := net.SplitHostPort(nc.RemoteAddr().String()); err == nil {
+		c.host = host
+	} else {
+		c.host = nc.RemoteAddr().String()
+	}
 	return c
 }
 
@@ -112,15 +118,6 @@ func (c *conn) meet() error {
 		c.who = anonymous
 	}
 	return nil
-}
-
-// host is where the client is, as rules name it.
-func (c *conn) host() string {
-	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
-	if err != nil {
-		return c.nc.RemoteAddr().String()
-	}
-	return host
 }
 
 // end closes the connection once the request that is being handled is answered.

@@ -3,6 +3,7 @@ package broker
 import (
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Versions from which requests name topics by their ids.
@@ -23,12 +24,18 @@ func (b *Broker) topicByID(id [16]byte) (*log.Topic, error) {
 	return t, nil
 }
 
-// partition finds what a request names, by id or by name.
-func (b *Broker) partition(byID bool, id [16]byte, name string, n int32) (*log.Partition, error) {
+// partition finds what a request names, by id or by name, if the client may do that with it.
+func (r *request) partition(op kmsg.ACLOperation, byID bool, id [16]byte, name string, n int32) (*log.Partition, error) {
 	if !byID {
-		return b.log.Partition(name, n)
+		if err := r.topic(op, name); err != nil {
+			return nil, err
+		}
+		return r.c.b.log.Partition(name, n)
 	}
-	t, err := b.topicByID(id)
+	t, err := r.c.b.topicByID(id)
+	if err == nil {
+		err = r.topic(op, t.Name())
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -18,8 +18,8 @@ type producing struct {
 
 // enterTransaction checks the producer of a request's transactional batches. From version 12 on it makes their
 // partitions part of the transaction (KIP-890); before, clients do that with AddPartitionsToTxn.
-func (b *Broker) enterTransaction(version int16, req *kmsg.ProduceRequest) *producing {
-	p := &producing{version: version, err: kerr.TransactionalIDAuthorizationFailed}
+func (b *Broker) enterTransaction(r *request, req *kmsg.ProduceRequest) *producing {
+	p := &producing{version: r.version, err: kerr.TransactionalIDAuthorizationFailed}
 	if req.TransactionID == nil {
 		return p
 	}
@@ -40,14 +40,14 @@ func (b *Broker) enterTransaction(version int16, req *kmsg.ProduceRequest) *prod
 			}
 		}
 	}
-	if first == nil {
+	if first == nil || r.transactional(mayWrite, *req.TransactionID) != nil {
 		return p
 	}
 	p.t, p.err = b.txns.owned(*req.TransactionID, first.ProducerID, first.ProducerEpoch)
-	if p.err == nil && version >= 12 {
+	if p.err == nil && r.version >= 12 {
 		p.err = b.txns.add(p.t, parts, 2)
 	}
-	p.err = produceError(p.err, version)
+	p.err = produceError(p.err, r.version)
 	return p
 }
 

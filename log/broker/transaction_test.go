@@ -491,7 +491,7 @@ func TestTransactionalProduceIsChecked(t *testing.T) {
 		p := kmsg.NewProduceRequestTopicPartition()
 		p.Records = b.Batch()
 		req.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{p}}}
-		wait, err := s.b.produce(&request{c: &conn{inProcess: false}, ctx: t.Context(), version: version}, req)
+		wait, err := s.b.produce(&request{c: &conn{b: s.b}, ctx: t.Context(), version: version}, req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -549,7 +549,7 @@ func TestAddPartitionsToTxn(t *testing.T) {
 				req.Topics = append(req.Topics, kmsg.AddPartitionsToTxnRequestTopic{Topic: t.Topic, Partitions: t.Partitions})
 			}
 		}
-		wait, err := s.b.addPartitionsToTxn(&request{version: version}, req)
+		wait, err := s.b.addPartitionsToTxn(&request{c: &conn{b: s.b}, version: version}, req)
 		if err != nil {
 			t.Fatal(err)
 		}
