@@ -25,10 +25,10 @@ func newClient(t *testing.T, w *worker.Worker, opts ...kgo.Opt) *kgo.Client {
 	return cl
 }
 
-// createTopics makes topics with small segments.
+// createTopics makes topics with so small segments that a test has many.
 func createTopics(t *testing.T, w *worker.Worker, partitions int32, names ...string) {
 	t.Helper()
-	size := "1048576"
+	size := "16384"
 	_, err := kadm.NewClient(newClient(t, w)).CreateTopics(deadline(t), partitions, 1, map[string]*string{"segment.bytes": &size}, names...)
 	must(t, err)
 }
@@ -256,6 +256,12 @@ func dumpTransactions(t *testing.T, data string) {
 	}
 	if got := dump("--files", files("out", ".log"), "--deep-iteration", "--print-data-log"); !strings.Contains(got, "isTransactional: true isControl: true") || !strings.Contains(got, "endTxnMarker: COMMIT") || !strings.Contains(got, "endTxnMarker: ABORT") {
 		t.Errorf("the log of out: %.2000s", got)
+	}
+	if got := dump("--files", files("out", ".txnindex")); !strings.Contains(got, "firstOffset") {
+		t.Errorf("the transaction indexes of out: %.2000s", got)
+	}
+	if got := dump("--files", files("out", ".snapshot")); !strings.Contains(got, "coordinatorEpoch") {
+		t.Errorf("the producer snapshots of out: %.2000s", got)
 	}
 	if got := dump("--files", files("__transaction_state", ".log"), "--transaction-log-decoder"); !strings.Contains(got, "java") || !strings.Contains(got, "hangs") {
 		t.Errorf("__transaction_state: %s", got)
