@@ -175,14 +175,7 @@ func (c *txnCoordinator) add(t *txn, parts []place, version int16) error {
 // written now is written later: the decision stands. Call with t locked.
 func (c *txnCoordinator) decide(t *txn, commit bool, version int16) error {
 	m := t.meta
-	m.state = txnPrepareAbort
-	if commit {
-		m.state = txnPrepareCommit
-	}
-	if m.start < 0 || len(m.parts) == 0 {
-		m.start = time.Now().UnixMilli()
-	}
-	m.version, m.prevProducer = version, m.producer
+	m.version = version
 	if version >= 2 {
 		if m.epoch >= lastEpoch {
 			next, err := c.log.NextProducerID()
@@ -194,6 +187,19 @@ func (c *txnCoordinator) decide(t *txn, commit bool, version int16) error {
 		m.lastEpoch = m.epoch
 		m.epoch++
 	}
+	return c.prepare(t, m, commit)
+}
+
+// prepare makes a decision durable and completes it. Call with t locked.
+func (c *txnCoordinator) prepare(t *txn, m txnMeta, commit bool) error {
+	m.state = txnPrepareAbort
+	if commit {
+		m.state = txnPrepareCommit
+	}
+	if m.start < 0 || len(m.parts) == 0 {
+		m.start = time.Now().UnixMilli()
+	}
+	m.prevProducer = m.producer
 	if err := c.save(t, m); err != nil {
 		return err
 	}
@@ -273,14 +279,10 @@ func (c *txnCoordinator) mark(parts map[place]*log.Partition, m segment.Marker) 
 
 // abort ends a transaction against the will of its producer, whose epoch is then over. Call with t locked.
 func (c *txnCoordinator) abort(t *txn) error {
-	before := t.meta
-	t.meta.epoch++
-	t.meta.lastEpoch = -1
-	err := c.decide(t, false, 0)
-	if err != nil {
-		t.meta = before
-	}
-	return err
+	m := t.meta
+	m.epoch++
+	m.lastEpoch = -1
+	return c.prepare(t, m, false)
 }
 
 // run aborts what has been open too long, completes what is decided, and forgets ids that nobody uses, until ctx ends.

@@ -87,6 +87,11 @@ func TestTransactions(t *testing.T) {
 			}
 			begin(t, cl)
 			end(t, cl, kgo.TryAbort) // nothing was sent
+			x := s.b.txns.lock("t1")
+			if version := map[string]int16{"v1": 0, "v2": 2}[name]; x.meta.version != version {
+				t.Errorf("the client spoke transaction version %d, want %d", x.meta.version, version)
+			}
+			x.mu.Unlock()
 			want := []string{"a0", "a2", "a4", "b0", "b2", "b4", "c0", "c2", "c4"}
 			read := func(s *started) {
 				t.Helper()
@@ -130,11 +135,6 @@ func TestTransactions(t *testing.T) {
 			end(t, cl, kgo.TryCommit)
 			want = append(want, "z")
 			read(s)
-			x := s.b.txns.lock("t1")
-			if version := map[string]int16{"v1": 0, "v2": 2}[name]; x.meta.version != version {
-				t.Errorf("the client spoke transaction version %d, want %d", x.meta.version, version)
-			}
-			x.mu.Unlock()
 			if part.LastStable() != part.HighWatermark() {
 				t.Errorf("last stable offset %d, high watermark %d", part.LastStable(), part.HighWatermark())
 			}
