@@ -44,6 +44,7 @@ type Broker struct {
 	apis     []api // by key; see versions.go
 	groups   *coordinator
 	sessions *fetchSessions
+	quotas   *clientQuotas
 
 	saidOneReplica atomic.Bool
 
@@ -73,6 +74,9 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
+	if b.quotas, err = openClientQuotas(o.Log); err != nil {
+		return nil, fmt.Errorf("load client quotas: %w", err)
+	}
 	store, err := openOffsetStore(o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)

@@ -55,6 +55,8 @@ func (b *Broker) serves() []api {
 	set(45, 0, 1, b.alterPartitionAssignments)
 	set(46, 0, 0, b.listPartitionReassignments)
 	set(47, 0, 0, b.offsetDelete)
+	set(48, 0, 1, b.describeClientQuotas)
+	set(49, 0, 1, b.alterClientQuotas)
 	set(55, 0, 2, b.describeQuorum)
 	set(60, 0, 2, b.describeCluster)
 	set(74, 0, 1, b.listConfigResources)
