@@ -1,12 +1,9 @@
 package segment
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // Verdict is what compaction decides about one record.
@@ -89,30 +86,11 @@ func appendRecord(dst []byte, h *Header, r *Record) []byte {
 }
 
 func compress(body []byte, codec int) ([]byte, error) {
-	var c kgo.CompressionCodec
-	switch codec {
-	case 0:
-		return body, nil
-	case 1:
-		c = kgo.GzipCompression()
-	case 2:
-		c = kgo.SnappyCompression()
-	case 3:
-		c = kgo.Lz4Compression()
-	case 4:
-		c = kgo.ZstdCompression()
-	default:
-		return nil, fmt.Errorf("%w: codec %d", ErrBadBatch, codec)
-	}
-	z, err := kgo.DefaultCompressor(c)
+	c, err := NewCompressor(codec, DefaultLevel)
 	if err != nil {
 		return nil, err
 	}
-	out, used := z.Compress(new(bytes.Buffer), body)
-	if int(used) != codec {
-		return nil, fmt.Errorf("compress with codec %d: got codec %d", codec, used)
-	}
-	return out, nil
+	return c.compress(body)
 }
 
 // Clean writes the batches of a sealed segment, as fn returns them, to a new
