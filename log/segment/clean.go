@@ -4,6 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
+
+	"github.com/sluicehub/sluice/log/vfs"
 )
 
 // Verdict is what compaction decides about one record.
@@ -155,19 +158,22 @@ func (s *Segment) copyFrom(old *Segment, fn func(dst []byte, h *Header, batch []
 // indexes go first and durably: a crash leaves the old or the new log, and no
 // index that belongs to the other one. The receiver is the new segment; the
 // old one stays readable until its Close.
-func (s *Segment) Replace() error {
+func (s *Segment) Replace() error { return replaceLog(s.fs, s.dir, s.base) }
+
+func replaceLog(fsys vfs.FS, dir string, base int64) error {
 	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix} {
-		if err := removeIfThere(s.fs, s.path(suffix)); err != nil {
+		if err := removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))); err != nil {
 			return err
 		}
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
+	if err := fsys.SyncDir(dir); err != nil {
 		return err
 	}
-	if err := s.fs.Rename(s.Path()+CleanedSuffix, s.Path()); err != nil {
+	path := filepath.Join(dir, FileName(base, LogSuffix))
+	if err := fsys.Rename(path+CleanedSuffix, path); err != nil {
 		return err
 	}
-	return s.fs.SyncDir(s.dir)
+	return fsys.SyncDir(dir)
 }
 
 // Discard removes the file that Clean wrote.
