@@ -97,6 +97,11 @@ func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	if err != nil {
 		return nil, fmt.Errorf("append to %s: %w", p, err)
 	}
+	if cfg.Compressor != nil {
+		if batches, err = recompress(cfg, hs, batches); err != nil {
+			return nil, fmt.Errorf("append to %s: %w", p, err)
+		}
+	}
 	p.log.appends.Add(1)
 	p.wmu.Lock()
 	defer p.wmu.Unlock()

@@ -116,7 +116,7 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%v: %s: bytes %d to %d are damaged (%s): offsets from %d on cannot be read and the partition takes no writes; restore the file from a copy, or delete the topic",
+	return fmt.Sprintf("%v: %s: bytes %d to %d are damaged (%s): offsets from %d on cannot be read and the partition takes no writes; restore the file from a copy, stop and run 'sluice log repair', or delete the topic",
 		ErrStorage, e.Path, e.From, e.To, e.Reason, e.Offset)
 }
 

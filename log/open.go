@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,14 +18,7 @@ func (l *Log) open() error {
 	if err := makeDir(l.fs, l.dir); err != nil {
 		return err
 	}
-	lock, err := l.fs.Lock(filepath.Join(l.dir, lockFile))
-	if le := (*vfs.LockedError)(nil); errors.As(err, &le) {
-		owner := "another process"
-		if le.PID > 0 {
-			owner = fmt.Sprintf("process %d", le.PID)
-		}
-		return fmt.Errorf("%w: %s has %s; stop it, or choose another directory", ErrLocked, owner, l.dir)
-	}
+	lock, err := lockDir(l.fs, l.dir)
 	if err != nil {
 		return err
 	}
@@ -50,6 +44,19 @@ func (l *Log) open() error {
 		return err
 	}
 	return l.nextEpoch()
+}
+
+// lockDir keeps other processes out of a data directory.
+func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
+	lock, err := fsys.Lock(filepath.Join(dir, lockFile))
+	if le := (*vfs.LockedError)(nil); errors.As(err, &le) {
+		owner := "another process"
+		if le.PID > 0 {
+			owner = fmt.Sprintf("process %d", le.PID)
+		}
+		return nil, fmt.Errorf("%w: %s has %s; stop it, or choose another directory", ErrLocked, owner, dir)
+	}
+	return lock, err
 }
 
 // makeDir makes a directory and those above it, durably.

@@ -39,6 +39,9 @@ func unseal(head string, b []byte) ([]byte, error) {
 // and to no topic, and is small. After a crash there is the old or the new content, and after return the new one. Calls
 // for one name must not overlap.
 func (l *Log) SaveState(name string, content []byte) error {
+	if err := l.openForDDL(); err != nil {
+		return err
+	}
 	if err := writeAtomic(l.fs, l.dir, statePrefix+name, seal(stateHead, content)); err != nil {
 		return storageError("keep the cluster's "+name, err)
 	}
@@ -53,7 +56,8 @@ func (l *Log) LoadState(name string) ([]byte, error) {
 	}
 	content, err := unseal(stateHead, b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(l.dir, statePrefix+name), err)
+		return nil, fmt.Errorf("%w: %s is damaged, restore it from a copy, or remove it to go on without what it holds: %w",
+			ErrStorage, filepath.Join(l.dir, statePrefix+name), err)
 	}
 	return content, nil
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sluicehub/sluice/log/segment"
 )
 
 // TopicConfig is the parsed configuration of a topic. It is immutable; Values
@@ -35,6 +37,8 @@ type TopicConfig struct {
 	FlushMessages     int64         // flush.messages; 1 syncs before the answer
 	FlushTime         time.Duration // flush.ms
 	MinInsyncReplicas int           // min.insync.replicas; one machine has one
+	// Compressor is compression.type; nil keeps batches as they were sent.
+	Compressor *segment.Compressor
 }
 
 // Durability that the flush settings amount to.
@@ -130,10 +134,10 @@ func TopicConfigDefs() []ConfigDef {
 	const noLimit = "9223372036854775807"
 	defs := []ConfigDef{
 		str("cleanup.policy", TypeList, "delete", "What becomes of old records: deleted by age and size, compacted to the last of each key, or both.", "delete", "compact"),
-		num("compression.gzip.level", TypeInt, "-1", -1, 9, "Kept and reported; batches are stored as the producer compressed them."),
-		num("compression.lz4.level", TypeInt, "9", 1, 17, "Kept and reported; batches are stored as the producer compressed them."),
-		str("compression.type", TypeString, "producer", "Kept and reported; batches are stored as the producer compressed them.", "uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
-		num("compression.zstd.level", TypeInt, "3", -131072, 22, "Kept and reported; batches are stored as the producer compressed them."),
+		num("compression.gzip.level", TypeInt, "-1", -1, 9, "Level of gzip, when compression.type is that; -1 is gzip's own."),
+		num("compression.lz4.level", TypeInt, "9", 1, 17, "Level of lz4, when compression.type is that; 9 is the fast mode."),
+		str("compression.type", TypeString, "producer", "How batches are stored: as the producer compressed them, or compressed anew.", "uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"),
+		num("compression.zstd.level", TypeInt, "3", -131072, 22, "Level of zstd, when compression.type is that."),
 		num("delete.retention.ms", TypeLong, "86400000", 0, maxLong, "How long compaction keeps a tombstone after it first met it."),
 		num("file.delete.delay.ms", TypeLong, "60000", 0, maxLong, "Kept and reported; open readers keep a deleted file readable."),
 		num("flush.messages", TypeLong, noLimit, 1, maxLong, "Records between fsyncs; 1 syncs before every answer."),
@@ -276,6 +280,10 @@ func (s *configSet) parse(values map[string]string) (*TopicConfig, error) {
 	}
 	ratio, _ := strconv.ParseFloat(get("min.cleanable.dirty.ratio"), 64)
 	policy := splitList(get("cleanup.policy"))
+	compressor, err := compressorOf(get)
+	if err != nil {
+		return nil, err
+	}
 	return &TopicConfig{
 		Values:            maps.Clone(values),
 		Delete:            slices.Contains(policy, "delete"),
@@ -296,6 +304,7 @@ func (s *configSet) parse(values map[string]string) (*TopicConfig, error) {
 		FlushMessages:     long("flush.messages"),
 		FlushTime:         ms("flush.ms"),
 		MinInsyncReplicas: int(long("min.insync.replicas")),
+		Compressor:        compressor,
 	}, nil
 }
 

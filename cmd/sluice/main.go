@@ -2,6 +2,9 @@
 //
 //	sluice run [--config worker.properties] [--data DIR] [--set key=value]… [CONNECTOR-FILE…]
 //	sluice validate FILE…
+//	sluice topic list|describe|create|alter|delete|tail|produce
+//	sluice group list|describe|reset|delete
+//	sluice log check|repair|dump DIR
 //	sluice plugin NAME
 //	sluice version
 //
@@ -33,7 +36,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), validateCommand(), pluginCommand(), versionCommand())
+	root.AddCommand(runCommand(), validateCommand(), topicCommand(), groupCommand(), logCommand(), pluginCommand(), versionCommand())
 	return root
 }
 

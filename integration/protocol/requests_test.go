@@ -17,6 +17,7 @@ func exchanges(prefix string) []exchange {
 		offsetExchanges(a, group),
 		configExchanges(a),
 		clusterExchanges(a),
+		quotaExchanges(prefix),
 		deleteExchanges(a),
 	)
 }

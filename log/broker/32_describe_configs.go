@@ -75,6 +75,9 @@ func (b *Broker) configsOf(kind kmsg.ConfigResourceType, name string) ([]kmsg.De
 		}
 		return nil, fmt.Errorf("%w: the only broker is %d", kerr.InvalidRequest, nodeID)
 	}
+	if kind == kmsg.ConfigResourceTypeGroupConfig || kind == kmsg.ConfigResourceTypeClientMetrics {
+		return nil, nil // nothing can be configured of them
+	}
 	return nil, fmt.Errorf("%w: configs of resource type %d are not kept", kerr.InvalidRequest, kind)
 }
 

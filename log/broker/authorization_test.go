@@ -123,6 +123,8 @@ func protected(id [16]byte) map[string]struct {
 		"reassign":              {&kmsg.AlterPartitionAssignmentsRequest{}, []need{cluster(mayAlter)}},
 		"reassignments":         {&kmsg.ListPartitionReassignmentsRequest{}, []need{cluster(mayDescribe)}},
 		"delete offsets":        {&kmsg.OffsetDeleteRequest{Group: "h", Topics: []kmsg.OffsetDeleteRequestTopic{{Topic: t, Partitions: []kmsg.OffsetDeleteRequestTopicPartition{{}}}}}, []need{{groupResource, "h", mayDelete, noGroup}, read}},
+		"quotas":                {&kmsg.DescribeClientQuotasRequest{}, []need{cluster(mayDescribeConfigs)}},
+		"alter quotas":          {&kmsg.AlterClientQuotasRequest{Entries: []kmsg.AlterClientQuotasRequestEntry{{}}}, []need{cluster(mayAlterConfigs)}},
 		"users":                 {&kmsg.DescribeUserSCRAMCredentialsRequest{}, []need{cluster(mayDescribe)}},
 		"alter users":           {&kmsg.AlterUserSCRAMCredentialsRequest{Deletions: []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "nobody", Mechanism: 1}}}, []need{cluster(mayAlter)}},
 		"quorum":                {&kmsg.DescribeQuorumRequest{}, []need{cluster(mayDescribe)}},

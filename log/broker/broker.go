@@ -50,6 +50,7 @@ type Broker struct {
 	sessions *fetchSessions
 	users    *users
 	acls     *acls
+	quotas   *clientQuotas
 
 	saidOneReplica atomic.Bool
 
@@ -80,6 +81,9 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
+	if b.quotas, err = openClientQuotas(o.Log); err != nil {
+		return nil, fmt.Errorf("load client quotas: %w", err)
+	}
 	store, err := openOffsetStore(o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)

@@ -2,10 +2,10 @@ package broker
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // errorCode maps an error of the log, or one that has a code already, to Kafka's code.
@@ -46,10 +46,15 @@ func errorCode(err error) int16 {
 	return kerr.UnknownServerError.Code
 }
 
-// errorText is the message beside a code, nil for none.
+// errorText is the message beside a code, nil for none. What the code says itself is left out where there is more.
 func errorText(err error) *string {
 	if err == nil {
 		return nil
 	}
-	return kmsg.StringPtr(err.Error())
+	text := err.Error()
+	var ke *kerr.Error
+	if errors.As(err, &ke) {
+		text = strings.TrimPrefix(text, ke.Error()+": ")
+	}
+	return &text
 }

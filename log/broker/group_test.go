@@ -186,3 +186,38 @@ func TestGroupRefusesWhoDoesNotFit(t *testing.T) {
 		}
 	})
 }
+
+func TestFirstRebalanceWaitsForMoreMembers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gt := newGroupTest(t)
+		gt.g.delay = 3 * time.Second
+		a := gt.join("", "range")
+		time.Sleep(2 * time.Second)
+		b := gt.join("", "range")
+		time.Sleep(2 * time.Second) // the first wait is over, but somebody joined in it
+		synctest.Wait()
+		if len(a)+len(b) > 0 {
+			t.Fatal("the rebalance did not wait for more")
+		}
+		time.Sleep(2 * time.Second)
+		if ja, jb := gt.joined(a), gt.joined(b); ja.Generation != 1 || jb.Generation != 1 {
+			t.Errorf("generations %d and %d, want one rebalance", ja.Generation, jb.Generation)
+		}
+	})
+}
+
+func TestFirstRebalanceDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gt := newGroupTest(t)
+		gt.g.delay = 20 * time.Second // the members' rebalance timeout is 30 s
+		a := gt.join("", "range")
+		time.Sleep(10 * time.Second)
+		b := gt.join("", "range")
+		time.Sleep(15 * time.Second)
+		c := gt.join("", "range")
+		time.Sleep(6 * time.Second)
+		for _, answer := range []<-chan *kmsg.JoinGroupResponse{a, b, c} {
+			gt.joined(answer)
+		}
+	})
+}

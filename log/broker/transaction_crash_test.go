@@ -156,17 +156,22 @@ func (p *wholeProducer) produce(part int32, pid int64, epoch int16, n int64) int
 	rp := kmsg.NewProduceRequestTopicPartition()
 	rp.Partition, rp.Records = part, b.Batch()
 	req.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{rp}}}
-	wait, err := p.b.produce(&request{c: &conn{}, ctx: context.Background(), version: 12}, req)
+	wait, err := p.b.produce(p.request(12), req)
 	if err != nil {
 		return kerr.UnknownServerError.Code
 	}
 	return wait().(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
 }
 
+// request is what comes with a request of a version.
+func (p *wholeProducer) request(version int16) *request {
+	return &request{c: &conn{b: p.b}, ctx: context.Background(), version: version}
+}
+
 func (p *wholeProducer) commitOffset(pid int64, epoch int16, n int64) error {
 	req := kmsg.NewPtrTxnOffsetCommitRequest()
 	req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch, req.Generation = p.id, p.id, pid, epoch, -1
-	a, err := p.b.commitInTransaction(5, req, map[place]*committed{{"t", 0}: {offset: n}})
+	a, err := p.b.commitInTransaction(p.request(5), req, map[place]*committed{{"t", 0}: {offset: n}})
 	if err != nil {
 		return err
 	}

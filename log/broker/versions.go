@@ -62,6 +62,8 @@ func (b *Broker) serves() []api {
 	set(45, 0, 1, b.alterPartitionAssignments)
 	set(46, 0, 0, b.listPartitionReassignments)
 	set(47, 0, 0, b.offsetDelete)
+	set(48, 0, 1, b.describeClientQuotas)
+	set(49, 0, 1, b.alterClientQuotas)
 	set(50, 0, 0, b.describeUserSCRAMCredentials)
 	set(51, 0, 0, b.alterUserSCRAMCredentials)
 	set(55, 0, 2, b.describeQuorum)

@@ -1,12 +1,12 @@
 package segment
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"path/filepath"
 
-	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/sluicehub/sluice/log/vfs"
 )
 
 // Verdict is what compaction decides about one record.
@@ -89,30 +89,11 @@ func appendRecord(dst []byte, h *Header, r *Record) []byte {
 }
 
 func compress(body []byte, codec int) ([]byte, error) {
-	var c kgo.CompressionCodec
-	switch codec {
-	case 0:
-		return body, nil
-	case 1:
-		c = kgo.GzipCompression()
-	case 2:
-		c = kgo.SnappyCompression()
-	case 3:
-		c = kgo.Lz4Compression()
-	case 4:
-		c = kgo.ZstdCompression()
-	default:
-		return nil, fmt.Errorf("%w: codec %d", ErrBadBatch, codec)
-	}
-	z, err := kgo.DefaultCompressor(c)
+	c, err := NewCompressor(codec, DefaultLevel)
 	if err != nil {
 		return nil, err
 	}
-	out, used := z.Compress(new(bytes.Buffer), body)
-	if int(used) != codec {
-		return nil, fmt.Errorf("compress with codec %d: got codec %d", codec, used)
-	}
-	return out, nil
+	return c.compress(body)
 }
 
 // Clean writes the batches of a sealed segment, as fn returns them, to a new
@@ -177,19 +158,22 @@ func (s *Segment) copyFrom(old *Segment, fn func(dst []byte, h *Header, batch []
 // indexes go first and durably: a crash leaves the old or the new log, and no
 // index that belongs to the other one. The receiver is the new segment; the
 // old one stays readable until its Close.
-func (s *Segment) Replace() error {
+func (s *Segment) Replace() error { return replaceLog(s.fs, s.dir, s.base) }
+
+func replaceLog(fsys vfs.FS, dir string, base int64) error {
 	for _, suffix := range []string{IndexSuffix, TimeIndexSuffix, TxnIndexSuffix} {
-		if err := removeIfThere(s.fs, s.path(suffix)); err != nil {
+		if err := removeIfThere(fsys, filepath.Join(dir, FileName(base, suffix))); err != nil {
 			return err
 		}
 	}
-	if err := s.fs.SyncDir(s.dir); err != nil {
+	if err := fsys.SyncDir(dir); err != nil {
 		return err
 	}
-	if err := s.fs.Rename(s.Path()+CleanedSuffix, s.Path()); err != nil {
+	path := filepath.Join(dir, FileName(base, LogSuffix))
+	if err := fsys.Rename(path+CleanedSuffix, path); err != nil {
 		return err
 	}
-	return s.fs.SyncDir(s.dir)
+	return fsys.SyncDir(dir)
 }
 
 // Discard removes the file that Clean wrote.
