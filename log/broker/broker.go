@@ -37,14 +37,16 @@ const nodeID int32 = 1
 
 // Broker serves the Kafka protocol. Its methods may be called from several goroutines.
 type Broker struct {
-	log      *log.Log
-	logger   *slog.Logger
-	opts     Options
-	set      *settings
-	apis     []api // by key; see versions.go
-	groups   *coordinator
-	sessions *fetchSessions
-	quotas   *clientQuotas
+	log       *log.Log
+	logger    *slog.Logger
+	opts      Options
+	set       *settings
+	apis      []api           // by key; see versions.go
+	counters  []apiCounters   // by key
+	latencies []time.Duration // LatencyBuckets
+	groups    *coordinator
+	sessions  *fetchSessions
+	quotas    *clientQuotas
 
 	saidOneReplica atomic.Bool
 
@@ -74,6 +76,7 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
+	b.counters, b.latencies = newAPICounters(len(b.apis)), LatencyBuckets()
 	if b.quotas, err = openClientQuotas(o.Log); err != nil {
 		return nil, fmt.Errorf("load client quotas: %w", err)
 	}

@@ -37,6 +37,9 @@ type pending struct {
 	version     int16
 	flexible    bool // the response header has tagged fields
 	wait        func() kmsg.Response
+	key         int16
+	began       time.Time
+	size        int // of the request
 }
 
 // reply is what a handler returns: wait yields the response, nil for none (acks=0). It is called once, on the
@@ -126,6 +129,7 @@ func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 
 // handle parses one request, runs its handler and queues the answer.
 func (c *conn) handle(frame []byte) error {
+	began := time.Now()
 	rd := kbin.Reader{Src: frame}
 	key, version, correlation := rd.Int16(), rd.Int16(), rd.Int32()
 	clientID := rd.NullableString()
@@ -134,7 +138,7 @@ func (c *conn) handle(frame []byte) error {
 	}
 	if key == 18 && !c.b.supports(key, version) {
 		// KIP-511: whoever asks for a version from the future is told in version 0 what there is.
-		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(kerr.UnsupportedVersion.Code))})
+		return c.queue(pending{correlation: correlation, wait: now(c.b.apiVersions(kerr.UnsupportedVersion.Code)), key: key, began: began, size: len(frame)})
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)
@@ -163,7 +167,8 @@ func (c *conn) handle(frame []byte) error {
 	}
 	// The header of an ApiVersions response never has tagged fields: a client must be able to read it before it
 	// knows versions (KIP-511).
-	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait})
+	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait,
+		key: key, began: began, size: len(frame)})
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.
@@ -193,6 +198,7 @@ func (c *conn) answer() {
 	for p := range c.pending {
 		resp := p.wait()
 		if resp == nil || broken {
+			c.note(&p, 0)
 			continue
 		}
 		resp.SetVersion(p.version)
@@ -208,8 +214,14 @@ func (c *conn) answer() {
 			c.cancel()
 			c.nc.Close()
 		}
+		c.note(&p, len(buf))
 		if cap(buf) > 8<<20 {
 			buf = nil
 		}
 	}
+}
+
+// note counts a request that is done with.
+func (c *conn) note(p *pending, answered int) {
+	c.b.counters[p.key].note(c.b.latencies, time.Since(p.began), p.size, answered)
 }
