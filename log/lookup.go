@@ -136,3 +136,31 @@ func (p *Partition) releaseAll(segs []*handle) {
 		p.release(h)
 	}
 }
+
+// BatchTime is the timestamp of the batch that holds the record at offset: its
+// first record's, in ms since 1970. It reads a header and no records. ok is
+// false when there is no such batch below the high watermark.
+func (p *Partition) BatchTime(offset int64) (ms int64, ok bool, err error) {
+	segs, limits, _ := p.holdAll()
+	defer p.releaseAll(segs)
+	for i, s := range segs {
+		if s.Next() <= offset || limits[i] == 0 {
+			continue
+		}
+		from, err := s.Locate(offset)
+		if err != nil {
+			return 0, false, storageError("read offset index", err)
+		}
+		h, _, ok, err := s.Find(offset, from, limits[i])
+		switch {
+		case err != nil:
+			return 0, false, storageError("search "+s.Path(), err)
+		case !ok:
+			continue
+		case h.LogAppendTime() || h.Attributes&segment.AttrDeleteHorizon != 0:
+			return h.MaxTimestamp, true, nil
+		}
+		return h.BaseTimestamp, true, nil
+	}
+	return 0, false, nil
+}

@@ -10,7 +10,7 @@ import (
 func collectors(b *brokers, registry *schemaregistry.Registry) []prometheus.Collector {
 	all := []prometheus.Collector{registryCollector(registry)}
 	if b.log != nil {
-		all = append(all, logCollector(b.log), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		all = append(all, logCollector(b.log), brokerCollector{b.broker}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_broker_connections", Help: "Kafka clients connected, those of this process included."},
 			func() float64 { return float64(b.broker.Connections()) }))
 	}

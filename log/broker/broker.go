@@ -40,17 +40,19 @@ const nodeID int32 = 1
 
 // Broker serves the Kafka protocol. Its methods may be called from several goroutines.
 type Broker struct {
-	log      *log.Log
-	logger   *slog.Logger
-	opts     Options
-	set      *settings
-	apis     []api // by key; see versions.go
-	groups   *coordinator
-	txns     *txnCoordinator
-	sessions *fetchSessions
-	users    *users
-	acls     *acls
-	quotas   *clientQuotas
+	log       *log.Log
+	logger    *slog.Logger
+	opts      Options
+	set       *settings
+	apis      []api           // by key; see versions.go
+	counters  []apiCounters   // by key
+	latencies []time.Duration // LatencyBuckets
+	groups    *coordinator
+	txns      *txnCoordinator
+	sessions  *fetchSessions
+	users     *users
+	acls      *acls
+	quotas    *clientQuotas
 
 	saidOneReplica atomic.Bool
 
@@ -81,6 +83,7 @@ func New(o Options) (*Broker, error) {
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
+	b.counters, b.latencies = newAPICounters(len(b.apis)), LatencyBuckets()
 	if b.quotas, err = openClientQuotas(o.Log); err != nil {
 		return nil, fmt.Errorf("load client quotas: %w", err)
 	}

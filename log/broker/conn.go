@@ -46,6 +46,9 @@ type pending struct {
 	version     int16
 	flexible    bool // the response header has tagged fields
 	wait        func() kmsg.Response
+	key         int16
+	began       time.Time
+	size        int // of the request
 }
 
 // reply is what a handler returns: wait yields the response, nil for none (acks=0). It is called once, on the
@@ -188,6 +191,7 @@ func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 
 // handle parses one request, runs its handler and queues the answer.
 func (c *conn) handle(frame []byte) error {
+	began := time.Now()
 	rd := kbin.Reader{Src: frame}
 	key, version, correlation := rd.Int16(), rd.Int16(), rd.Int32()
 	clientID := rd.NullableString()
@@ -195,7 +199,7 @@ func (c *conn) handle(frame []byte) error {
 		return fmt.Errorf("request header: %w", err)
 	}
 	if key == 18 && !c.b.supports(key, version) {
-		return c.queue(pending{correlation: correlation, wait: now(c.b.noSuchAPIVersions())})
+		return c.queue(pending{correlation: correlation, wait: now(c.b.noSuchAPIVersions()), key: key, began: began, size: len(frame)})
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)
@@ -227,7 +231,8 @@ func (c *conn) handle(frame []byte) error {
 	}
 	// The header of an ApiVersions response never has tagged fields: a client must be able to read it before it
 	// knows versions (KIP-511).
-	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait})
+	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait,
+		key: key, began: began, size: len(frame)})
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.
@@ -257,6 +262,7 @@ func (c *conn) answer() {
 	for p := range c.pending {
 		resp := p.wait()
 		if resp == nil || broken {
+			c.note(&p, 0)
 			continue
 		}
 		resp.SetVersion(p.version)
@@ -272,8 +278,14 @@ func (c *conn) answer() {
 			c.cancel()
 			c.nc.Close()
 		}
+		c.note(&p, len(buf))
 		if cap(buf) > 8<<20 {
 			buf = nil
 		}
 	}
+}
+
+// note counts a request that is done with.
+func (c *conn) note(p *pending, answered int) {
+	c.b.counters[p.key].note(c.b.latencies, time.Since(p.began), p.size, answered)
 }
