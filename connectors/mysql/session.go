@@ -136,7 +136,8 @@ func isNoTLS(err error) bool {
 // close cuts the connection. It may be called from any goroutine, more than once: a read that waits then fails.
 func (c *session) close() {
 	if c != nil {
-		c.once.Do(func() { c.Conn.Conn.Close() })
+		// The socket itself: the library's Close also writes what a read that is under way uses.
+		c.once.Do(func() { c.Conn.Conn.Conn.Close() })
 	}
 }
 
