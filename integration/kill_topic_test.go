@@ -231,7 +231,14 @@ func checkHistory(partitions map[int32][]event, history map[int64][]change) erro
 	var wrong []string
 	for id, want := range history {
 		if !slices.Equal(got[id], want) {
-			wrong = append(wrong, fmt.Sprintf("row %d: committed %s\n  in the log %s", id, brief(want), brief(got[id])))
+			text := fmt.Sprintf("row %d: committed %s\n  in the log %s", id, brief(want), brief(got[id]))
+			for i := range min(len(want), len(got[id])) {
+				if want[i] != got[id][i] {
+					text += fmt.Sprintf("\n  the first to differ: %+v, in the log %+v", want[i], got[id][i])
+					break
+				}
+			}
+			wrong = append(wrong, text)
 		}
 		delete(got, id)
 	}
