@@ -128,30 +128,45 @@ func readItems(s *Schema, src []byte, depth int) (v Value, rest []byte, err erro
 // eachBlock calls do for each block of an array or map, with the block's item count, and returns what follows.
 func eachBlock(src []byte, do func(src []byte, count int64) ([]byte, error)) (rest []byte, err error) {
 	for {
-		var n int64
-		if n, src, err = ReadInt(src); err != nil {
+		count, items, err := readBlock(src)
+		if err != nil || count == 0 {
+			return items, err
+		}
+		if src, err = do(items, count); err != nil {
 			return nil, err
 		}
-		if n == 0 {
-			return src, nil
-		}
-		if n < 0 {
-			if _, src, err = ReadInt(src); err != nil {
-				return nil, err
-			}
-			if n = -n; n < 0 {
-				return nil, ErrMalformed
-			}
-		}
-		// An item takes a byte at least (a struct without fields is no use in an array), so a count beyond what is
-		// left is a lie, and must not become a loop.
-		if n > int64(len(src)) {
-			return nil, ErrTruncated
-		}
-		if src, err = do(src, n); err != nil {
+		if err := checkBlock(count, len(items)-len(src)); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// readBlock reads the head of a block of an array or map: its number of items, 0 at the end.
+func readBlock(src []byte) (count int64, rest []byte, err error) {
+	if count, src, err = ReadInt(src); err != nil || count == 0 {
+		return 0, src, err
+	}
+	if count < 0 {
+		if _, src, err = ReadInt(src); err != nil {
+			return 0, nil, err
+		}
+		if count = -count; count < 0 {
+			return 0, nil, ErrMalformed
+		}
+	}
+	if count > int64(len(src)) { // see checkBlock
+		return 0, nil, ErrTruncated
+	}
+	return count, src, nil
+}
+
+// checkBlock refuses items without a byte: a struct without fields is no use in an array, and a count that lies must not
+// become a loop.
+func checkBlock(count int64, bytes int) error {
+	if int64(bytes) < count {
+		return fmt.Errorf("%w: %d items of an array or map in %d bytes", ErrMalformed, count, bytes)
+	}
+	return nil
 }
 
 // SkipValue returns what follows the value of schema s at the start of src, without decoding it.

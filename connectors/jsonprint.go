@@ -319,7 +319,7 @@ func (n *printNode) appendItems(dst, src []byte) ([]byte, []byte, error) {
 		if src = rest; count == 0 {
 			return append(dst, style.close...), src, nil
 		}
-		for ; count > 0; count-- {
+		for range count {
 			if !first {
 				dst = append(dst, ',')
 			}
@@ -336,24 +336,8 @@ func (n *printNode) appendItems(dst, src []byte) ([]byte, []byte, error) {
 			}
 			dst = append(dst, style.end...)
 		}
-	}
-}
-
-// readBlock reads the head of a block of an array or map: its number of items, 0 at the end.
-func readBlock(src []byte) (count int64, rest []byte, err error) {
-	if count, src, err = ReadInt(src); err != nil || count == 0 {
-		return 0, src, err
-	}
-	if count < 0 {
-		if _, src, err = ReadInt(src); err != nil {
-			return 0, nil, err
-		}
-		if count = -count; count < 0 {
-			return 0, nil, ErrMalformed
+		if err := checkBlock(count, len(rest)-len(src)); err != nil {
+			return dst, nil, err
 		}
 	}
-	if count > int64(len(src)) { // see eachBlock
-		return 0, nil, ErrTruncated
-	}
-	return count, src, nil
 }

@@ -56,13 +56,7 @@ func newPipeline(t *testing.T, write string, own func(*pipeline)) *pipeline {
 // prepare makes what the connectors need; the hub does not run yet.
 func prepare(t *testing.T, own func(*pipeline)) *pipeline {
 	t.Helper()
-	p := &pipeline{t: t, seed: uint64(time.Now().UnixNano()), pause: 15 * time.Millisecond, flush: 200}
-	if text := os.Getenv("SLUICE_TEST_SEED"); text != "" {
-		var err error
-		p.seed, err = strconv.ParseUint(text, 10, 64)
-		must(t, err)
-	}
-	t.Logf("SLUICE_TEST_SEED=%d", p.seed)
+	p := &pipeline{t: t, seed: killSeed(t), pause: 15 * time.Millisecond, flush: 200}
 	p.rnd = rand.New(rand.NewPCG(p.seed, 1<<32))
 	if own != nil {
 		own(p)
@@ -89,11 +83,24 @@ func prepare(t *testing.T, own func(*pipeline)) *pipeline {
 	return p
 }
 
+// killSeed is what all random choices of a twin are made from.
+func killSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv("SLUICE_TEST_SEED"); text != "" {
+		var err error
+		seed, err = strconv.ParseUint(text, 10, 64)
+		must(t, err)
+	}
+	t.Logf("SLUICE_TEST_SEED=%d", seed)
+	return seed
+}
+
 // read begins to read the topic.
 func (p *pipeline) read() {
 	p.t.Helper()
 	var err error
-	p.topics, err = newTopicReader(p.worker.Kafka, p.topic)
+	p.topics, err = newTopicReader(p.worker.Kafka, p.topic, (*event).ofPostgres)
 	must(p.t, err)
 	p.t.Cleanup(p.topics.client.Close)
 }
@@ -140,15 +147,7 @@ func (p *pipeline) flowing() {
 
 // recovered waits until what is committed from now on arrives in the log, and both sinks have gone on.
 func (p *pipeline) recovered(ctx context.Context) error {
-	newest := p.load.newest()
-	if err := p.topics.until(ctx, "changes after a kill", func() bool {
-		for writer, version := range newest {
-			if p.topics.newest[writer] <= version {
-				return false
-			}
-		}
-		return true
-	}); err != nil {
+	if err := p.topics.beyond(ctx, p.load.newest()); err != nil {
 		return err
 	}
 	for _, sink := range []string{"items-s3", "items-elasticsearch"} {

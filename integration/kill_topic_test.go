@@ -17,7 +17,7 @@ import (
 type event struct {
 	offset  int64
 	change        // op "" is a tombstone
-	lsn     int64 // of the change in PostgreSQL's log; a tombstone has that of its delete
+	lsn     int64 // place of the change in the database's log; a tombstone has that of its delete
 	tx      int64
 	commit  uint64 // the last commit before the event's transaction, 0 if it is not known
 	payload []byte // nil for a tombstone
@@ -44,6 +44,7 @@ type rowEnvelope struct {
 // topicReader reads a topic from its beginning and goes on where it was, over the death of the hub.
 type topicReader struct {
 	client   *kgo.Client
+	read     func(e *event, value []byte) error
 	events   map[int32][]event // by partition
 	total    int
 	streamed bool            // there is more than a snapshot
@@ -51,13 +52,14 @@ type topicReader struct {
 	newest   map[int64]int64 // by writer of the load: the last version
 }
 
-func newTopicReader(broker, topic string) (*topicReader, error) {
+// newTopicReader reads with a function that takes a value apart, whose key the event has already.
+func newTopicReader(broker, topic string, read func(*event, []byte) error) (*topicReader, error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.MetadataMinAge(50*time.Millisecond), kgo.MetadataMaxAge(time.Second), kgo.UnknownTopicRetries(-1), kgo.DisableFetchSessions())
 	if err != nil {
 		return nil, err
 	}
-	return &topicReader{client: client, events: map[int32][]event{}, last: map[int64]event{}, newest: map[int64]int64{}}, nil
+	return &topicReader{client: client, read: read, events: map[int32][]event{}, last: map[int64]event{}, newest: map[int64]int64{}}, nil
 }
 
 // until reads until enough says so.
@@ -76,6 +78,18 @@ func (r *topicReader) until(ctx context.Context, what string, enough func() bool
 	return nil
 }
 
+// beyond reads until each writer of the load has a later version than that.
+func (r *topicReader) beyond(ctx context.Context, versions map[int64]int64) error {
+	return r.until(ctx, "changes after a kill", func() bool {
+		for writer, version := range versions {
+			if r.newest[writer] <= version {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func (r *topicReader) take(rec *kgo.Record) error {
 	e := event{offset: rec.Offset}
 	var key struct{ ID int64 }
@@ -89,7 +103,7 @@ func (r *topicReader) take(rec *kgo.Record) error {
 	}
 	if rec.Value == nil {
 		e.lsn, e.tx, e.commit = r.last[e.id].lsn, r.last[e.id].tx, r.last[e.id].commit
-	} else if err := e.read(rec.Value); err != nil {
+	} else if err := r.read(&e, rec.Value); err != nil {
 		return fmt.Errorf("the value at offset %d: %w: %s", rec.Offset, err, rec.Value)
 	}
 	r.events[rec.Partition] = append(before, e)
@@ -102,7 +116,7 @@ func (r *topicReader) take(rec *kgo.Record) error {
 	return nil
 }
 
-func (e *event) read(value []byte) error {
+func (e *event) ofPostgres(value []byte) error {
 	var with converted
 	var v rowEnvelope
 	if err := errors.Join(json.Unmarshal(value, &with), json.Unmarshal(with.Payload, &v)); err != nil {
@@ -217,7 +231,14 @@ func checkHistory(partitions map[int32][]event, history map[int64][]change) erro
 	var wrong []string
 	for id, want := range history {
 		if !slices.Equal(got[id], want) {
-			wrong = append(wrong, fmt.Sprintf("row %d: committed %s\n  in the log %s", id, brief(want), brief(got[id])))
+			text := fmt.Sprintf("row %d: committed %s\n  in the log %s", id, brief(want), brief(got[id]))
+			for i := range min(len(want), len(got[id])) {
+				if want[i] != got[id][i] {
+					text += fmt.Sprintf("\n  the first to differ: %+v, in the log %+v", want[i], got[id][i])
+					break
+				}
+			}
+			wrong = append(wrong, text)
 		}
 		delete(got, id)
 	}

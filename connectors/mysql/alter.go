@@ -22,11 +22,10 @@ func (a *applier) alter(n *ast.AlterTableStmt) error {
 	for _, spec := range n.Specs {
 		if spec.Tp == ast.AlterTableRenameTable {
 			to = a.name(spec.NewTable)
-			continue
 		}
-		if err := a.alterOne(d, spec); err != nil {
-			return err
-		}
+	}
+	if err := d.alter(n.Specs); err != nil {
+		return err
 	}
 	d.sortKeys()
 	if to != name {
@@ -37,33 +36,36 @@ func (a *applier) alter(n *ast.AlterTableStmt) error {
 	return nil
 }
 
-// alterOne applies one clause of ALTER TABLE.
-func (a *applier) alterOne(d *definition, spec *ast.AlterTableSpec) error {
-	switch spec.Tp {
-	case ast.AlterTableAddColumns:
-		for _, c := range spec.NewColumns {
-			if spec.IfNotExists && d.find(c.Name.Name.O) >= 0 {
-				continue
-			}
-			if err := d.add(c, spec.Position); err != nil {
+// alter applies the clauses of a statement, which is not one after the other: what a clause drops, changes or renames
+// is what had that name before the statement, and what it adds, or places behind another column, goes by the names
+// after it. So two columns can change their names, and one can be added in the place of one that is dropped.
+func (d *definition) alter(specs []*ast.AlterTableSpec) error {
+	for i := range d.Columns {
+		d.Columns[i].was = d.Columns[i].Name
+	}
+	for _, pass := range []func(*ast.AlterTableSpec) error{d.alterOld, d.alterColumns} {
+		for _, spec := range specs {
+			if err := pass(spec); err != nil {
 				return err
 			}
 		}
-		for _, c := range spec.NewConstraints {
-			d.constraint(c)
+	}
+	d.renameKeys()
+	for _, pass := range []func(*ast.AlterTableSpec) error{d.alterPlaces, d.alterNew} {
+		for _, spec := range specs {
+			if err := pass(spec); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+// alterOld takes away what goes by its old name, and sets what new columns depend on.
+func (d *definition) alterOld(spec *ast.AlterTableSpec) error {
+	switch spec.Tp {
 	case ast.AlterTableDropColumn:
 		return d.drop(spec.OldColumnName.Name.O, spec.IfExists)
-	case ast.AlterTableModifyColumn:
-		return d.modify(spec.NewColumns[0].Name.Name.O, spec)
-	case ast.AlterTableChangeColumn:
-		return d.modify(spec.OldColumnName.Name.O, spec)
-	case ast.AlterTableRenameColumn:
-		return d.renameColumn(spec.OldColumnName.Name.O, spec.NewColumnName.Name.O)
-	case ast.AlterTableAlterColumn:
-		return d.alterDefault(spec.NewColumns[0])
-	case ast.AlterTableAddConstraint:
-		d.constraint(spec.Constraint)
 	case ast.AlterTableDropPrimaryKey:
 		d.dropIndex(primary)
 	case ast.AlterTableDropIndex:
@@ -78,6 +80,63 @@ func (a *applier) alterOne(d *definition, spec *ast.AlterTableSpec) error {
 		d.alterOptions(spec.Options)
 	case ast.AlterTableTruncatePartition, ast.AlterTableDropPartition, ast.AlterTableExchangePartition:
 		// Rows vanish without a change of theirs in the log, as with TRUNCATE of a partition in Debezium.
+	}
+	return nil
+}
+
+// alterColumns changes columns that stay.
+func (d *definition) alterColumns(spec *ast.AlterTableSpec) error {
+	switch spec.Tp {
+	case ast.AlterTableModifyColumn:
+		return d.modify(spec.NewColumns[0].Name.Name.O, spec)
+	case ast.AlterTableChangeColumn:
+		return d.modify(spec.OldColumnName.Name.O, spec)
+	case ast.AlterTableRenameColumn:
+		i, err := d.former(spec.OldColumnName.Name.O)
+		if err == nil {
+			d.Columns[i].Name = spec.NewColumnName.Name.O
+		}
+		return err
+	case ast.AlterTableAlterColumn:
+		return d.alterDefault(spec.NewColumns[0])
+	}
+	return nil
+}
+
+// alterPlaces adds columns, and moves those that were changed to where they belong.
+func (d *definition) alterPlaces(spec *ast.AlterTableSpec) error {
+	switch spec.Tp {
+	case ast.AlterTableAddColumns:
+		for _, c := range spec.NewColumns {
+			if spec.IfNotExists && d.find(c.Name.Name.O) >= 0 {
+				continue
+			}
+			if err := d.add(c, spec.Position); err != nil {
+				return err
+			}
+		}
+	case ast.AlterTableModifyColumn, ast.AlterTableChangeColumn:
+		i := d.find(spec.NewColumns[0].Name.Name.O)
+		if p := spec.Position; i >= 0 && p != nil && p.Tp != ast.ColumnPositionNone {
+			c := d.Columns[i]
+			d.Columns = slices.Delete(d.Columns, i, i+1)
+			return d.place(c, p)
+		}
+	}
+	return nil
+}
+
+// alterNew adds keys, whose columns go by their new names.
+func (d *definition) alterNew(spec *ast.AlterTableSpec) error {
+	switch spec.Tp {
+	case ast.AlterTableAddColumns:
+		for _, c := range spec.NewConstraints {
+			d.constraint(c)
+		}
+	case ast.AlterTableModifyColumn, ast.AlterTableChangeColumn:
+		d.columnKeys(spec.NewColumns[0])
+	case ast.AlterTableAddConstraint:
+		d.constraint(spec.Constraint)
 	}
 	return nil
 }
@@ -148,14 +207,23 @@ func (d *definition) drop(name string, ifExists bool) error {
 	return nil
 }
 
+// former finds a column by the name that it had before the statement.
+func (d *definition) former(name string) (int, error) {
+	i := slices.IndexFunc(d.Columns, func(c column) bool { return strings.EqualFold(c.was, name) })
+	if i < 0 {
+		return i, fmt.Errorf("%w: there is no column %s", errDDL, name)
+	}
+	return i, nil
+}
+
 // modify replaces a column's definition.
 func (d *definition) modify(name string, spec *ast.AlterTableSpec) error {
-	i := d.find(name)
-	if i < 0 {
+	i, err := d.former(name)
+	if err != nil {
 		if spec.IfExists {
 			return nil
 		}
-		return fmt.Errorf("%w: there is no column %s", errDDL, name)
+		return err
 	}
 	c, err := d.column(spec.NewColumns[0])
 	if err != nil {
@@ -164,33 +232,17 @@ func (d *definition) modify(name string, spec *ast.AlterTableSpec) error {
 	for _, k := range d.primaryKey() { // it stays NOT NULL
 		c.NotNull = c.NotNull || strings.EqualFold(k, name)
 	}
-	d.renameInKeys(name, c.Name)
+	c.was = d.Columns[i].was
 	d.Columns[i] = c
-	if p := spec.Position; p != nil && p.Tp != ast.ColumnPositionNone {
-		d.Columns = slices.Delete(d.Columns, i, i+1)
-		if err := d.place(c, p); err != nil {
-			return err
-		}
-	}
-	d.columnKeys(spec.NewColumns[0])
 	return nil
 }
 
-func (d *definition) renameColumn(from, to string) error {
-	i := d.find(from)
-	if i < 0 {
-		return fmt.Errorf("%w: there is no column %s", errDDL, from)
-	}
-	d.Columns[i].Name = to
-	d.renameInKeys(from, to)
-	return nil
-}
-
-func (d *definition) renameInKeys(from, to string) {
+// renameKeys gives the columns of keys their new names.
+func (d *definition) renameKeys() {
 	for _, u := range d.Unique {
-		for i := range u.Columns {
-			if strings.EqualFold(u.Columns[i], from) {
-				u.Columns[i] = to
+		for k := range u.Columns {
+			if i, err := d.former(u.Columns[k]); err == nil {
+				u.Columns[k] = d.Columns[i].Name
 			}
 		}
 	}
@@ -198,9 +250,9 @@ func (d *definition) renameInKeys(from, to string) {
 
 // alterDefault applies ALTER COLUMN … SET DEFAULT or DROP DEFAULT.
 func (d *definition) alterDefault(n *ast.ColumnDef) error {
-	i := d.find(n.Name.Name.O)
-	if i < 0 {
-		return fmt.Errorf("%w: there is no column %s", errDDL, n.Name.Name.O)
+	i, err := d.former(n.Name.Name.O)
+	if err != nil {
+		return err
 	}
 	d.Columns[i].Default = nil
 	if len(n.Options) > 0 && n.Options[0].Expr != nil {

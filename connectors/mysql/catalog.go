@@ -11,8 +11,9 @@ import (
 
 // catalog reads the definitions of tables as they are now, which may be later than the log.
 type catalog struct {
-	s    *settings
-	conn *session
+	s      *settings
+	conn   *session
+	server *server
 }
 
 // entry is a table as the catalog has it.

@@ -23,7 +23,11 @@ func (t *task) catchUp(ctx context.Context, pos position, offsets []connectors.S
 	if pos.GTIDs == until.GTIDs && (pos.GTIDs != "" || pos.File == until.File && pos.Pos == until.Pos) {
 		return nil
 	}
-	// The definitions are those of then, and the statements on the way make them those of now.
+	// The definitions are those of then, and the statements on the way make them those of now. Of a table that none is
+	// stored of there is that of now.
+	for _, h := range t.history.tables {
+		h.head = &mark{File: until.File, Pos: until.Pos}
+	}
 	if _, err := t.history.load(offsets, &pos); err != nil {
 		return wrong("read the stored definitions", "delete the connector's offsets", "%w", err)
 	}
@@ -52,7 +56,7 @@ type goal struct {
 
 // reached reports whether the stream stands at its goal, between two transactions.
 func (st *stream) reached() bool {
-	if st.until == nil || st.tx.open || st.tx.begun || len(st.payloadEvents) > 0 {
+	if st.until == nil || st.held != nil || st.tx.open || st.tx.begun || len(st.payloadEvents) > 0 {
 		return false
 	}
 	if st.until.gtids != nil {

@@ -48,15 +48,18 @@ func (st *stream) prepare(ctx context.Context, name cdc.Table, m *replication.Ta
 		}
 		return st.image(ctx, name, def, m)
 	}
+	at := mark{File: st.file, Pos: st.end}
 	h := st.history.tables[name]
 	if def != nil && (h == nil || h.doubt == "") {
 		im, err := st.image(ctx, name, def, m)
+		if h != nil && h.head != nil && err == nil {
+			h.trusted = h.trusted || at.compare(*h.head) < 0
+		}
 		if !errors.Is(err, errDrift) {
 			return im, err
 		}
 	}
 	// Nothing is known, or not what the log has: the catalog may be of help, if nothing has changed since.
-	at := mark{File: st.file, Pos: st.end}
 	now, err := st.history.reread(ctx, name, at)
 	if err != nil {
 		return nil, trouble("read the definition of "+name.String(), err)
@@ -65,6 +68,9 @@ func (st *stream) prepare(ctx context.Context, name cdc.Table, m *replication.Ta
 		return nil, fmt.Errorf("%w: the server has no such table any more", errDrift)
 	}
 	im, err := st.image(ctx, name, now, m)
+	if h = st.history.tables[name]; err == nil {
+		h.trusted = at.compare(*h.head) < 0
+	}
 	if err == nil && (def != nil || h != nil && h.doubt != "") {
 		st.log.Warn("the definition of a table was read from the server, and agrees with the log in number and types of columns", "table", name.String(), "statement", doubtOf(h))
 	}

@@ -1,6 +1,8 @@
 package mysql
 
 import (
+	"fmt"
+
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
@@ -47,10 +49,10 @@ var configuration = &configs.Definition{
 		{Name: "database.ssl.ca", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the certificates (PEM) that the server's certificate is verified against; without it, the system's."},
 		{Name: "database.ssl.cert", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the client's certificate (PEM)."},
 		{Name: "database.ssl.key", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the client's private key (PEM)."},
-		{Name: "database.ssl.keystore", Type: configs.String, Group: groupConnection, Notice: noEffect("Java key stores are not read; give PEM files in database.ssl.cert and database.ssl.key")},
-		{Name: "database.ssl.keystore.password", Type: configs.Password, Group: groupConnection, Notice: noEffect("Java key stores are not read")},
-		{Name: "database.ssl.truststore", Type: configs.String, Group: groupConnection, Notice: noEffect("Java trust stores are not read; give a PEM file in database.ssl.ca")},
-		{Name: "database.ssl.truststore.password", Type: configs.Password, Group: groupConnection, Notice: noEffect("Java trust stores are not read")},
+		{Name: "database.ssl.truststore", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "As database.ssl.ca; the file may also be in JKS or PKCS#12."},
+		{Name: "database.ssl.truststore.password", Type: configs.Password, Importance: configs.Medium, Group: groupConnection, Doc: "Password of the trust store."},
+		{Name: "database.ssl.keystore", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the client's certificate and its key: JKS, PKCS#12 or PEM."},
+		{Name: "database.ssl.keystore.password", Type: configs.Password, Importance: configs.Medium, Group: groupConnection, Doc: "Password of the key store and of the key in it."},
 		{Name: "database.initial.statements", Type: configs.String, Group: groupConnection,
 			Doc: "SQL statements, separated by semicolons (;; is a semicolon), run on each ordinary connection when it is made."},
 		{Name: "database.jdbc.<name>", Type: configs.String, Group: groupConnection, Notice: noEffect("it is an option of the Java driver")},
@@ -137,6 +139,13 @@ var configuration = &configs.Definition{
 		{Name: "enable.time.adjuster", Type: configs.Boolean, Default: "true", Group: groupRecords, Notice: noEffect("the server has adjusted years of two digits already")},
 		{Name: "unavailable.value.placeholder", Type: configs.String, Default: "__debezium_unavailable_value", Importance: configs.Low, Group: groupRecords,
 			Doc: "What stands for a value that an update did not change and that the server therefore did not log (binlog_row_image is not FULL). hex:… gives bytes."},
+		{Name: "converters", Type: configs.List, Importance: configs.Low, Group: groupRecords, Example: "flags",
+			Doc: "Names of converters of values; NAME.type says what each is. There is one: " + tinyToBoolean + "."},
+		{Name: "<converter>.type", Type: configs.Class, Importance: configs.Low, Group: groupRecords, Doc: "Class of the converter."},
+		{Name: "<converter>.selector", Type: configs.String, Importance: configs.Low, Group: groupRecords, Check: patterns,
+			Doc: "Regular expressions of the columns that are converted, written database.table.column; without it, all."},
+		{Name: "<converter>.length.checker", Type: configs.Boolean, Default: "true", Importance: configs.Low, Group: groupRecords,
+			Doc: "Converts columns of the type tinyint(1) only. MySQL does not keep that length of unsigned columns."},
 		{Name: "include.schema.comments", Type: configs.Boolean, Default: "false", Group: groupRecords, Doc: "Takes comments on columns into the schemas."},
 		{Name: "provide.transaction.metadata", Type: configs.Boolean, Default: "false", Importance: configs.Low, Group: groupRecords,
 			Doc: "Writes records at the begin and end of each transaction, and its place in it into each change."},
@@ -175,10 +184,25 @@ var configuration = &configs.Definition{
 	}...),
 	Rules: []configs.Rule{
 		cdc.ColumnRulesHold(),
+		configs.AtMostOne("database.ssl.ca", "database.ssl.truststore"),
+		configs.AtMostOne("database.ssl.cert", "database.ssl.keystore"),
+		configs.Requires("database.ssl.cert", "database.ssl.key"),
+		configs.Requires("database.ssl.key", "database.ssl.cert"),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
 		configs.AtMostOne("database.include.list", "database.exclude.list"),
 		configs.AtMostOne("column.include.list", "column.exclude.list"),
 		configs.AtMostOne("gtid.source.includes", "gtid.source.excludes"),
+		configs.Check("each converter is there", []string{"converters"}, func(v configs.Values) []configs.Problem {
+			var out []configs.Problem
+			for _, name := range v.List("converters") {
+				switch class := v.String(name + ".type"); class {
+				case tinyToBoolean, tinyToBooleanBefore:
+				default:
+					out = append(out, configs.KeyError(name+".type", fmt.Sprintf("The converter %s has the type %q; there is %s only. Others are transforms here.", name, class, tinyToBoolean)))
+				}
+			}
+			return out
+		}),
 		configs.Check("each override has its SELECT", []string{"snapshot.select.statement.overrides"}, func(v configs.Values) []configs.Problem {
 			var out []configs.Problem
 			for _, t := range v.List("snapshot.select.statement.overrides") {

@@ -18,10 +18,13 @@
 // The log has numbers and types of columns; names, signs, character sets and labels only with binlog_row_metadata=FULL,
 // defaults never. So the definitions are taken from the catalog at the moment of the snapshot, and moved by each
 // statement in the log (ddl.go, alter.go). Each definition is stored as a source partition of its own, with the place
-// from which it holds: a task that starts at an older place has the definition of that place (history.go). Each
-// TABLE_MAP is held against the definition, in number, types and sizes of columns; with FULL it replaces it where they
-// differ. A statement that the parser cannot read makes the definition doubtful: it is then read from the catalog, and
-// held against the log as always. Where they cannot agree, the task fails and names the statement.
+// from which it holds: a task that starts at an older place has the definition of that place (history.go). No position
+// behind a statement is offered before the definition that it made is durable. Each TABLE_MAP is held against the
+// definition, in number, types and sizes of columns; with FULL it replaces it where they differ. A statement that the
+// parser cannot read makes the definition doubtful: it is then read from the catalog, which may be later than the log,
+// and held against the log as always. If rows were read with it and then the log has another statement that it included
+// already, nobody can say whether the columns were the right ones. Where definition and log cannot agree, the task fails
+// and names the statement.
 //
 // # Where the source stands
 //

@@ -47,7 +47,9 @@ type dated struct {
 //
 //	{"server":PREFIX,"table":"db.t"} → {"versions":[{"file":…,"pos":…,"gtid":…,"definition":{…}},…]}
 //
-// A version is kept for as long as a committed position is before its successor.
+// A version is kept for as long as a committed position is before its successor. Source partitions are not written at
+// once: definitions are offered alone, and no position behind them before they are durable. A position without its
+// definitions would read the rows that follow into the wrong columns.
 type history struct {
 	s       *settings
 	catalog *catalog
@@ -58,7 +60,9 @@ type history struct {
 	dirty     map[cdc.Table]bool
 
 	mu      sync.Mutex
-	durable mark // the last committed position
+	durable mark            // the last committed position
+	offered map[string]bool // tables whose definitions are on their way to the log
+	saved   chan struct{}   // the last of them is durable
 }
 
 // tableHistory is what is known of one table.
@@ -68,12 +72,15 @@ type tableHistory struct {
 	// statement, after which the definition was read from the server.
 	doubt, unread string
 	// head is where the log was when the catalog was read, if that is later than what is being read: a statement
-	// before that place is in the definition already.
-	head *mark
+	// before that place is in the definition already. trusted says that rows before it were read with the definition,
+	// as if there were no such statement.
+	head    *mark
+	trusted bool
 }
 
 func newHistory(s *settings, c *catalog, log *slog.Logger) *history {
-	return &history{s: s, catalog: c, log: log, tables: map[cdc.Table]*tableHistory{}, databases: map[string]string{}, dirty: map[cdc.Table]bool{}}
+	return &history{s: s, catalog: c, log: log, tables: map[cdc.Table]*tableHistory{}, databases: map[string]string{}, dirty: map[cdc.Table]bool{},
+		offered: map[string]bool{}, saved: make(chan struct{}, 1)}
 }
 
 // follows reports whether the table's definition is kept: of captured ones, and for schema changes of all in captured
@@ -124,7 +131,7 @@ func (h *history) set(name cdc.Table, def *definition, at mark) {
 		}
 	}
 	t.versions = append(slices.Clone(t.versions[first:]), dated{at, def})
-	t.doubt = ""
+	t.doubt, t.head, t.trusted = "", nil, false
 	h.dirty[name] = true
 }
 
@@ -151,14 +158,23 @@ func (h *history) doubts(tables []cdc.Table, statement string) {
 	}
 }
 
-// reread takes a table's definition from the catalog, which may be later than the log.
+// reread takes a table's definition from the catalog, which may be later than the log. It is that of the log's end when
+// it is the same before and after the end was read.
 func (h *history) reread(ctx context.Context, name cdc.Table, at mark) (*definition, error) {
 	def, err := h.catalog.define(ctx, name)
-	if err != nil || def == nil {
-		return nil, err
+	for err == nil && def != nil {
+		var head position
+		if head, err = h.catalog.server.here(ctx, h.catalog.conn); err != nil {
+			break
+		}
+		before := def
+		if def, err = h.catalog.define(ctx, name); err == nil && def != nil && sameDefinition(before, def) {
+			h.set(name, def, at)
+			h.tables[name].head = &mark{File: head.File, Pos: head.Pos}
+			return def, nil
+		}
 	}
-	h.set(name, def, at)
-	return def, nil
+	return nil, err
 }
 
 // readAll takes all definitions from the catalog.
@@ -176,7 +192,9 @@ func (h *history) readAll(ctx context.Context, at mark, head *mark) ([]*entry, e
 			continue // dropped this moment
 		}
 		h.set(e.name, e.def, at)
-		h.tables[e.name].head = head
+		if head != nil {
+			h.tables[e.name].head = head
+		}
 		out = append(out, e)
 	}
 	return out, nil
@@ -227,14 +245,50 @@ func (h *history) holds(m *mark, p *position) bool {
 	return m.compare(mark{File: p.File, Pos: p.Pos}) <= 0
 }
 
+// changed reports whether there are definitions to be offered.
+func (h *history) changed() bool { return len(h.dirty) > 0 }
+
+// confirm says that source offsets are durable.
+func (h *history) confirm(offsets []connectors.SourceOffset) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, o := range offsets {
+		var part sourcePartition
+		if len(h.offered) > 0 && json.Unmarshal(o.Partition, &part) == nil {
+			delete(h.offered, part.Table)
+		}
+	}
+	notify(h.saved)
+}
+
+// wait waits until all definitions that were offered are durable.
+func (h *history) wait(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		n := len(h.offered)
+		h.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-h.saved:
+		}
+	}
+}
+
 // offsets appends what has changed as source offsets.
 func (h *history) offsets(b *connectors.Batch) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	names := make([]cdc.Table, 0, len(h.dirty))
 	for name := range h.dirty {
 		names = append(names, name)
 	}
 	slices.SortFunc(names, func(a, b cdc.Table) int { return cmp.Compare(a.String(), b.String()) })
 	for _, name := range names {
+		h.offered[name.String()] = true
 		b.Offsets = append(b.Offsets, connectors.SourceOffset{
 			Partition: connectors.MarshalOffset(sourcePartition{Server: h.s.prefix, Table: name.String()}),
 			Offset: connectors.MarshalOffset(struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 )
 
 // Validate checks the configuration against the server: everything that would stop the task, or surprise later, with
@@ -40,7 +41,10 @@ func connectProblem(err error) configs.Problem {
 	key := "database.hostname"
 	var my *mysql.MyError
 	var dns *net.DNSError
+	var store *tlsstore.Error
 	switch {
+	case errors.As(err, &store):
+		key = store.Key
 	case errors.As(err, &dns):
 	case errors.As(err, &my) && my.Code == erAccessDenied:
 		key = "database.password"

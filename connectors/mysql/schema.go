@@ -26,6 +26,8 @@ type column struct {
 	// Default is the constant, nil if there is none. CURRENT_TIMESTAMP is the epoch, as Debezium shows it.
 	Default *string `json:"default,omitempty"`
 	Comment string  `json:"comment,omitempty"`
+
+	was string // the name before the statement that is being applied
 }
 
 // index is a unique index; the primary key is called PRIMARY.

@@ -3,12 +3,10 @@ package mysql
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,49 +32,6 @@ type session struct {
 
 func (s *settings) addr() string {
 	return net.JoinHostPort(s.v.String("database.hostname"), strconv.Itoa(s.v.Int("database.port")))
-}
-
-// tlsConfig returns how to encrypt, nil for not at all, and whether a server that cannot is good as well.
-func (s *settings) tlsConfig() (c *tls.Config, optional bool, err error) {
-	mode := s.v.String("database.ssl.mode")
-	if mode == "disabled" || mode == "disable" {
-		return nil, false, nil
-	}
-	c = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.v.String("database.hostname")}
-	if name := s.v.String("database.ssl.ca"); name != "" {
-		pem, err := os.ReadFile(name)
-		if err != nil {
-			return nil, false, fmt.Errorf("database.ssl.ca: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, false, fmt.Errorf("database.ssl.ca: %s has no certificate", name)
-		}
-	}
-	if cert := s.v.String("database.ssl.cert"); cert != "" {
-		pair, err := tls.LoadX509KeyPair(cert, s.v.String("database.ssl.key"))
-		if err != nil {
-			return nil, false, fmt.Errorf("database.ssl.cert: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	switch mode {
-	case "verify_identity", "verify-full":
-	case "verify_ca", "verify-ca":
-		c.InsecureSkipVerify = true // the name is not verified, the chain is
-		roots := c.RootCAs
-		c.VerifyConnection = func(st tls.ConnectionState) error {
-			o := x509.VerifyOptions{Roots: roots, Intermediates: x509.NewCertPool()}
-			for _, cert := range st.PeerCertificates[1:] {
-				o.Intermediates.AddCert(cert)
-			}
-			_, err := st.PeerCertificates[0].Verify(o)
-			return err
-		}
-	default:
-		c.InsecureSkipVerify = true
-	}
-	return c, mode == "preferred" || mode == "prefer", nil
 }
 
 // errNoTLS is what the library says to a server that cannot encrypt.
@@ -136,7 +91,8 @@ func isNoTLS(err error) bool {
 // close cuts the connection. It may be called from any goroutine, more than once: a read that waits then fails.
 func (c *session) close() {
 	if c != nil {
-		c.once.Do(func() { c.Conn.Conn.Close() })
+		// The socket itself: the library's Close also writes what a read that is under way uses.
+		c.once.Do(func() { c.Conn.Conn.Conn.Close() })
 	}
 }
 

@@ -23,6 +23,7 @@ type settings struct {
 	snapshotTables                      cdc.Patterns
 	keys                                cdc.KeyColumns
 	rules                               cdc.ColumnRules
+	truths                              []truthRule
 	skip                                map[cdc.Op]bool
 
 	serverID          uint32
@@ -94,6 +95,7 @@ func parse(f flavor, config map[string]string) (*settings, error) {
 	s.databases, s.tables, s.columns = filter("database"), filter("table"), filter("column")
 	s.sources = cdc.Filter{Include: list("gtid.source.includes"), Exclude: list("gtid.source.excludes")}
 	s.rules, _ = cdc.ParseColumnRules(config)
+	s.parseTruth()
 	s.snapshotTables = list("snapshot.include.collection.list")
 	s.keys, _ = cdc.ParseKeyColumns(v.String("message.key.columns"))
 	return s, nil

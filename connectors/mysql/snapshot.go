@@ -282,7 +282,6 @@ func (sn *snapshot) next(ctx context.Context, wait bool) (more bool, err error) 
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
-	sn.t.history.offsets(b)
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
 

@@ -30,8 +30,7 @@ func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication
 		st.open(b, int64(ev.SlaveProxyID))
 		return nil
 	case first == "COMMIT", first == "ROLLBACK" && second != "TO" && second != "WORK":
-		st.commit(b)
-		return nil
+		return st.commit(b)
 	case first == "XA" && second == "END", first == "SAVEPOINT", first == "ROLLBACK", first == "RELEASE":
 		return nil
 	case first == "XA" && second == "ROLLBACK":
@@ -40,20 +39,32 @@ func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication
 	// CREATE TABLE … SELECT: the rows follow, in the same transaction.
 	bare, rows := strings.CutSuffix(sql, " START TRANSACTION")
 	st.tx.ts, st.tx.thread = int64(h.Timestamp), int64(ev.SlaveProxyID)
-	if err := st.statement(ctx, b, start, bare, string(ev.Schema)); err != nil {
+	tell, err := st.statement(ctx, b, start, bare, string(ev.Schema))
+	if err != nil {
 		return err
 	}
-	switch {
-	case rows:
-		st.open(b, int64(ev.SlaveProxyID))
-	case !st.tx.open:
-		st.commit(b)
+	thread := int64(ev.SlaveProxyID)
+	finish := func(b *connectors.Batch) error {
+		tell(b)
+		if rows {
+			st.open(b, thread)
+			return nil
+		}
+		if st.tx.open {
+			return nil
+		}
+		return st.commit(b)
 	}
-	return nil
+	if st.history.changed() {
+		st.held = finish
+		return nil
+	}
+	return finish(b)
 }
 
-// statement handles a statement that may change tables.
-func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint64, sql, database string) error {
+// statement handles a statement that may change tables. tell appends the record of it.
+func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint64, sql, database string) (tell func(*connectors.Batch), err error) {
+	nothing := func(*connectors.Batch) {}
 	s, err := st.ddl.read(sql, database, st.history)
 	if err != nil {
 		st.log.Warn("a statement does not fit what is known of its table; the definition is read from the server, and checked with the log", "statement", sql, "error", err)
@@ -65,22 +76,23 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	o.ns -= o.ns % 1e6
 	switch s.kind {
 	case ofNoConcern:
-		return nil
+		return nothing, nil
 	case changesRow:
 		if !st.s.capturesDatabase(database) {
-			return nil
+			return nothing, nil
 		}
-		return &connectors.Error{Op: fmt.Sprintf("read the binary log at %s:%d", st.file, start), Class: connectors.ClassConfig, Err: fmt.Errorf("%w: %.200s", errRowFormat, sql),
+		return nil, &connectors.Error{Op: fmt.Sprintf("read the binary log at %s:%d", st.file, start), Class: connectors.ClassConfig, Err: fmt.Errorf("%w: %.200s", errRowFormat, sql),
 			Remedy: "SET GLOBAL binlog_format = ROW, and let all sessions connect anew; then take a new snapshot"}
 	case truncates:
-		return st.truncate(ctx, b, &o, s.tables)
+		return nothing, st.truncate(ctx, b, &o, s.tables)
 	case unreadable:
 		if err := st.unread(ctx, &s, database, here); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if st.headIncludes(&s, here) {
-		return st.tell(b, &o, database, &s)
+	tell = func(b *connectors.Batch) { st.tell(b, &o, database, &s) }
+	if included, err := st.headIncludes(&s, here); included || err != nil {
+		return tell, err
 	}
 	for _, name := range s.renamed {
 		st.history.set(name, nil, here)
@@ -93,7 +105,7 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 			}
 		}
 	}
-	return st.tell(b, &o, database, &s)
+	return tell, nil
 }
 
 // unread handles a statement that the parser cannot read. The definition of its table is read from the server; where
@@ -125,20 +137,30 @@ func (st *stream) unread(ctx context.Context, s *statement, database string, her
 	return nil
 }
 
-// headIncludes reports whether the definitions were read from the server when it was past the statement already.
-func (st *stream) headIncludes(s *statement, here mark) bool {
+// headIncludes reports whether the definitions were read from the server when it was past the statement already. If
+// rows before the statement were read with them, it cannot be said that their columns were the right ones.
+func (st *stream) headIncludes(s *statement, here mark) (bool, error) {
 	for _, c := range append(s.indexed, s.changes...) {
-		if t := st.history.tables[c.name]; t != nil && t.head != nil && here.compare(*t.head) <= 0 {
-			return true
+		t := st.history.tables[c.name]
+		if t == nil || t.head == nil || here.compare(*t.head) > 0 {
+			continue
 		}
+		if t.trusted {
+			err := fmt.Errorf("%w: it was read from the server when the log ended at %s:%d, and rows were read with it that are older than this statement: %s", errDrift, t.head.File, t.head.Pos, s.sql)
+			if err := st.place(err, c.name, here.Pos); err != nil {
+				return false, err
+			}
+			t.trusted = false
+		}
+		return true, nil
 	}
-	return false
+	return false, nil
 }
 
 // tell appends the record of a statement.
-func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *statement) error {
+func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *statement) {
 	if st.changes == nil {
-		return nil
+		return
 	}
 	dropped := len(s.changes) > 0 && s.changes[0].kind == "DROP"
 	if dropped { // one statement for each table
@@ -148,7 +170,7 @@ func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *state
 				st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, c.name.Name), c.name.Schema, "DROP TABLE "+quoteTable(c.name), []tableChange{c})
 			}
 		}
-		return nil
+		return
 	}
 	var names []string
 	var changes []tableChange
@@ -162,7 +184,6 @@ func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *state
 		st.emit.at(o, cdc.NoSnapshot, database)
 		st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, strings.Join(names, ",")), database, s.sql, changes)
 	}
-	return nil
 }
 
 // truncate handles TRUNCATE, which empties a table without a change of any row in the log.

@@ -34,11 +34,12 @@ type stream struct {
 	beats    *cdc.Heartbeats
 	report   func(ctx context.Context, bad connectors.Record, err error) error
 
-	events  []*replication.BinlogEvent // taken from the feed
-	at      int                        // the next of them
-	images  map[uint64]*image          // by table id, nil for those not captured; new with each start of the server
-	tables  map[cdc.Table]*table       // compiled, by the definition they have
-	skipped map[cdc.Table]bool         // whose changes are lost, as inconsistent.schema.handling.mode says
+	events  []*replication.BinlogEvent    // taken from the feed
+	at      int                           // the next of them
+	held    func(*connectors.Batch) error // what remains of a statement, when the definitions that it made are durable
+	images  map[uint64]*image             // by table id, nil for those not captured; new with each start of the server
+	tables  map[cdc.Table]*table          // compiled, by the definition they have
+	skipped map[cdc.Table]bool            // whose changes are lost, as inconsistent.schema.handling.mode says
 
 	payloadEvents []*replication.BinlogEvent // the rest of a compressed transaction
 	payloadStart  uint64                     // and its place
@@ -117,7 +118,21 @@ func (st *stream) close() { st.feed.close() }
 
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
-	for !st.full(b) || st.tx.begun {
+	if st.history.changed() { // alone: nothing that comes after them may become durable before
+		st.history.offsets(b)
+		return nil
+	}
+	if err := st.history.wait(ctx); err != nil {
+		return err
+	}
+	if held := st.held; held != nil {
+		st.held = nil
+		if err := held(b); err != nil {
+			return err
+		}
+		st.count()
+	}
+	for st.held == nil && (!st.full(b) || st.tx.begun) {
 		e, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the binary log", err)
@@ -127,7 +142,7 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 				return err
 			}
 		}
-		for len(st.payloadEvents) > 0 && (!st.full(b) || st.tx.begun) {
+		for st.held == nil && len(st.payloadEvents) > 0 && (!st.full(b) || st.tx.begun) {
 			inner := st.payloadEvents[0]
 			st.payloadEvents = st.payloadEvents[1:]
 			if err := st.inner(ctx, b, inner, st.payloadStart); err != nil {
@@ -151,9 +166,8 @@ func (st *stream) full(b *connectors.Batch) bool {
 	return len(b.Buf) >= batchBytes || len(b.Records) >= st.s.maxBatch
 }
 
-// offset appends where the stream stands, after the definitions that have changed on the way there.
+// offset appends where the stream stands.
 func (st *stream) offset(b *connectors.Batch) {
-	st.history.offsets(b)
 	if st.dirty {
 		st.pos.GTIDs, st.dirty = st.gtids.String(), false
 	}
@@ -282,12 +296,11 @@ func (st *stream) inner(ctx context.Context, b *connectors.Batch, e *replication
 		}
 		return nil
 	case *replication.QueryEvent:
-		if err := st.query(ctx, b, e.Header, start, ev); err != nil {
+		if err := st.query(ctx, b, e.Header, start, ev); err != nil || st.held != nil {
 			return err
 		}
 	case *replication.XIDEvent:
-		st.commit(b)
-		return nil
+		return st.commit(b)
 	case *replication.TableMapEvent:
 		if err := st.tableMap(ctx, ev, start); err != nil {
 			return err
@@ -306,15 +319,19 @@ func (st *stream) inner(ctx context.Context, b *connectors.Batch, e *replication
 		}
 	default:
 		if e.Header.EventType == replication.XA_PREPARE_LOG_EVENT {
-			st.commit(b)
-			return nil
+			return st.commit(b)
 		}
 	}
+	st.count()
+	return nil
+}
+
+// count counts an event of an open transaction.
+func (st *stream) count() {
 	if st.tx.open {
 		st.tx.events++
 		st.pos.Events = st.tx.events
 	}
-	return nil
 }
 
 func (st *stream) gtidEvent(h *replication.EventHeader, start uint64, ev *replication.GTIDEvent) error {
@@ -372,23 +389,20 @@ func (st *stream) open(b *connectors.Batch, thread int64) {
 }
 
 // commit ends a transaction: all before the end of the last event has been read.
-func (st *stream) commit(b *connectors.Batch) {
+func (st *stream) commit(b *connectors.Batch) error {
 	if st.tx.open && st.emit.txmeta != nil {
 		st.emit.txmeta.End(b, st.emit.txID, st.tx.ns/1e6)
 		st.emit.txmeta.Restore("", nil)
 	}
 	if st.tx.gtid != "" && st.gtids != nil {
-		st.addGTID()
+		if err := st.gtids.Update(st.tx.gtid); err != nil {
+			return fmt.Errorf("add the GTID %s to those that were read: %w", st.tx.gtid, err)
+		}
+		st.dirty = true
 	}
 	st.pos.File, st.pos.Pos, st.pos.Events, st.pos.Rows = st.file, st.end, 0, 0
 	st.tx.open, st.tx.begun, st.tx.gtid = false, false, ""
-}
-
-func (st *stream) addGTID() {
-	if err := st.gtids.Update(st.tx.gtid); err != nil {
-		st.log.Error("a GTID could not be added to those that were read", "gtid", st.tx.gtid, "error", err)
-	}
-	st.dirty = true
+	return nil
 }
 
 // errRowFormat says that the log has statements where it should have rows.

@@ -80,7 +80,7 @@ func (c *compiler) compile(ctx context.Context, name cdc.Table, def *definition)
 	t.rowSchema = &connectors.Schema{Type: connectors.Struct, Optional: true, Name: schema(".Value")}
 	taken := map[string]string{}
 	for i := range def.Columns {
-		f, err := c.field(ctx, &def.Columns[i])
+		f, err := c.field(ctx, t.id, &def.Columns[i])
 		if err != nil {
 			return nil, err
 		}
@@ -126,9 +126,9 @@ func (c *compiler) compileKey(t *table, name string) error {
 }
 
 // field compiles a column; its schema is nil if the type has no mapping.
-func (c *compiler) field(ctx context.Context, col *column) (field, error) {
+func (c *compiler) field(ctx context.Context, table string, col *column) (field, error) {
 	f := field{name: col.Name}
-	k, ok, err := c.codecs.of(ctx, col)
+	k, ok, err := c.codec(ctx, table, col)
 	if err != nil || !ok {
 		return f, err
 	}

@@ -76,7 +76,7 @@ func (t *task) connect(ctx context.Context, start connectors.SourceStart) (err e
 	if err := t.checkServer(); err != nil {
 		return err
 	}
-	t.catalog = &catalog{s: t.s, conn: t.control}
+	t.catalog = &catalog{s: t.s, conn: t.control, server: t.server}
 	t.charsets = &charsets{conn: t.control, known: map[string]decoder{}}
 	t.history = newHistory(t.s, t.catalog, t.log)
 	source, block := t.flavor.sourceSchema(), cdc.Block()
@@ -199,9 +199,16 @@ func (t *task) read(ctx context.Context, b *connectors.Batch) error {
 	return t.stream.read(ctx, b)
 }
 
-// readSnapshot returns rows. The very first batch is the offset alone, and rows follow when it is durable: rows that
-// were delivered under no offset would be nobody's if the task died.
+// readSnapshot returns rows. The very first batches are the definitions, then the offset alone, and rows follow when it
+// is durable: rows that were delivered under no offset would be nobody's if the task died.
 func (t *task) readSnapshot(ctx context.Context, b *connectors.Batch) error {
+	if t.history.changed() {
+		t.history.offsets(b)
+		return nil
+	}
+	if err := t.history.wait(ctx); err != nil {
+		return err
+	}
 	if t.unannounced {
 		t.unannounced = false
 		t.snapshot.offset(b)
@@ -222,12 +229,13 @@ func (t *task) readSnapshot(ctx context.Context, b *connectors.Batch) error {
 
 // Commit says what is durable: older versions of tables can be forgotten. The server needs no word of it.
 func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) error {
-	if t.announced != nil {
-		t.once.Do(func() { close(t.announced) })
-	}
+	t.history.confirm(offsets)
 	p, ok, err := t.s.stored(offsets)
 	if err != nil || !ok {
 		return err
+	}
+	if t.announced != nil {
+		t.once.Do(func() { close(t.announced) })
 	}
 	t.history.committed(p)
 	t.monitor.committed(p)

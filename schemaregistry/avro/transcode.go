@@ -241,15 +241,19 @@ func (r *run) blocks(c *step, dst, src []byte) (out, rest []byte, err error) {
 			}
 			n = -n
 		}
-		// As in package connectors: an element has a byte at least.
 		if n < 0 || n > int64(len(src)) {
 			return nil, nil, connectors.ErrTruncated
 		}
 		dst = connectors.AppendInt(dst, n)
-		for ; n > 0; n-- {
+		from, left := len(dst), len(src)
+		for range n {
 			if dst, src, err = r.item(c, dst, src); err != nil {
 				return nil, nil, err
 			}
+		}
+		// As in package connectors: an element has a byte at least, on both sides.
+		if n > int64(min(len(dst)-from, left-len(src))) {
+			return nil, nil, fmt.Errorf("%w: %d elements in %d bytes", connectors.ErrMalformed, n, left-len(src))
 		}
 	}
 }

@@ -210,6 +210,7 @@ func FuzzTranscoder(f *testing.F) {
 	f.Add(`["null","int"]`, []byte{2, 2})
 	f.Add(`{"type":"map","values":["int","null"]}`, []byte{2, 2, 'k', 0, 2, 0})
 	f.Add(`{"type":"array","items":{"type":"record","name":"R","fields":[]}}`, []byte{2, 0})
+	f.Add(`{"type":"array","items":{"type":"record","name":"R","fields":[]}}`, []byte("\x02\t\t\t\x7f\x00\t\t\t\x00"))
 	f.Fuzz(func(t *testing.T, text string, src []byte) {
 		s, err := Parse(text)
 		if err != nil {
