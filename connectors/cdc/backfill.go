@@ -31,12 +31,14 @@ func (e *PartError) Unwrap() error { return e.Err }
 type ChunkReader interface {
 	// Tables lists the tables that are captured, in the order of their names.
 	Tables(ctx context.Context) ([]Table, error)
-	// Prepare readies a table as it is now. It fails with ErrNoKey.
+	// Prepare readies a table as it is now, and keeps it so until Release, which is called after it in any case. It
+	// fails with ErrNoKey, or with ErrNotYet.
 	Prepare(ctx context.Context, part Part) error
+	Release(ctx context.Context) error
 	// Max returns the greatest key of the prepared table, nil if there are no rows.
 	Max(ctx context.Context, part Part) ([]string, error)
 	// Read adds the rows behind the key after (nil: from the first), up to and including the key max, to the window,
-	// until there are no more or the window is full. It fails with ErrNotYet.
+	// until there are no more or the window is full.
 	Read(ctx context.Context, part Part, after, max []string, limit int, w *Window) error
 	// Mark writes a watermark into the signal table, if there is one to write to.
 	Mark(ctx context.Context, id, kind, data string) error
@@ -167,7 +169,12 @@ func (f *Backfill) fill(ctx context.Context) error {
 	return nil
 }
 
-func (f *Backfill) chunk(ctx context.Context, part Part) error {
+func (f *Backfill) chunk(ctx context.Context, part Part) (err error) {
+	defer func() {
+		if released := f.reader.Release(ctx); err == nil {
+			err = released
+		}
+	}()
 	if err := f.reader.Prepare(ctx, part); err != nil {
 		return err
 	}

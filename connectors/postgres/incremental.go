@@ -100,6 +100,13 @@ func (c *chunks) Tables(ctx context.Context) ([]cdc.Table, error) {
 func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 	ctx, cancel := c.s.queryContext(ctx)
 	defer cancel()
+	hidden, err := c.begin(ctx, part.Table)
+	if err != nil {
+		return ofPart(err)
+	}
+	if hidden {
+		return cdc.ErrNotYet
+	}
 	c.st.cat.forgetEnums()
 	entries, err := c.st.cat.tables(ctx, func(t cdc.Table) bool { return t == part.Table }, "")
 	if err != nil {
@@ -131,6 +138,30 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 		return &cdc.PartError{Err: err}
 	}
 	return nil
+}
+
+// begin begins the transaction of a chunk. The lock comes before the transaction's snapshot: a table that is rewritten
+// between the two would look empty (PostgreSQL documentation, "Caveats" of MVCC). hidden says that the snapshot lacks a
+// transaction that was streamed.
+func (c *chunks) begin(ctx context.Context, t cdc.Table) (hidden bool, err error) {
+	results, err := c.conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '1s'; LOCK TABLE "+
+		quoteTable(t)+" IN ACCESS SHARE MODE; SELECT txid_current_snapshot()").ReadAll()
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "55P03" { // somebody alters it, and the stream must go on
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return c.st.recent.hidden(string(results[3].Rows[0][0]))
+}
+
+// Release ends it.
+func (c *chunks) Release(ctx context.Context) error {
+	ctx, cancel := c.s.queryContext(ctx)
+	defer cancel()
+	_, err := c.conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll()
+	return trouble("end the reading of a chunk", err)
 }
 
 // never returns the columns if none of them can be null and all of them are in rows; nil otherwise.
@@ -167,21 +198,7 @@ func (c *chunks) Max(ctx context.Context, part cdc.Part) ([]string, error) {
 func (c *chunks) Read(ctx context.Context, part cdc.Part, after, greatest []string, limit int, w *cdc.Window) error {
 	ctx, cancel := c.s.queryContext(ctx)
 	defer cancel()
-	const op = "read a chunk"
-	results, err := c.conn.PgConn().Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT txid_current_snapshot()").ReadAll()
-	if err != nil {
-		return trouble(op, err)
-	}
-	hidden, err := c.st.recent.hidden(string(results[1].Rows[0][0]))
-	if err == nil && !hidden {
-		_, err = c.conn.PgConn().CopyTo(ctx, &chunkWriter{c: c, w: w}, c.selectSQL(part, after, greatest, limit))
-	}
-	if _, rolled := c.conn.PgConn().Exec(ctx, "ROLLBACK").ReadAll(); err == nil {
-		err = rolled
-	}
-	if err == nil && hidden {
-		return cdc.ErrNotYet
-	}
+	_, err := c.conn.PgConn().CopyTo(ctx, &chunkWriter{c: c, w: w}, c.selectSQL(part, after, greatest, limit))
 	return ofPart(err)
 }
 
