@@ -18,45 +18,18 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
-// states is what a target holds that takes the records one after another: by topic and key, the row. reads are the keys
-// that came from a snapshot.
-func states(t testing.TB, records []connectors.Record) (rows map[string]string, reads map[string]bool) {
+// states is what a target holds that has taken the records.
+func states(t testing.TB, records []connectors.Record) *goldentest.Target {
 	t.Helper()
-	rows, reads = map[string]string{}, map[string]bool{}
-	for _, r := range records {
-		if r.Key.IsNull() || strings.Contains(r.Topic, "signals") {
-			continue
-		}
-		key, err := goldentest.Document(r.Key, false)
-		if err != nil {
-			t.Fatal(err)
-		}
-		key = r.Topic + " " + key
-		if r.Value.IsNull() {
-			continue // a tombstone follows its delete
-		}
-		v, _, err := connectors.ReadValue(r.Value.Schema, r.Value.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields := map[string]string{}
-		for i, f := range r.Value.Schema.Fields {
-			fields[f.Name] = goldentest.JSON(f.Schema, v.List()[i])
-		}
-		switch fields["op"] {
-		case `"d"`:
-			delete(rows, key)
-			continue
-		case `"r"`:
-			reads[key] = true
-		}
-		rows[key] = fields["after"]
+	target := goldentest.NewTarget()
+	if err := target.Take(slices.DeleteFunc(slices.Clone(records), func(r connectors.Record) bool { return strings.HasSuffix(r.Topic, ".signals") })); err != nil {
+		t.Fatal(err)
 	}
-	return rows, reads
+	return target
 }
 
 // truth is what the tables hold now, as a snapshot of its own reads it.
-func (b *bench) truth(config map[string]string) map[string]string {
+func (b *bench) truth(config map[string]string) *goldentest.Target {
 	b.t.Helper()
 	c := maps.Clone(config)
 	c["snapshot.mode"] = "initial_only"
@@ -65,30 +38,7 @@ func (b *bench) truth(config map[string]string) map[string]string {
 	<-r.done
 	r.stop()
 	records, _ := r.taken()
-	rows, _ := states(b.t, records)
-	return rows
-}
-
-func sameStates(t *testing.T, want, got map[string]string) {
-	t.Helper()
-	wrong := 0
-	for k := range want {
-		if got[k] != want[k] {
-			if wrong++; wrong < 10 {
-				t.Errorf("%s is\n%s\nwant\n%s", k, got[k], want[k])
-			}
-		}
-	}
-	for k := range got {
-		if _, ok := want[k]; !ok {
-			if wrong++; wrong < 10 {
-				t.Errorf("%s should not be there: %s", k, got[k])
-			}
-		}
-	}
-	if wrong > 0 {
-		t.Fatalf("%d of %d rows differ", wrong, len(want))
-	}
+	return states(b.t, records)
 }
 
 const incrementalTables = `CREATE TABLE signals (id text PRIMARY KEY, type text, data text);
@@ -181,18 +131,19 @@ func TestIncrementalUnderChanges(t *testing.T) {
 	r.stop()
 	got, _ := r.taken()
 	records = append(records, got...)
-	rows, reads := states(t, records)
-	want := b.truth(config)
-	sameStates(t, want, rows)
-	for key, row := range want {
-		if strings.Contains(row, `"n":0`) && !reads[key] && !strings.Contains(row, "x") {
+	target, want := states(t, records), b.truth(config)
+	if some, n := target.Lacks(want, 10); n > 0 {
+		t.Fatalf("%d of %d rows differ: %s", n, len(want.Rows), strings.Join(some, "\n"))
+	}
+	for key, row := range want.Rows {
+		if strings.Contains(row, `"n":0`) && !target.Read[key] && !strings.Contains(row, "x") {
 			t.Errorf("%s never changed, and was not read", key)
 		}
 	}
 	if n := b.text("SELECT count(*) FROM signals WHERE type = 'snapshot-window-close'"); n != "0" {
 		t.Errorf("%s watermarks of the end under INSERT_DELETE", n)
 	}
-	t.Logf("%d records, %d rows, interrupted in the tables %v", len(records), len(want), slices.Sorted(maps.Keys(tables)))
+	t.Logf("%d records, %d rows, interrupted in the tables %v", len(records), len(want.Rows), slices.Sorted(maps.Keys(tables)))
 }
 
 // TestIncrementalSignals pauses, resumes and stops, asks for what is not there, and alters a table meanwhile.
@@ -253,20 +204,19 @@ func TestIncrementalSignals(t *testing.T) {
 	b.settle(r, b.db)
 	r.stop()
 	records := append(first, mustTake(r)...)
-	rows, reads := states(t, records)
-	want := b.truth(config)
-	for k, row := range want {
+	target, want := states(t, records), b.truth(config)
+	for k, row := range want.Rows {
 		switch {
 		case strings.Contains(k, "public.a "):
 			// Rows that were read before the column was there do not have it; nobody has said that they changed.
-			if rows[k] != row && rows[k] != strings.Replace(row, `,"more":7`, "", 1) {
-				t.Fatalf("%s is\n%.200s\nwant\n%.200s", k, rows[k], row)
+			if target.Rows[k] != row && target.Rows[k] != strings.Replace(row, `,"more":7`, "", 1) {
+				t.Fatalf("%s is\n%.200s\nwant\n%.200s", k, target.Rows[k], row)
 			}
 		case strings.Contains(k, "public.d "):
 			var id int
 			fmt.Sscanf(k, `p.public.d {"id":%d}`, &id)
-			if reads[k] != (id <= 50000) {
-				t.Fatalf("%s read %v", k, reads[k])
+			if target.Read[k] != (id <= 50000) {
+				t.Fatalf("%s read %v", k, target.Read[k])
 			}
 		}
 	}
@@ -291,14 +241,13 @@ func TestIncrementalAltered(t *testing.T) {
 	stop()
 	b.settle(r, b.db)
 	r.stop()
-	rows, reads := states(t, mustTake(r))
-	want := b.truth(config)
+	target, want := states(t, mustTake(r)), b.truth(config)
 	columns := regexp.MustCompile(`,"x\d+":\w+`) // a row keeps those that it had when it changed last
-	for k := range want {
-		if got := columns.ReplaceAllString(rows[k], ""); got != want[k] {
-			t.Errorf("%s is %s, want %s", k, got, want[k])
+	for k := range want.Rows {
+		if got := columns.ReplaceAllString(target.Rows[k], ""); got != want.Rows[k] {
+			t.Errorf("%s is %s, want %s", k, got, want.Rows[k])
 		}
-		if !reads[k] && strings.Contains(k, "public.c ") {
+		if !target.Read[k] && strings.Contains(k, "public.c ") {
 			t.Errorf("%s was not read", k)
 		}
 	}
