@@ -59,8 +59,13 @@ func (st *stream) reached() bool {
 	if st.until == nil || st.held != nil || st.tx.open || st.tx.begun || len(st.payloadEvents) > 0 {
 		return false
 	}
-	if st.until.gtids != nil {
-		return st.gtids.Contain(st.until.gtids)
+	return st.past(st.until)
+}
+
+// past reports whether all before the goal has been read.
+func (st *stream) past(g *goal) bool {
+	if g.gtids != nil {
+		return st.gtids.Contain(g.gtids)
 	}
-	return mark{File: st.file, Pos: st.end}.compare(st.until.mark) >= 0
+	return mark{File: st.file, Pos: st.end}.compare(g.mark) >= 0
 }

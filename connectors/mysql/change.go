@@ -227,7 +227,13 @@ func (st *stream) payload(h *replication.EventHeader, start uint64, e *replicati
 
 // row handles one row, whose images are in st.cells.
 func (st *stream) row(ctx context.Context, b *connectors.Batch, im *image, op replication.EnumRowsEventType, row int, start uint64) error {
+	if st.backfill.Holds(im.name) {
+		st.touched(im, op)
+	}
 	err := st.emitRow(b, im, op, row)
+	if err == nil && op == replication.EnumRowsEventTypeInsert && im.name == st.s.signals {
+		return st.signalled(ctx, im)
+	}
 	var bad *valueError
 	if !errors.As(err, &bad) {
 		return err

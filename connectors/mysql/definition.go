@@ -14,6 +14,7 @@ const (
 	groupLog        = "Binary log"
 	groupSnapshot   = "Snapshot"
 	groupRecords    = "Records"
+	groupSignals    = "Signals and incremental snapshots"
 	groupErrors     = "Errors"
 	groupTuning     = "Tuning"
 )
@@ -31,7 +32,7 @@ func patterns(value string) error {
 
 // configuration declares the connector's keys: Debezium's names and defaults, except where a default loses data.
 var configuration = &configs.Definition{
-	Keys: append(cdc.ColumnKeys(groupRecords, "database.table.column"), []configs.Key{
+	Keys: append(append(cdc.ColumnKeys(groupRecords, "database.table.column"), cdc.SignalKeys(groupSignals)...), []configs.Key{
 		{Name: "topic.prefix", Type: configs.String, Required: true, Importance: configs.High, Group: groupConnection, Width: configs.WidthMedium,
 			Aliases: []string{"database.server.name"}, Example: "shop", Pattern: `[A-Za-z0-9._-]+`,
 			Doc: "First part of every topic name, and the name of this source in stored offsets. Changing it starts from the beginning."},
@@ -102,7 +103,6 @@ var configuration = &configs.Definition{
 		{Name: "database.history", Type: configs.Class, Group: groupLog, Notice: noEffect(noHistory)},
 		{Name: "database.history.<name>", Type: configs.String, Group: groupLog, Notice: noEffect(noHistory)},
 		{Name: "ddl.parser.type", Type: configs.String, Group: groupLog, Notice: noEffect("there is one parser")},
-		{Name: "read.only", Type: configs.Boolean, Default: "false", Group: groupLog, Notice: noEffect("nothing is written to the database")},
 		{Name: "use.nongraceful.disconnect", Type: configs.Boolean, Default: "false", Group: groupLog, Notice: noEffect("the connection is always cut at once")},
 
 		{Name: "snapshot.mode", Type: configs.String, Default: "initial", Enum: []string{"always", "initial", "initial_only", "no_data", "schema_only", "never", "when_needed", "recovery", "schema_only_recovery"},

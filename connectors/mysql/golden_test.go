@@ -32,7 +32,7 @@ func golden(t *testing.T, server *services.MySQL, excused *goldentest.Exceptions
 		for _, path := range dirs {
 			dir := filepath.Dir(path)
 			config := readConfig(t, path)
-			if config["transforms"] != "" || config["signal.data.collection"] != "" {
+			if config["transforms"] != "" {
 				continue
 			}
 			t.Run(metadata+"/"+filepath.Base(dir), func(t *testing.T) { replay(t, server, dir, config, excused) })
@@ -70,6 +70,7 @@ func replay(t *testing.T, server *services.MySQL, dir string, config map[string]
 	for _, sql := range strings.Split(readFile(t, filepath.Join(dir, "changes.sql")), "\n-- @settle\n") {
 		b.script(sql)
 		b.settle(r)
+		r.until("the end of an incremental snapshot", r.ended)
 	}
 	if config["heartbeat.interval.ms"] != "" {
 		n := r.count()

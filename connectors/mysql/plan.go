@@ -20,15 +20,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 		t.log.Warn("columns of types without a mapping are left out", "table", tb.id, "columns", tb.dropped)
 	}
 	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows}
-	var list []string
 	for i, f := range tb.fields {
-		item := quote(f.name)
-		if f.schema == nil {
-			item = "NULL"
-		} else if f.codec.selected != "" {
-			item = fmt.Sprintf(f.codec.selected, item)
-		}
-		list = append(list, item)
 		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
 			switch e.def.Columns[i].Type {
 			case "tinyint", "smallint", "mediumint", "int", "bigint":
@@ -36,7 +28,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 			}
 		}
 	}
-	src.columns = strings.Join(list, ", ")
+	src.columns = strings.Join(tb.selected(), ", ")
 	for _, o := range t.s.v.List("snapshot.select.statement.overrides") {
 		if strings.EqualFold(o, tb.id) {
 			sql := t.s.v.String("snapshot.select.statement.overrides." + o)

@@ -24,6 +24,7 @@ import (
 //	snapshot     of a row of a snapshot that is not complete; with initial_only also of a complete one
 //	ts_sec, server_id   of the last event
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
+//	incremental_snapshot_…   while an incremental snapshot is going on (cdc.Progress)
 type position struct {
 	File   string
 	Pos    uint64
@@ -38,6 +39,9 @@ type position struct {
 
 	TransactionID string
 	Orders        []cdc.Order
+
+	Incremental *cdc.Progress // nil: none
+	Restarted   bool          // its first table begins again: another connector has stored it
 }
 
 // append appends the offset as JSON, its members in the order in which Debezium's are printed.
@@ -72,6 +76,7 @@ func (p *position) append(dst []byte, tx *cdc.Transactions) []byte {
 	if p.Events > 0 {
 		number("event", p.Events)
 	}
+	dst = p.Incremental.AppendOffset(dst)
 	dst[len(dst)-1] = '}'
 	return dst
 }
@@ -116,6 +121,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 		}
 	}
 	sort.Slice(p.Orders, func(i, j int) bool { return p.Orders[i].Table < p.Orders[j].Table })
+	if bad == nil {
+		p.Incremental, p.Restarted, bad = cdc.ReadProgress(m)
+	}
 	if bad == nil && p.File == "" {
 		bad = errors.New("the offset has no file")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ type settings struct {
 	schemaChanges     bool
 	query             bool
 	heartbeat, status time.Duration
+	signals           cdc.Table // the signal table; empty is none
+	readOnly          bool      // watermarks are not written
+	deleteMarks       bool      // but removed again
 	values            valueModes
 }
 
@@ -62,6 +66,7 @@ func parse(f flavor, config map[string]string) (*settings, error) {
 		convertFails:  v.String("event.converting.failure.handling.mode") == "fail",
 		schemaChanges: v.Bool("include.schema.changes"), query: v.Bool("include.query"),
 		heartbeat: v.Duration("heartbeat.interval.ms"), status: v.Duration("status.update.interval.ms"),
+		readOnly: v.Bool("read.only"), deleteMarks: strings.EqualFold(v.String("incremental.snapshot.watermarking.strategy"), "INSERT_DELETE"),
 		skip: map[cdc.Op]bool{},
 		values: valueModes{
 			decimals: cdc.DecimalHandling(v.String("decimal.handling.mode")), times: cdc.TimePrecision(v.String("time.precision.mode")),
@@ -74,6 +79,9 @@ func parse(f flavor, config map[string]string) (*settings, error) {
 		s.snapshotMode = "no_data"
 	case "recovery", "schema_only_recovery":
 		s.snapshotMode = "initial"
+	}
+	if slices.Contains(v.List("signal.enabled.channels"), "source") {
+		s.signals.Schema, s.signals.Name, _ = strings.Cut(v.String("signal.data.collection"), ".")
 	}
 	if s.serverID == 0 {
 		h := fnv.New32a()
@@ -119,8 +127,11 @@ func (s *settings) capturesDatabase(name string) bool {
 	return s.databases.Allows(name)
 }
 
-// captures reports whether the table is one to capture.
-func (s *settings) captures(t cdc.Table) bool {
+// captures reports whether the table is one to capture: the signal table always is.
+func (s *settings) captures(t cdc.Table) bool { return t == s.signals && t.Name != "" || s.listed(t) }
+
+// listed reports whether the include and exclude lists name the table.
+func (s *settings) listed(t cdc.Table) bool {
 	return s.capturesDatabase(t.Schema) && s.tables.Allows(t.String())
 }
 

@@ -31,7 +31,7 @@ type snapshot struct {
 	block   block
 	pos     position
 	origin  origin
-	tell    []func(b *connectors.Batch) // records of the tables' definitions, that come first
+	tell    []func(b *connectors.Batch, marker cdc.Snapshot) // records of the tables' definitions, that come first
 
 	markers cdc.Markers
 	waiting *source // the table of the row that waits for its marker
@@ -100,7 +100,7 @@ func (t *task) openSnapshot(ctx context.Context, data bool) error {
 	}
 	var extents []cdc.Extent
 	for _, e := range entries {
-		if !t.s.captures(e.name) || len(t.s.snapshotTables) > 0 && !t.s.snapshotTables.Match(e.name.String()) {
+		if !t.s.listed(e.name) || len(t.s.snapshotTables) > 0 && !t.s.snapshotTables.Match(e.name.String()) {
 			continue
 		}
 		src, err := sn.source(ctx, e)
@@ -155,11 +155,11 @@ func (sn *snapshot) define(ctx context.Context, entries []*entry) error {
 }
 
 func (sn *snapshot) announce(db, table, sql string, changes []tableChange) {
-	sn.tell = append(sn.tell, func(b *connectors.Batch) {
+	sn.tell = append(sn.tell, func(b *connectors.Batch, marker cdc.Snapshot) {
 		e := sn.t.emit
 		o := sn.origin
 		o.ns = e.now().UnixNano()
-		e.at(&o, cdc.InSnapshot, db)
+		e.at(&o, marker, db)
 		place := cdc.AppendOptionalNull(nil)
 		if table != "" {
 			place = cdc.AppendOptionalString(nil, table)
@@ -218,7 +218,11 @@ func (sn *snapshot) copy(r *reading, sql string) error {
 // read fills the batch with rows. done says that there are no more: the batch then has the offset that says so.
 func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, err error) {
 	for len(sn.tell) > 0 && len(b.Buf) < batchBytes && len(b.Records) < sn.t.s.maxBatch {
-		sn.tell[0](b)
+		marker := cdc.InSnapshot
+		if len(sn.tell) == 1 && len(sn.plan) == 0 { // no row follows
+			marker = cdc.Last
+		}
+		sn.tell[0](b, marker)
 		sn.tell = sn.tell[1:]
 	}
 	for len(b.Buf) < batchBytes && len(b.Records) < sn.t.s.maxBatch {

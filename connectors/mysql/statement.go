@@ -189,6 +189,9 @@ func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *state
 // truncate handles TRUNCATE, which empties a table without a change of any row in the log.
 func (st *stream) truncate(ctx context.Context, b *connectors.Batch, o *origin, tables []cdc.Table) error {
 	for _, name := range tables {
+		if st.backfill.Holds(name) {
+			st.backfill.Truncated()
+		}
 		if st.s.skip[cdc.Truncate] || !st.s.captures(name) {
 			continue
 		}

@@ -51,6 +51,12 @@ type stream struct {
 	dirty bool          // gtids have changed since they were printed
 	tx    transaction
 
+	chunks   *chunks // of incremental snapshots
+	backfill *cdc.Backfill
+	window   goal   // where the window of an incremental snapshot ends
+	last     origin // of the last transaction
+	identity []byte
+
 	until     *goal    // of a catch-up; nil: the stream has no end
 	resume    position // where the stored offset was inside of a transaction
 	resuming  bool     // until the first transaction has begun
@@ -110,6 +116,11 @@ func (t *task) startStream(ctx context.Context, pos position) error {
 		return trouble(op, err)
 	}
 	t.stream = st
+	st.chunks = &chunks{t: t, st: st}
+	if pos.Restarted {
+		t.log.Warn("the stored keys of the incremental snapshot are serialized Java objects; its first table begins again", "table", pos.Incremental.Parts[0].Table.String())
+	}
+	st.backfill = cdc.NewBackfill(st.chunks, t.s.v.Int("incremental.snapshot.chunk.size"), pos.Incremental, t.log)
 	t.log.Info("streaming", "file", pos.File, "pos", pos.Pos, "gtids", pos.GTIDs)
 	return nil
 }
@@ -133,6 +144,14 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 		st.count()
 	}
 	for st.held == nil && (!st.full(b) || st.tx.begun) {
+		if st.between() {
+			if enough, err := st.backfilled(ctx, b); enough || err != nil {
+				if err != nil {
+					return err
+				}
+				break
+			}
+		}
 		e, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the binary log", err)
@@ -168,6 +187,7 @@ func (st *stream) full(b *connectors.Batch) bool {
 
 // offset appends where the stream stands.
 func (st *stream) offset(b *connectors.Batch) {
+	st.pos.Incremental = st.backfill.State()
 	if st.dirty {
 		st.pos.GTIDs, st.dirty = st.gtids.String(), false
 	}
@@ -226,6 +246,9 @@ func (st *stream) due() (due time.Duration) {
 		if d := max(time.Until(st.offeredAt.Add(st.s.status)), time.Millisecond); due == 0 || d < due {
 			due = d
 		}
+	}
+	if d := st.backfill.Wait(); d > 0 && st.until == nil && st.between() && (due == 0 || d < due) {
+		due = d
 	}
 	return due
 }
@@ -401,7 +424,9 @@ func (st *stream) commit(b *connectors.Batch) error {
 		st.dirty = true
 	}
 	st.pos.File, st.pos.Pos, st.pos.Events, st.pos.Rows = st.file, st.end, 0, 0
+	st.last = st.tx.origin
 	st.tx.open, st.tx.begun, st.tx.gtid = false, false, ""
+	st.passed()
 	return nil
 }
 

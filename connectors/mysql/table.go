@@ -220,6 +220,20 @@ func bitLiteral(s string) []byte {
 // reader says how the cells of a row are read: as the text of a SELECT, or as one version of a table's row image.
 type reader []appendFunc
 
+// selected are the expressions that a SELECT has for the columns.
+func (t *table) selected() (list []string) {
+	for _, f := range t.fields {
+		item := quote(f.name)
+		if f.schema == nil {
+			item = "NULL"
+		} else if f.codec.selected != "" {
+			item = fmt.Sprintf(f.codec.selected, item)
+		}
+		list = append(list, item)
+	}
+	return list
+}
+
 // texts reads the cells of a SELECT.
 func (t *table) texts() reader {
 	r := make(reader, len(t.fields))
@@ -301,8 +315,13 @@ func fits(c *column, real byte, arg int, meta uint16) bool {
 
 // appendKey appends the key of the row of cells. A cell that is not there is taken from the other row.
 func (t *table) appendKey(dst []byte, r reader, cells, other []cell) ([]byte, error) {
+	return t.appendColumns(dst, r, t.key, cells, other)
+}
+
+// appendColumns appends columns of a row as keys have them.
+func (t *table) appendColumns(dst []byte, r reader, columns []int, cells, other []cell) ([]byte, error) {
 	var err error
-	for _, i := range t.key {
+	for _, i := range columns {
 		f := t.fields[i].keyed()
 		if dst, err = f.append(dst, r[i], pick(cells, other, i), f.missing, t.lenient); err != nil {
 			return dst, err

@@ -20,6 +20,7 @@ const (
 	erTableAccessDenied = 1142
 	erNoSuchTable       = 1146
 	erSpecificAccess    = 1227
+	erTableDefChanged   = 1412
 	erMasterFatal       = 1236
 )
 

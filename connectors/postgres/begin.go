@@ -171,7 +171,7 @@ func (t *task) beginSnapshotOnly(ctx context.Context) error {
 // snapshotEntries lists the tables to read.
 func (t *task) snapshotEntries(ctx context.Context) ([]*entry, error) {
 	entries, err := t.catalog.tables(ctx, func(name cdc.Table) bool {
-		return t.s.captures(name) && (len(t.s.snapshotTables) == 0 || t.s.snapshotTables.Match(name.String()))
+		return t.s.listed(name) && (len(t.s.snapshotTables) == 0 || t.s.snapshotTables.Match(name.String()))
 	}, partitionCondition(t.viaRoot))
 	if err != nil {
 		return nil, trouble("list tables", err)

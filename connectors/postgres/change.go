@@ -98,9 +98,15 @@ func (st *stream) change(ctx context.Context, b *connectors.Batch, kind byte, ls
 	if f.bad || kind == 'D' && before == nil || kind != 'D' && len(st.cells) != len(t.columns) || before != nil && len(st.old) != len(t.columns) {
 		return errPgoutput
 	}
+	if st.backfill.Holds(t.Table) {
+		st.touched(t, kind, before)
+	}
 	for {
 		err := st.emitChange(b, t, kind, before, lsn)
 		if err == nil {
+			if kind == 'I' && t.Table == st.s.signals {
+				return st.signalled(ctx, t)
+			}
 			return nil
 		}
 		var bad *valueError

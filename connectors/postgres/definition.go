@@ -15,6 +15,7 @@ const (
 	groupSlot       = "Replication slot"
 	groupSnapshot   = "Snapshot"
 	groupRecords    = "Records"
+	groupSignals    = "Signals and incremental snapshots"
 	groupErrors     = "Errors"
 	groupTuning     = "Tuning"
 )
@@ -30,7 +31,7 @@ func patterns(value string) error {
 
 // definition declares the connector's keys: Debezium's names and defaults, except where a default loses data.
 var definition = &configs.Definition{
-	Keys: append(cdc.ColumnKeys(groupRecords, "schema.table.column"), []configs.Key{
+	Keys: append(append(cdc.ColumnKeys(groupRecords, "schema.table.column"), cdc.SignalKeys(groupSignals)...), []configs.Key{
 		{Name: "topic.prefix", Type: configs.String, Required: true, Importance: configs.High, Group: groupConnection, Width: configs.WidthMedium,
 			Aliases: []string{"database.server.name"}, Example: "shop", Pattern: `[A-Za-z0-9._-]+`,
 			Doc: "First part of every topic name, and the name of this source in stored offsets. Changing it starts from the beginning."},

@@ -40,6 +40,7 @@ type emitter struct {
 	txid        int64  // 0 is none
 	origin      []byte // origin and origin_lsn
 	lastCommit  pglogrepl.LSN
+	unplaced    bool // a row of an incremental snapshot has no place in the log
 }
 
 // noOrigin is the null of origin and origin_lsn.
@@ -51,6 +52,7 @@ func (e *emitter) at(us, txid int64, marker cdc.Snapshot) {
 	e.times = cdc.AppendOptionalInt(e.times[:0], us)
 	e.times = cdc.AppendOptionalInt(e.times, us*1000)
 	e.txid = txid
+	e.unplaced = marker == cdc.Incremental
 	e.uses = 0
 }
 
@@ -84,7 +86,11 @@ func (e *emitter) appendSource(dst, place []byte, lsn pglogrepl.LSN) []byte {
 	} else {
 		dst = cdc.AppendOptionalNull(dst)
 	}
-	dst = cdc.AppendOptionalInt(dst, int64(lsn))
+	if e.unplaced {
+		dst = cdc.AppendOptionalNull(dst)
+	} else {
+		dst = cdc.AppendOptionalInt(dst, int64(lsn))
+	}
 	dst = cdc.AppendOptionalNull(dst) // xmin
 	return append(dst, e.origin...)
 }

@@ -58,6 +58,7 @@ func replay(t *testing.T, dir string, config map[string]string) {
 	for _, sql := range blocks(readFile(t, filepath.Join(dir, "changes.sql"))) {
 		b.statements(sql)
 		b.settle(r, b.db)
+		r.until("the end of an incremental snapshot", r.ended)
 	}
 	if topic := filepath.Join(dir, "expected/__debezium-heartbeat.pgstore.jsonl"); config["heartbeat.interval.ms"] != "" {
 		if _, err := os.Stat(topic); err != nil {

@@ -25,6 +25,7 @@ import (
 //	snapshot, snapshot_completed   of the rows of a snapshot, whose consistent point lsn is. While it is not complete,
 //	             everything that was committed before lsn has been delivered, or is older than everything delivered
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
+//	incremental_snapshot_…   while an incremental snapshot is going on (cdc.Progress)
 type position struct {
 	Commit pglogrepl.LSN // 0: none yet
 	Event  pglogrepl.LSN
@@ -38,6 +39,9 @@ type position struct {
 
 	TransactionID string
 	Orders        []cdc.Order
+
+	Incremental *cdc.Progress // nil: none
+	Restarted   bool          // its first table begins again: another connector has stored it
 }
 
 // append appends the offset as JSON, its members in the order in which Debezium's are printed.
@@ -71,6 +75,7 @@ func (p *position) append(dst []byte, tx *cdc.Transactions) []byte {
 		number("lsn_events_processed", p.Count)
 	}
 	number("ts_usec", p.Micros)
+	dst = p.Incremental.AppendOffset(dst)
 	dst[len(dst)-1] = '}'
 	return dst
 }
@@ -119,6 +124,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 		if table, ok := strings.CutPrefix(name, cdc.OrderKey); ok {
 			p.Orders = append(p.Orders, cdc.Order{Table: table, Count: number(name)})
 		}
+	}
+	if bad == nil {
+		p.Incremental, p.Restarted, bad = cdc.ReadProgress(m)
 	}
 	sort.Slice(p.Orders, func(i, j int) bool { return p.Orders[i].Table < p.Orders[j].Table })
 	return p, bad

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,9 @@ type settings struct {
 	convertFails      bool // false: null stands for what cannot be converted
 	manualFlush       bool
 	heartbeat, status time.Duration
+	signals           cdc.Table // the signal table; empty is none
+	readOnly          bool      // watermarks are not written
+	deleteMarks       bool      // but removed again
 	values            valueModes
 }
 
@@ -61,6 +65,7 @@ func parse(config map[string]string) (*settings, error) {
 		convertFails: v.String("event.converting.failure.handling.mode") == "fail",
 		manualFlush:  v.String("lsn.flush.mode") == "manual" || !v.Bool("flush.lsn.source"),
 		heartbeat:    v.Duration("heartbeat.interval.ms"), status: v.Duration("status.update.interval.ms"),
+		readOnly: v.Bool("read.only"), deleteMarks: strings.EqualFold(v.String("incremental.snapshot.watermarking.strategy"), "INSERT_DELETE"),
 		skip: map[cdc.Op]bool{},
 		values: valueModes{
 			decimals: cdc.DecimalHandling(v.String("decimal.handling.mode")), times: cdc.TimePrecision(v.String("time.precision.mode")),
@@ -69,6 +74,11 @@ func parse(config map[string]string) (*settings, error) {
 			unknownToo: v.Bool("include.unknown.datatypes"), comments: v.Bool("include.schema.comments"),
 			placeholder: placeholder(v.String("unavailable.value.placeholder")),
 		},
+	}
+	if slices.Contains(v.List("signal.enabled.channels"), "source") {
+		// Debezium takes the database's name in front, too.
+		name := strings.TrimPrefix(v.String("signal.data.collection"), v.String("database.dbname")+".")
+		s.signals.Schema, s.signals.Name, _ = strings.Cut(name, ".")
 	}
 	if s.snapshotMode == "never" {
 		s.snapshotMode = "no_data"
@@ -101,8 +111,11 @@ func placeholder(text string) []byte {
 	return []byte(text)
 }
 
-// captures reports whether the table is one to capture.
-func (s *settings) captures(t cdc.Table) bool {
+// captures reports whether the table is one to capture: the signal table always is.
+func (s *settings) captures(t cdc.Table) bool { return t == s.signals && t.Name != "" || s.listed(t) }
+
+// listed reports whether the include and exclude lists name the table.
+func (s *settings) listed(t cdc.Table) bool {
 	switch t.Schema {
 	case "pg_catalog", "information_schema", "pg_toast":
 		return false

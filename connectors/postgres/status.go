@@ -19,7 +19,8 @@ type acknowledger struct {
 	kick    chan struct{}
 	stop    chan struct{}
 	ended   chan struct{}
-	ask     bool // that the server answers each report with its position
+	ask     bool        // that the server answers each report with its position
+	asked   atomic.Bool // for the next one only
 }
 
 // leastPause keeps a fast committer from flooding the server.
@@ -59,6 +60,12 @@ func (a *acknowledger) report() {
 	}
 }
 
+// demand makes the server say where it is, soon.
+func (a *acknowledger) demand() {
+	a.asked.Store(true)
+	a.report()
+}
+
 func (a *acknowledger) run(every time.Duration) {
 	defer close(a.ended)
 	timer := time.NewTimer(every)
@@ -95,7 +102,7 @@ func (a *acknowledger) send() error {
 	}
 	msg = binary.BigEndian.AppendUint64(msg, uint64(time.Now().UnixMicro()-postgresEpoch))
 	reply := byte(0)
-	if a.ask {
+	if asked := a.asked.Swap(false); a.ask || asked {
 		reply = 1
 	}
 	_, err := a.conn.Write(append(msg, reply))

@@ -49,6 +49,13 @@ type stream struct {
 	beatAt    time.Time
 	committed bool // a commit was seen
 
+	chunks   *chunks // of incremental snapshots
+	backfill *cdc.Backfill
+	recent   recent
+	high     pglogrepl.LSN // where the window of an incremental snapshot ends
+	scratch  []byte
+	identity []byte
+
 	held    received      // for the next batch
 	until   pglogrepl.LSN // where a catch-up ends; 0: the stream has no end
 	reached bool          // it has ended
@@ -64,6 +71,14 @@ type received struct {
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 	for len(b.Buf) < batchBytes && len(b.Records) < st.s.maxBatch || st.begun() {
+		if !st.open {
+			if enough, err := st.backfilled(ctx, b); enough || err != nil {
+				if err != nil {
+					return err
+				}
+				break
+			}
+		}
 		kind, body, ok, err := st.next(ctx, b)
 		if err != nil {
 			return trouble("read the replication stream", err)
@@ -83,6 +98,7 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 		}
 	}
 	pos := st.offset()
+	pos.Incremental = st.backfill.State()
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: st.s.partition(), Offset: pos.append(nil, st.emit.txmeta)})
 	st.offered, st.offeredAt = st.pos.start(), time.Now()
 	return nil
@@ -106,6 +122,9 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (kind byte, bod
 		if d := max(time.Until(st.offeredAt.Add(st.s.status)), time.Millisecond); due == 0 || d < due {
 			due = d
 		}
+	}
+	if d := st.backfillDue(); d > 0 && (due == 0 || d < due) {
+		due = d
 	}
 	if due == 0 {
 		return st.w.next(ctx, true)
@@ -193,6 +212,7 @@ func (st *stream) copied(ctx context.Context, b *connectors.Batch, kind byte, bo
 		// Outside of a transaction, all that was committed before the server's position has been received.
 		if !st.open {
 			st.pos.Commit = max(st.pos.start(), k.ServerWALEnd)
+			st.passed()
 			st.reach(k.ServerWALEnd)
 		}
 	}
@@ -273,10 +293,12 @@ func (st *stream) commit(b *connectors.Batch, lsn pglogrepl.LSN, body []byte) er
 	st.open, st.skipping, st.committed = false, false, true
 	st.pos.Commit, st.pos.Count = end, 0
 	st.emit.lastCommit = end
+	st.recent.add(st.tx.xid)
 	if st.emit.txmeta != nil {
 		st.emit.txmeta.End(b, st.emit.txShown(lsn), st.tx.us/1000)
 		st.pos.Event, st.pos.TxID, st.pos.Micros, st.pos.Kind = end, int64(st.tx.xid), st.tx.us, "COMMIT"
 	}
+	st.passed()
 	return nil
 }
 
@@ -305,8 +327,16 @@ func (st *stream) counted(lsn pglogrepl.LSN) (before bool) {
 
 func (st *stream) truncate(b *connectors.Batch, lsn pglogrepl.LSN, body []byte) error {
 	ids, err := parseTruncate(body)
-	if err != nil || st.s.skip[cdc.Truncate] {
+	if err != nil {
 		return err
+	}
+	for _, id := range ids {
+		if t := st.relations[id]; t != nil && st.backfill.Holds(t.Table) {
+			st.backfill.Truncated()
+		}
+	}
+	if st.s.skip[cdc.Truncate] {
+		return nil
 	}
 	for _, id := range ids {
 		if t := st.relations[id]; t != nil {
@@ -342,7 +372,7 @@ func (st *stream) message(b *connectors.Batch, lsn pglogrepl.LSN, body []byte) e
 		st.emit.lastCommit = lsn
 		st.pos.Commit, st.pos.Event, st.pos.Count, st.pos.TxID = lsn, lsn, 0, 0
 	}
-	if !st.s.messages.Allows(m.prefix) {
+	if !st.s.messages.Allows(m.prefix) || m.prefix == windowPrefix {
 		return nil
 	}
 	st.emit.message(b, st.messages, m, lsn)

@@ -33,6 +33,16 @@ func TestCompareCanFail(t *testing.T) {
 	if r := Compare(Topics{}, Topics{"t": {[]byte(record)}}); len(r.Differences) == 0 {
 		t.Error("a topic too many is no difference")
 	}
+	window := func(id, kind, second string) Topics {
+		return Topics{"t": {[]byte(`{"key":{"id":"` + id + `-` + kind + `"},"value":{"after":{"data":"{\"openWindowTimestamp\": \"2026-11-21T10:37:` + second + `Z\"}"}},"headers":[]}`)}}
+	}
+	const one, two = "8f59a4fb-921f-4ab8-ab7a-ee920dae3a75", "41343bd7-652c-4a25-a075-76967d235ed6"
+	if r := Compare(window(one, "open", "36.904918010"), window(two, "open", "37.1")); len(r.Differences) != 0 {
+		t.Errorf("two watermarks differ: %v", r.Differences)
+	}
+	if r := Compare(window(one, "open", "36.9"), window(two, "close", "36.9")); len(r.Differences) != 1 {
+		t.Errorf("the begin and the end of a window are equal: %v", r.Differences)
+	}
 	if d, err := CompareDocument([]byte(`{"offsets":[{"offset":{"lsn":1,"messageType":"A"}}],"version":"1"}`), []byte(`{"offsets":[{"offset":{"lsn":2,"messageType":"B"}}],"version":"2"}`)); err != nil || len(d) != 1 {
 		t.Errorf("%v %v", d, err)
 	}

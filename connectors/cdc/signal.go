@@ -1,0 +1,137 @@
+package cdc
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/sluicehub/sluice/configs"
+)
+
+// Signal is what a person asks of a running source: a row of the signal table, or a message that came another way.
+type Signal struct {
+	ID   string
+	Type string
+	Data string // a JSON object, or ""
+}
+
+// Types of signals. The last two are written by the source itself, around each window of an incremental snapshot.
+const (
+	ExecuteSnapshot = "execute-snapshot"
+	StopSnapshot    = "stop-snapshot"
+	PauseSnapshot   = "pause-snapshot"
+	ResumeSnapshot  = "resume-snapshot"
+	LogSignal       = "log"
+	WindowOpen      = "snapshot-window-open"
+	WindowClose     = "snapshot-window-close"
+)
+
+// SignalData is the data of a signal, whatever its type.
+type SignalData struct {
+	// Collections are regular expressions of tables, each matching a whole name schema.table.
+	Collections []string `json:"data-collections"`
+	// Type is "incremental", which is also "", or "blocking".
+	Type string `json:"type"`
+	// Conditions say by table which rows are meant.
+	Conditions []SignalCondition `json:"additional-conditions"`
+	// Condition is the older form: for all tables.
+	Condition string `json:"additional-condition"`
+	// Surrogate is the column to go by in place of the primary key.
+	Surrogate string `json:"surrogate-key"`
+	Message   string `json:"message"`
+}
+
+// SignalCondition is an SQL condition for a table.
+type SignalCondition struct {
+	Collection string `json:"data-collection"`
+	Filter     string `json:"filter"`
+}
+
+// ParseSignalData reads the data of a signal; empty data is that of a signal without any.
+func ParseSignalData(text string) (SignalData, error) {
+	var d SignalData
+	if strings.TrimSpace(text) == "" {
+		return d, nil
+	}
+	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+	if err := dec.Decode(&d); err != nil {
+		return d, fmt.Errorf("the data of the signal is not the JSON that it should be: %w", err)
+	}
+	switch strings.ToLower(d.Type) {
+	case "", "incremental", "blocking":
+	default:
+		return d, fmt.Errorf("the type %q of a snapshot is none of incremental and blocking", d.Type)
+	}
+	_, err := d.patterns()
+	return d, err
+}
+
+// Blocking reports whether the snapshot is to hold the stream up.
+func (d *SignalData) Blocking() bool { return strings.EqualFold(d.Type, "blocking") }
+
+// patterns compiles each collection by itself: a comma in it is part of the expression.
+func (d *SignalData) patterns() ([]Patterns, error) {
+	var out []Patterns
+	for _, c := range d.Collections {
+		p, err := ParsePatterns(strings.ReplaceAll(strings.ReplaceAll(c, `"`, ""), ",", `\,`))
+		if err != nil {
+			return nil, fmt.Errorf("data-collections: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// condition returns the condition for a table, "" if there is none.
+func (d *SignalData) condition(table string) string {
+	for _, c := range d.Conditions {
+		p, err := ParsePatterns(strings.ReplaceAll(strings.ReplaceAll(c.Collection, `"`, ""), ",", `\,`))
+		if err == nil && p.Match(table) {
+			return c.Filter
+		}
+	}
+	return d.Condition
+}
+
+// parts returns the tables that are meant, in the order of the expressions, and the expressions that mean none.
+func (d *SignalData) parts(tables []Table) (parts []Part, without []string, err error) {
+	patterns, err := d.patterns()
+	if err != nil {
+		return nil, nil, err
+	}
+	taken := map[Table]bool{}
+	for i, p := range patterns {
+		found := false
+		for _, t := range tables {
+			if !p.Match(t.String()) {
+				continue
+			}
+			found = true
+			if !taken[t] {
+				taken[t] = true
+				parts = append(parts, Part{Table: t, Condition: d.condition(t.String()), Surrogate: d.Surrogate})
+			}
+		}
+		if !found {
+			without = append(without, d.Collections[i])
+		}
+	}
+	return parts, without, nil
+}
+
+// SignalKeys are the keys of signals and incremental snapshots, which all database sources share.
+func SignalKeys(group string) []configs.Key {
+	return []configs.Key{
+		{Name: "signal.data.collection", Type: configs.String, Importance: configs.Medium, Group: group, Example: "public.signals",
+			Doc: "Table for signals to the running source, written schema.table, with three columns: id, type, data. Rows inserted there ask for snapshots of tables; the source writes its watermarks there."},
+		{Name: "signal.enabled.channels", Type: configs.List, Default: "source", Enum: []string{"source", "file", "kafka", "jmx"}, Importance: configs.Medium, Group: group,
+			Doc: "Where signals come from: source is the table signal.data.collection. Requests over the REST API are always taken."},
+		{Name: "incremental.snapshot.chunk.size", Type: configs.Int, Default: "1024", Min: "1", Max: "1048576", Unit: "rows", Importance: configs.Medium, Group: group,
+			Doc: "Most rows of an incremental snapshot that are read at once and held in memory; they also end at 16 MiB."},
+		{Name: "incremental.snapshot.watermarking.strategy", Type: configs.String, Default: "INSERT_INSERT", Enum: []string{"INSERT_INSERT", "INSERT_DELETE", "insert_insert", "insert_delete"}, Group: group,
+			Doc: "Whether the source removes the watermarks that it has written into the signal table: INSERT_DELETE removes them."},
+		{Name: "read.only", Type: configs.Boolean, Default: "false", Group: group,
+			Doc: "Writes nothing into the database, no watermarks either; incremental snapshots then go by what the server says of its transactions."},
+	}
+}

@@ -1,0 +1,343 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// chunks reads the rows of incremental snapshots (cdc.Backfill) in the task's ordinary session.
+//
+// A transaction is in the log, and may have been streamed, before others see its rows. They see transactions in the
+// order of the log. So whoever sees a transaction that comes after all that was streamed, sees those too: the watermark
+// that opens a window is one. Without a signal table, the transactions that the server calls executed must have among
+// them those that were streamed (MySQL), or the server says itself where in the log a transaction's view lies (MariaDB).
+type chunks struct {
+	t  *task
+	st *stream
+
+	name     cdc.Table
+	table    *table
+	reader   reader
+	columns  string   // as they are selected
+	identity []int    // columns that a row's changes are known by
+	order    []string // expressions that it has its place by
+	cells    []cell
+	ident    []byte
+	found    places // of identity in the table of the stream
+}
+
+// places are the indexes of a window's identity in a version of its table; -1 where it lacks a column.
+type places struct {
+	of *table
+	at []int
+}
+
+// Tables lists the tables to capture.
+func (c *chunks) Tables(ctx context.Context) ([]cdc.Table, error) {
+	entries, err := c.t.catalog.tables(ctx, c.t.s.listed)
+	if err != nil {
+		return nil, trouble("list tables", err)
+	}
+	var out []cdc.Table
+	for _, e := range entries {
+		out = append(out, e.name)
+	}
+	return out, nil
+}
+
+// Prepare begins a transaction that keeps the table from being altered, and reads what it looks like.
+func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
+	c.name = part.Table
+	if err := c.begin(ctx); err != nil {
+		return ofPart(err)
+	}
+	def, err := c.t.catalog.define(ctx, part.Table)
+	if err != nil {
+		return trouble("read the definition of "+part.Table.String(), err)
+	}
+	if def == nil {
+		return &cdc.PartError{Err: errors.New("there is no such table any more")}
+	}
+	if known := c.st.history.definition(part.Table); known != nil && sameDefinition(known, def) {
+		def = known
+	}
+	names := def.never(def.primaryKey())
+	for _, u := range def.Unique {
+		if names == nil {
+			names = def.never(u.Columns)
+		}
+	}
+	if names == nil {
+		return cdc.ErrNoKey
+	}
+	c.identity = c.identity[:0]
+	for _, n := range names {
+		c.identity = append(c.identity, def.find(n))
+	}
+	if s := part.Surrogate; s != "" {
+		if def.never([]string{s}) == nil {
+			return &cdc.PartError{Err: fmt.Errorf("the surrogate key %s is no column that is NOT NULL", s)}
+		}
+		names = append([]string{s}, names...)
+	}
+	c.order = c.order[:0]
+	for _, n := range names {
+		c.order = append(c.order, def.Columns[def.find(n)].ordered())
+	}
+	if c.table, err = c.st.compiled(ctx, part.Table, def); err != nil {
+		return &cdc.PartError{Err: err}
+	}
+	c.reader, c.columns, c.found = c.table.texts(), strings.Join(append(c.table.selected(), c.order...), ", "), places{}
+	return nil
+}
+
+// never returns the columns if none of them can be null; nil otherwise, and for no columns.
+func (d *definition) never(columns []string) []string {
+	for _, name := range columns {
+		if i := d.find(name); i < 0 || !d.Columns[i].NotNull {
+			return nil
+		}
+	}
+	return columns
+}
+
+// ordered is the expression by which rows are ordered and cut, whose value can be written as a literal again (literal).
+func (c *column) ordered() string {
+	switch c.Type {
+	case "enum", "set", "bit":
+		return quote(c.Name) + "+0" // they are ordered as numbers, and compared with texts as texts
+	case "float", "double":
+		return quote(c.Name) + "*1e0"
+	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "uuid", "inet4", "inet6", "geometry", "vector":
+		return "HEX(" + quote(c.Name) + ")"
+	}
+	return quote(c.Name)
+}
+
+// literal writes a key's value such that its comparison with the expression is that of the index: numbers as they are.
+func (c *column) literal(value string) string {
+	switch c.Type {
+	case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "enum", "set", "bit", "float", "double":
+		if isNumber(value) {
+			return value
+		}
+	}
+	return quoteText(value)
+}
+
+// begin begins the transaction of a chunk.
+func (c *chunks) begin(ctx context.Context) error {
+	conn, sv := c.t.control, c.t.server
+	level, snapshot := "READ COMMITTED", ""
+	byServer := sv.mariadb && !c.marks()
+	if byServer {
+		level, snapshot = "REPEATABLE READ", "WITH CONSISTENT SNAPSHOT, "
+	}
+	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL " + level, "START TRANSACTION " + snapshot + "READ ONLY",
+		"SELECT 1 FROM " + quoteTable(c.name) + " LIMIT 0"} {
+		if _, err := conn.query(ctx, sql); err != nil {
+			var my *mysql.MyError
+			if errors.As(err, &my) && (my.Code == erLockWaitTimeout || my.Code == erTableDefChanged) { // somebody alters it
+				return cdc.ErrNotYet
+			}
+			return err
+		}
+	}
+	switch {
+	case byServer:
+		return c.viewCovers(ctx)
+	case !sv.mariadb && c.st.gtids != nil:
+		r, err := conn.one(ctx, "SELECT @@GLOBAL.gtid_executed")
+		if err != nil {
+			return err
+		}
+		executed, err := c.t.s.flavor.parseGTIDs(strings.ReplaceAll(r[0], "\n", ""))
+		if err != nil {
+			return err
+		}
+		if !executed.Contain(c.st.gtids) {
+			return cdc.ErrNotYet
+		}
+	case !c.marks():
+		return &cdc.PartError{Err: errors.New("without GTIDs the rows cannot be joined to the stream: set signal.data.collection, or gtid_mode=ON")}
+	}
+	return nil
+}
+
+// viewCovers compares the place of a consistent view of MariaDB with that of the stream.
+func (c *chunks) viewCovers(ctx context.Context) error {
+	rows, err := c.t.control.query(ctx, "SHOW STATUS LIKE 'binlog_snapshot_%'")
+	if err != nil {
+		return err
+	}
+	var at mark
+	for _, r := range rows {
+		switch strings.ToLower(r[0]) {
+		case "binlog_snapshot_file":
+			at.File = r[1]
+		case "binlog_snapshot_position":
+			fmt.Sscan(r[1], &at.Pos)
+		}
+	}
+	if at.compare(mark{File: c.st.file, Pos: c.st.end}) < 0 {
+		return cdc.ErrNotYet
+	}
+	return nil
+}
+
+// Release ends the transaction.
+func (c *chunks) Release(ctx context.Context) error {
+	_, err := c.t.control.query(ctx, "COMMIT")
+	return trouble("end the reading of a chunk", err)
+}
+
+// Max returns the greatest key.
+func (c *chunks) Max(ctx context.Context, part cdc.Part) ([]string, error) {
+	var order []string
+	for _, o := range c.order {
+		order = append(order, bare(o)+" DESC")
+	}
+	sql := "SELECT " + strings.Join(c.order, ", ") + " FROM " + quoteTable(c.name)
+	if part.Condition != "" {
+		sql += " WHERE (" + part.Condition + "\n)"
+	}
+	rows, err := c.t.control.query(ctx, sql+" ORDER BY "+strings.Join(order, ", ")+" LIMIT 1")
+	if err != nil {
+		return nil, ofPart(err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	return rows[0], nil
+}
+
+// bare is the expression without HEX, which keeps the order of what it encodes, but no index.
+func bare(expression string) string {
+	if s, ok := strings.CutPrefix(expression, "HEX("); ok {
+		return strings.TrimSuffix(s, ")")
+	}
+	return expression
+}
+
+// Read reads a chunk.
+func (c *chunks) Read(ctx context.Context, part cdc.Part, after, greatest []string, limit int, w *cdc.Window) error {
+	conn := c.t.control
+	stop := context.AfterFunc(ctx, conn.close)
+	defer stop()
+	if err := conn.sendQuery(c.selectSQL(part, after, greatest, limit)); err != nil {
+		return ofPart(err)
+	}
+	n := len(c.table.fields)
+	for {
+		row, err := conn.nextRow()
+		if err != nil || row == nil {
+			return ofPart(err)
+		}
+		if c.cells, err = splitRow(row, c.cells); err != nil || len(c.cells) != n+len(c.order) {
+			return fmt.Errorf("read a chunk of %s: %w", c.name, errRow)
+		}
+		key := make([]string, 0, len(c.order))
+		for _, k := range c.cells[n:] {
+			key = append(key, string(k.raw))
+		}
+		if c.ident, err = c.table.appendColumns(c.ident[:0], c.reader, c.identity, c.cells, nil); err != nil {
+			return &cdc.PartError{Err: err}
+		}
+		w.Add(c.ident, key, row)
+	}
+}
+
+// selectSQL is the statement that reads a chunk.
+func (c *chunks) selectSQL(part cdc.Part, after, greatest []string, limit int) string {
+	cond := []string{c.compare("<", greatest, true)}
+	if after != nil {
+		cond = append(cond, c.compare(">", after, false))
+	}
+	if part.Condition != "" {
+		cond = append(cond, "("+part.Condition+"\n)")
+	}
+	var order []string
+	for _, o := range c.order {
+		order = append(order, bare(o))
+	}
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", c.columns, quoteTable(c.name), strings.Join(cond, " AND "), strings.Join(order, ", "), limit)
+}
+
+// compare compares the key with a bound. The server uses no index for a comparison of rows, so it is written out:
+//
+//	a >= 1 AND (a > 1 OR a = 1 AND (b > 2))
+func (c *chunks) compare(op string, bound []string, orEqual bool) string {
+	def := c.table.def
+	out := ""
+	for i := len(c.order) - 1; i >= 0; i-- {
+		col := &def.Columns[c.at(c.order[i])]
+		e, v := bare(c.order[i]), col.literal(bound[i])
+		if e != c.order[i] {
+			v = "x" + v // the value is in hexadecimal digits
+			if col.Type == "uuid" || col.Type == "inet4" || col.Type == "inet6" {
+				e = c.order[i] // a type of its own, which is compared with no bytes
+				v = v[1:]
+			}
+		}
+		if out == "" {
+			if orEqual {
+				out = e + " " + op + "= " + v
+			} else {
+				out = e + " " + op + " " + v
+			}
+			continue
+		}
+		out = fmt.Sprintf("%s %s= %s AND (%[1]s %[2]s %[3]s OR %[1]s = %[3]s AND (%s))", e, op, v, out)
+	}
+	return "(" + out + ")"
+}
+
+// at is the column of an expression of the order.
+func (c *chunks) at(expression string) int {
+	return slices.IndexFunc(c.table.def.Columns, func(col column) bool { return col.ordered() == expression })
+}
+
+// marks reports whether watermarks are written.
+func (c *chunks) marks() bool { return !c.t.s.readOnly && c.t.s.signals != (cdc.Table{}) }
+
+// Mark writes a watermark into the signal table, if there is one to write to.
+func (c *chunks) Mark(ctx context.Context, id, kind, data string) error {
+	if !c.marks() {
+		return nil
+	}
+	table := quoteTable(c.t.s.signals)
+	sql := fmt.Sprintf("INSERT INTO %s VALUES (%s, %s, %s)", table, quoteText(id), quoteText(kind), quoteText(data))
+	if kind == cdc.WindowClose && c.t.s.deleteMarks {
+		def, err := c.t.catalog.define(ctx, c.t.s.signals)
+		if err != nil || def == nil || len(def.Columns) == 0 {
+			return trouble("read the definition of "+c.t.s.signals.String(), err)
+		}
+		sql = fmt.Sprintf("DELETE FROM %s WHERE %s = %s", table, quote(def.Columns[0].Name), quoteText(strings.TrimSuffix(id, "-close")+"-open"))
+	}
+	_, err := c.t.control.query(ctx, sql)
+	return trouble("write a watermark into "+c.t.s.signals.String(), err)
+}
+
+// ofPart says of an error of a statement on a table whether it is of that statement only: the server answered it, and
+// did not end the connection.
+func ofPart(err error) error {
+	var my *mysql.MyError
+	var part *cdc.PartError
+	switch {
+	case err == nil || errors.As(err, &part) || errors.Is(err, cdc.ErrNotYet):
+		return err
+	case errors.As(err, &my):
+		switch (my.State + "  ")[:2] {
+		case "42", "22", "21": // syntax and rights, values, cardinality
+			return &cdc.PartError{Err: err}
+		}
+	}
+	return trouble("read a chunk", err)
+}
