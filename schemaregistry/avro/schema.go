@@ -149,13 +149,25 @@ func splitName(full string) (namespace, simple string) {
 
 // fullName returns what name stands for inside namespace.
 func fullName(name, namespace string) string {
-	if i := strings.LastIndexByte(name, '.'); i >= 0 {
-		return strings.TrimPrefix(name, ".")
+	switch strings.LastIndexByte(name, '.') {
+	case -1:
+	case 0:
+		return name[1:] // outside any namespace
+	default:
+		return name
 	}
 	if namespace == "" {
 		return name
 	}
 	return namespace + "." + name
+}
+
+// aliasName is fullName for aliases. Java keeps the dot before one that leaves the namespace, and so it stands for nothing.
+func aliasName(alias, namespace string) string {
+	if namespace != "" && strings.LastIndexByte(alias, '.') == 0 {
+		return alias
+	}
+	return fullName(alias, namespace)
 }
 
 // validName reports whether s may be one part of a name: a letter or _, then letters, digits and _, all ASCII.
