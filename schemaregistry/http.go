@@ -194,7 +194,8 @@ func segments(u *url.URL) ([]string, error) {
 // acceptable chooses the content type of the answer.
 func acceptable(accept []string) (string, bool) {
 	all := strings.Join(accept, ",")
-	if all == "" {
+	switch all {
+	case "", contentTypes[0]: // of almost all clients
 		return contentTypes[0], true
 	}
 	best, weight := "", 0.0

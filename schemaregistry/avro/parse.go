@@ -227,7 +227,7 @@ func (p *parser) fields(s *Schema, n *node, namespace string) error {
 		return fmt.Errorf("no fields")
 	}
 	s.Fields = make([]Field, len(list.items))
-	seen := make(map[string]bool, len(list.items))
+	s.places = make(map[string]int, len(list.items))
 	for i, item := range list.items {
 		f := &s.Fields[i]
 		name, ok := item.memberText("name")
@@ -237,10 +237,10 @@ func (p *parser) fields(s *Schema, n *node, namespace string) error {
 		if !p.validName(name, validName) {
 			return fmt.Errorf("the field name %q must consist of letters, digits and _", name)
 		}
-		if seen[name] {
+		if _, twice := s.places[name]; twice {
 			return fmt.Errorf("two fields %s", name)
 		}
-		seen[name] = true
+		s.places[name] = i
 		f.Name = name
 		if err := p.field(f, item, namespace); err != nil {
 			return fmt.Errorf("field %s: %w", name, err)
