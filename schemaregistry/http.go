@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehub/sluice/schemaregistry/access"
 )
 
 // maxBody is the size of a request's body: more than a record of the topic can hold. What goes beyond is read and
@@ -23,7 +25,7 @@ const (
 // The content types of Confluent's API, the one preferred first.
 var contentTypes = [...]string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
 
-// Handler returns the HTTP API. Timeouts and authentication are the server's business.
+// Handler returns the HTTP API. Timeouts and TLS are the server's business.
 func (r *Registry) Handler() http.Handler { return &api{r, endpoints()} }
 
 // api serves a registry.
@@ -36,6 +38,7 @@ type api struct {
 type call struct {
 	*http.Request
 	registry *Registry
+	who      string
 	path     []string // its segments, unescaped
 	query    url.Values
 	full     bool // the client understands members that Confluent's API has had since 8.0
@@ -92,7 +95,10 @@ func (a *api) handle(req *http.Request) (any, error) {
 	c := &call{Request: req, registry: a.registry, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
 	c.leaveContext()
-	handler, err := a.route(req.Method, c.path)
+	if c.who, err = a.registry.opts.Access.Authenticate(req); err != nil {
+		return nil, unauthorized(err)
+	}
+	does, err := a.route(req.Method, c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +108,14 @@ func (a *api) handle(req *http.Request) (any, error) {
 		}
 	}
 	c.leaveAlias()
-	return handler(c)
+	name := c.named()
+	if does.needs == anybody || does.needs == access.Read && name == "" { // what holds for all is no secret
+		return does.handle(c)
+	}
+	if err := c.need(does.needs, name); err != nil {
+		return nil, err
+	}
+	return does.handle(c)
 }
 
 // leaveContext turns a path that begins with /contexts/C into the one without, in which names have the context.
@@ -166,6 +179,10 @@ func (a *api) refuse(w http.ResponseWriter, req *http.Request, err error) {
 		a.registry.opts.Logger.Error("schema registry", "method", req.Method, "path", req.URL.Path, "status", e.Status, "err", err)
 	} else {
 		a.registry.opts.Logger.Debug("schema registry refuses", slog.String("method", req.Method), "path", req.URL.Path, "status", e.Status, "err", err)
+	}
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", `Basic realm="schema registry", charset="UTF-8"`)
+		w.Header().Add("WWW-Authenticate", "Bearer")
 	}
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(marshal(struct {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sluicehub/sluice/schemaregistry/access"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -30,6 +31,8 @@ type Options struct {
 	// Extended puts the members that Confluent's API has had since 8.0 into all answers, not just into those for clients
 	// that say that they accept them.
 	Extended bool
+	// Access decides who may ask over HTTP, and what; nil: everybody, everything. Go's methods are not asked.
+	Access *access.Guard
 	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
 	Timeout time.Duration
 	// Logger gets what nobody is told otherwise; nil discards it.
