@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,13 +27,19 @@ const (
 // The content types of Confluent's API, the one preferred first.
 var contentTypes = [...]string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
 
-// Handler returns the HTTP API. Timeouts and TLS are the server's business.
-func (r *Registry) Handler() http.Handler { return &api{r, endpoints()} }
+// Users tells which connectors there are, for what uses a schema.
+type Users func(context.Context) ([]User, error)
+
+// Handler returns the HTTP API: Confluent's, and ours under /api/v1/registry. Timeouts and TLS are the server's
+// business. users may be nil.
+func (r *Registry) Handler(users Users) http.Handler { return &api{r, endpoints(), ours(), users} }
 
 // api serves a registry.
 type api struct {
 	registry  *Registry
 	endpoints []endpoint
+	ours      []endpoint
+	users     Users
 }
 
 // call is one request on its way through the API.
@@ -41,6 +49,7 @@ type call struct {
 	who      string
 	path     []string // its segments, unescaped
 	query    url.Values
+	users    Users
 	full     bool // the client understands members that Confluent's API has had since 8.0
 }
 
@@ -92,13 +101,17 @@ func (a *api) handle(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, plain(http.StatusBadRequest)
 	}
-	c := &call{Request: req, registry: a.registry, path: path, query: req.URL.Query(),
+	endpoints := a.endpoints
+	if len(path) > 3 && slices.Equal(path[:3], []string{"api", "v1", "registry"}) {
+		endpoints, path = a.ours, path[3:]
+	}
+	c := &call{Request: req, registry: a.registry, users: a.users, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
 	c.leaveContext()
 	if c.who, err = a.registry.opts.Access.Authenticate(req); err != nil {
 		return nil, unauthorized(err)
 	}
-	does, err := a.route(req.Method, c.path)
+	does, err := route(endpoints, req.Method, c.path)
 	if err != nil {
 		return nil, err
 	}

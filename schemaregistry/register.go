@@ -47,6 +47,7 @@ type registration struct {
 	registering
 
 	candidate  *candidate
+	messages   []string // why it is not compatible
 	number, id int
 	result     *version
 }
@@ -176,12 +177,12 @@ func (p *registration) acceptable(st *state, config configValue, live []*version
 	if p.force {
 		return nil
 	}
-	messages := st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
-	if len(messages) == 0 {
+	p.messages = st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
+	if len(p.messages) == 0 {
 		return nil
 	}
 	return &Error{Status: 409, Code: p.r.opts.IncompatibleCode, Message: fmt.Sprintf(
-		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, p.subject, strings.Join(messages, ", "))}
+		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, p.subject, strings.Join(p.messages, ", "))}
 }
 
 // added returns the records that add the schema under the id that it has in its context, or the next. If they remove

@@ -48,7 +48,7 @@ func open(t testing.TB, kafka []kgo.Opt, change ...func(*Options)) *Registry {
 
 func serve(t testing.TB, r *Registry) string {
 	t.Helper()
-	s := httptest.NewServer(r.Handler())
+	s := httptest.NewServer(r.Handler(nil))
 	t.Cleanup(s.Close)
 	return s.URL
 }

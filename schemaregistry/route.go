@@ -56,11 +56,11 @@ func endpoints() []endpoint {
 }
 
 // route finds who answers, or says 404 or 405.
-func (a *api) route(method string, path []string) (action, error) {
+func route(endpoints []endpoint, method string, path []string) (action, error) {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	for _, e := range a.endpoints {
+	for _, e := range endpoints {
 		if !e.matches(path) {
 			continue
 		}

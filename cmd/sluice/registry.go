@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/tlsstore"
+	"github.com/sluicehub/sluice/hub"
 	"github.com/sluicehub/sluice/schemaregistry"
 	"github.com/sluicehub/sluice/schemaregistry/access"
 )
@@ -127,4 +129,27 @@ func registryURLs(at net.Addr) []string {
 		urls = append(urls, "http://"+h, "https://"+h)
 	}
 	return urls
+}
+
+// usersOf tells the registry which connectors use which topics.
+func usersOf(h *hub.Hub) schemaregistry.Users {
+	return func(ctx context.Context) ([]schemaregistry.User, error) {
+		names, err := h.Connectors()
+		if err != nil {
+			return nil, err
+		}
+		var users []schemaregistry.User
+		for _, name := range names {
+			info, err := h.Connector(ctx, name)
+			if err != nil {
+				continue // it has been deleted meanwhile
+			}
+			topics, err := h.Topics(name)
+			if err != nil {
+				return nil, err
+			}
+			users = append(users, schemaregistry.User{Connector: name, Kind: string(info.Kind), Topics: topics})
+		}
+		return users, nil
+	}
 }

@@ -128,7 +128,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	failed := make(chan error, 3) // a door or the hub that ended by itself
 	go func() { failed <- h.Run(context.Background()) }()
 	closeREST := serveHTTP(doors.rest, rest.New(h, rest.Options{Log: logger.With("room", "rest"), Level: level, Collectors: collectors(kafka, registry)}), failed)
-	closeRegistry := serveHTTP(registryDoor, registry.Handler(), failed)
+	closeRegistry := serveHTTP(registryDoor, registry.Handler(usersOf(h)), failed)
 	defer closeREST()
 	defer closeRegistry()
 	if err = r.apply(ctx, h, failed, applied); err == nil {
