@@ -17,4 +17,5 @@ USER 65532:65532
 VOLUME /var/lib/sluice
 EXPOSE 8081 8083 9092
 ENTRYPOINT ["/usr/bin/sluice"]
-CMD ["run", "--data", "/var/lib/sluice", "--set", "listeners=http://0.0.0.0:8083", "--set", "sluice.registry.listener=0.0.0.0:8081"]
+# Who publishes 8081 for others asks them who they are (sluice.registry.auth.*) instead of being insecure.
+CMD ["run", "--data", "/var/lib/sluice", "--set", "listeners=http://0.0.0.0:8083", "--set", "sluice.registry.listener=0.0.0.0:8081", "--set", "sluice.registry.insecure=true"]

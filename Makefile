@@ -3,13 +3,14 @@
 # make test     everything that must hold before a change goes in; installs what it needs
 # make lint     formatting, vet, staticcheck (these three: make style) and the architecture rules
 # make bench    throughput, latency and memory against real servers
+# make bench-registry   what the schema registry answers a second, and how long a start over a long history takes
 # make fuzz     every fuzz target for FUZZTIME
 # make torture  the kill tests, ROUNDS times each
 # make setup    what test and demo need on a Debian machine with Go
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: build demo test lint style bench torture fuzz setup
+.PHONY: build demo test lint style bench bench-registry torture fuzz setup
 .DEFAULT_GOAL := build
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -42,6 +43,9 @@ style:
 
 bench: build
 	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)
+
+bench-registry: build
+	go run ./integration/benchregistry $(BENCH)
 
 torture: build
 	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...

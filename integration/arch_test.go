@@ -55,9 +55,10 @@ func importRules() []rule {
 		{from: "plugins/...", may: []string{"plugins/pluginpb", "connectors", "configs", "schemaregistry/avro"}, tests: []string{"plugins/plugintest", "connectors/..."}},
 
 		{from: "schemaregistry/avro", may: []string{"connectors"}},
+		{from: "schemaregistry/access", may: nil},
 		{from: "schemaregistry/jsonschema", may: nil},
 		{from: "schemaregistry/protobuf", may: nil},
-		{from: "schemaregistry", may: []string{"schemaregistry/avro", "schemaregistry/jsonschema", "schemaregistry/protobuf", "connectors"}, tests: []string{"log/..."}},
+		{from: "schemaregistry", may: []string{"schemaregistry/access", "schemaregistry/avro", "schemaregistry/jsonschema", "schemaregistry/protobuf", "connectors"}, tests: []string{"log/..."}},
 
 		{from: "connectors", may: []string{"configs"}, tests: []string{"schemaregistry/avro"}},
 		{from: "connectors/cdc/...", may: contract, tests: connectorTests},

@@ -15,7 +15,7 @@ func BenchmarkByID(b *testing.B) {
 	if _, err := r.Register(b.Context(), "s", textABD); err != nil {
 		b.Fatal(err)
 	}
-	h := r.Handler()
+	h := r.Handler(nil)
 	req := httptest.NewRequest(http.MethodGet, "/schemas/ids/1", nil)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -92,7 +92,7 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	h, body := r.Handler(), schemaBody(record(50))
+	h, body := r.Handler(nil), schemaBody(record(50))
 	b.ReportAllocs()
 	for b.Loop() {
 		w := httptest.NewRecorder()

@@ -49,20 +49,42 @@ func (s *state) parse(q request, name string, normalize, strict bool) (*candidat
 	}
 	in := contextOf(name)
 	c.references = s.pinned(q.References, in)
-	imports, err := s.importsOf(c.references, in, !strict, maxReferences)
-	if err == nil {
-		c.doc, err = read(q.Schema, imports, !strict)
+	sent := sentText{c.kind, q.Schema, normalize, strict}
+	parsed, known := parsedText{}, false
+	if len(c.references) == 0 {
+		parsed, known = s.documents.getSent(sent)
 	}
-	if err != nil {
-		return nil, invalidSchema(err)
+	if !known {
+		var err error
+		if parsed, err = s.read(read, sent, c.references, in); err != nil {
+			return nil, invalidSchema(err)
+		}
+		if len(c.references) == 0 {
+			s.documents.putSent(sent, parsed)
+		}
 	}
 	if normalize {
-		c.doc = c.doc.normal()
 		c.references = normalReferences(c.references)
 	}
-	c.text = c.doc.text()
+	c.doc, c.text = parsed.doc, parsed.text
 	c.hash = hashOf(c.text, c.references, c.metadata, c.ruleSet)
 	return c, nil
+}
+
+// read parses a text.
+func (s *state) read(read parse, sent sentText, refs []reference, in string) (p parsedText, err error) {
+	imports, err := s.importsOf(refs, in, !sent.strict, maxReferences)
+	if err != nil {
+		return p, err
+	}
+	if p.doc, err = read(sent.text, imports, !sent.strict); err != nil {
+		return p, err
+	}
+	if sent.normalize {
+		p.doc = p.doc.normal()
+	}
+	p.text = p.doc.text()
+	return p, nil
 }
 
 func normalReferences(refs []reference) []reference {
@@ -77,11 +99,9 @@ func (s *state) match(c *candidate, versions []*version) *version {
 	if v := exact(versions, c.kind, c.hash); v != nil {
 		return v
 	}
-	about := hashOf("", nil, c.metadata, c.ruleSet)
 	for _, v := range slices.Backward(versions) {
 		of := v.schema
-		if of.kind != c.kind || len(c.references) > 0 && !slices.Equal(c.references, of.references) ||
-			hashOf("", nil, of.metadata, of.ruleSet) != about {
+		if of.kind != c.kind || len(c.references) > 0 && !slices.Equal(c.references, of.references) || !sameAbout(of, &c.schema) {
 			continue
 		}
 		if other, err := s.document(of); err == nil && c.doc.same(other) {
@@ -89,6 +109,14 @@ func (s *state) match(c *candidate, versions []*version) *version {
 		}
 	}
 	return nil
+}
+
+// sameAbout reports whether the same is said about both beside their texts.
+func sameAbout(a, b *schema) bool {
+	if a.metadata == nil && b.metadata == nil && a.ruleSet == nil && b.ruleSet == nil {
+		return true
+	}
+	return hashOf("", nil, a.metadata, a.ruleSet) == hashOf("", nil, b.metadata, b.ruleSet)
 }
 
 func exact(versions []*version, kind string, h hash) *version {

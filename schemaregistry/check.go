@@ -1,5 +1,7 @@
 package schemaregistry
 
+import "github.com/sluicehub/sluice/schemaregistry/access"
+
 // compatible is the answer to a compatibility check; messages only if they were asked for.
 type compatible struct {
 	Is       bool      `json:"is_compatible"`
@@ -25,6 +27,9 @@ func (c *call) check(number int) (any, error) {
 	if err := c.decode(&q); err != nil {
 		return nil, err
 	}
+	if err := c.mayRefer(name, q.References); err != nil {
+		return nil, err
+	}
 	var messages []string
 	var err error
 	c.view(func(st *state) { messages, err = c.compare(st, name, q, number) })
@@ -47,8 +52,8 @@ func (c *call) compare(st *state, name string, q request, number int) ([]string,
 	case number == latest && n > 0:
 		versions = versions[n-1:]
 	case number > 0:
-		_, v, err := st.findAnywhere(name, number, false)
-		if err != nil {
+		in, v, err := st.findAnywhere(name, number, false)
+		if err != nil || !c.may(access.Read, in) {
 			return nil, versionNotFound(number)
 		}
 		versions = []*version{v}

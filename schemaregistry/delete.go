@@ -48,7 +48,7 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		}
 		last := live[len(live)-1].number
 		return []*kgo.Record{{Key: keyOf(deleteSubjectKey, name), Value: marshal(deleteValue{name, last})}}, nil
-	}, nil)
+	})
 	return numbers, err
 }
 
@@ -81,7 +81,7 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 			return st.removal(name, []*version{v}), nil
 		}
 		return []*kgo.Record{recordOf(name, v, true)}, nil
-	}, nil)
+	})
 	return number, err
 }
 
@@ -140,5 +140,5 @@ func (r *Registry) deleteContext(ctx context.Context, name string) error {
 			records = append([]*kgo.Record{st.noop()}, append(records, &kgo.Record{Key: key})...)
 		}
 		return records, nil
-	}, nil)
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehub/sluice/schemaregistry/access"
 )
 
 // versionAnswer describes a version. GUID, and the members behind Schema, are for clients that ask for them.
@@ -62,7 +64,10 @@ func (c *call) byID(do func(*state, *schema) error) (err error) {
 	}
 	c.view(func(st *state) {
 		var of *schema
-		if of, err = st.schemaByID(int(id), c.holder()); err == nil {
+		if of, err = st.schemaByID(int(id), c.holder()); err == nil && !c.mayReadSchema(st, of) {
+			err = idNotFound(int(id))
+		}
+		if err == nil {
 			err = do(st, of)
 		}
 	})
@@ -77,7 +82,7 @@ func (c *call) schemaByID() (any, error) {
 		}
 		if _, own := splitSubject(c.holder()); own != "" {
 			name := joinSubject(of.context, own)
-			if v := st.subjects[name].versionOf(of); v != nil {
+			if v := st.subjects[name].versionOf(of); v != nil && c.may(access.Read, name) {
 				a.Subject, a.Version = name, v.number
 			}
 		}
@@ -114,7 +119,7 @@ func (c *call) schemaByGUID() (any, error) {
 	var a versionAnswer
 	err := error(answer(40403, "Schema %s not found", c.path[2]))
 	c.byGUID(func(st *state, h hash) {
-		if of := st.schemaByHash(h); of != nil {
+		if of := st.schemaByHash(h); of != nil && c.mayReadSchema(st, of) {
 			a, err = c.describeSchema(st, of)
 		}
 	})
@@ -129,7 +134,7 @@ func (c *call) idsByGUID() (any, error) {
 	list := []contextID{}
 	c.byGUID(func(st *state, h hash) {
 		for _, name := range st.contextNames() {
-			if of := st.in(name).byHash[h]; of != nil {
+			if of := st.in(name).byHash[h]; of != nil && c.mayReadSchema(st, of) {
 				list = append(list, contextID{name, of.id})
 			}
 		}
@@ -144,11 +149,11 @@ type subjectVersion struct {
 
 // uses returns the versions that have a schema, by subject and number.
 func (c *call) uses() (list []subjectVersion, err error) {
-	deleted := c.flag("deleted")
+	deleted, readable := c.flag("deleted"), c.readable()
 	err = c.byID(func(st *state, of *schema) error {
 		_, want := splitSubject(c.holder())
 		for name, sub := range st.subjects {
-			if want != "" && joinSubject(of.context, want) != name {
+			if want != "" && joinSubject(of.context, want) != name || !readable(name) {
 				continue
 			}
 			for _, v := range sub.all() {

@@ -10,13 +10,59 @@ import (
 const maxDocuments = 4096
 
 // documents keeps parsed schemas. Texts are parsed when they are needed first: a start over a long history is not the
-// time for it.
+// time for it. What clients send is kept, too: they register and check the same few texts again and again.
 type documents struct {
-	mu   sync.RWMutex
-	kept map[*schema]document
+	mu       sync.RWMutex
+	kept     map[*schema]document
+	sent     map[sentText]parsedText
+	sentSize int // bytes of text
 }
 
-func newDocuments() *documents { return &documents{kept: make(map[*schema]document)} }
+// sentText is a text as a client sent it, and how it was to be read.
+type sentText struct {
+	kind, text        string
+	normalize, strict bool
+}
+
+// parsedText is what it says.
+type parsedText struct {
+	doc  document
+	text string // of doc
+}
+
+// maxSent is how many bytes of texts are kept that were sent.
+const maxSent = 2 << 20
+
+func newDocuments() *documents {
+	return &documents{kept: make(map[*schema]document), sent: make(map[sentText]parsedText)}
+}
+
+func (d *documents) getSent(t sentText) (parsedText, bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	p, ok := d.sent[t]
+	return p, ok
+}
+
+// putSent keeps what was sent, and lets go of others if they are too much.
+func (d *documents) putSent(t sentText, p parsedText) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, there := d.sent[t]; there {
+		return
+	}
+	for other := range d.sent {
+		if d.sentSize+len(t.text) <= maxSent {
+			break
+		}
+		d.sentSize -= len(other.text)
+		delete(d.sent, other)
+	}
+	if len(t.text) <= maxSent/8 {
+		d.sent[t] = p
+		d.sentSize += len(t.text)
+	}
+}
 
 func (d *documents) get(s *schema) document {
 	d.mu.RLock()

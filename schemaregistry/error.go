@@ -1,8 +1,11 @@
 package schemaregistry
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/sluicehub/sluice/schemaregistry/access"
 )
 
 // Error is an answer other than success: what Confluent's registry answers with, and what its clients look at.
@@ -32,6 +35,21 @@ func answer(code int, format string, args ...any) *Error {
 // plain returns an Error that has no code but its status, with the message of Confluent's server.
 func plain(status int) *Error {
 	return &Error{Status: status, Code: status, Message: fmt.Sprintf("HTTP %d %s", status, http.StatusText(status))}
+}
+
+// unauthorized is the answer to who cannot be known. The client is not told why.
+func unauthorized(err error) *Error {
+	if !errors.Is(err, access.ErrUnknown) {
+		return storeError("reading who may ask", err)
+	}
+	return &Error{Status: http.StatusUnauthorized, Code: 40101, Message: "Unauthorized: user name and password, a token or a certificate are needed", Err: err}
+}
+
+func forbidden(who string, op access.Operation, subject string) *Error {
+	if subject == "" {
+		return answer(40301, "User %s is not allowed to %s what belongs to all subjects", who, op)
+	}
+	return answer(40301, "User %s is not allowed to %s the subject '%s'", who, op, subject)
 }
 
 func subjectNotFound(subject string) *Error { return answer(40401, "Subject '%s' not found.", subject) }

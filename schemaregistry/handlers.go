@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/sluicehub/sluice/schemaregistry/access"
 )
 
 func (c *call) root() (any, error)  { return struct{}{}, nil }
@@ -18,6 +20,9 @@ func (c *call) contexts() (any, error) {
 
 func (c *call) deleteContext() (any, error) {
 	name := contextOf(":." + strings.TrimLeft(strings.TrimSuffix(c.path[1], ":"), ":.") + ":")
+	if err := c.need(access.Delete, joinSubject(name, "")); err != nil {
+		return nil, err
+	}
 	return nil, c.registry.deleteContext(c.Context(), name)
 }
 
@@ -29,10 +34,10 @@ const maxSchemas = 1000
 
 func (c *call) listSchemas() (_ any, err error) {
 	var list []versionAnswer
-	matches := matcher(c.query.Get("subjectPrefix"))
+	matches, readable := matcher(c.query.Get("subjectPrefix")), c.readable()
 	c.view(func(st *state) {
 		for _, name := range slices.Sorted(maps.Keys(st.subjects)) {
-			if !matches(name) {
+			if !matches(name) || !readable(name) {
 				continue
 			}
 			versions := st.subjects[name].live(c.flag("deleted"))
@@ -57,12 +62,12 @@ func (c *call) listSubjects() (any, error) {
 		prefix = c.query.Get("subjectPrefix")
 	}
 	var names []string
-	matches := matcher(prefix)
+	matches, readable := matcher(prefix), c.readable()
 	deleted, only := c.flag("deleted"), c.flag("deletedOnly")
 	c.view(func(st *state) {
 		for name, sub := range st.subjects {
 			live := slices.ContainsFunc(sub.versions, func(v *version) bool { return !v.deleted })
-			if matches(name) && (only && !live || !only && (live || deleted)) {
+			if matches(name) && (only && !live || !only && (live || deleted)) && readable(name) {
 				names = append(names, name)
 			}
 		}
@@ -100,6 +105,9 @@ func (c *call) found(do func(st *state, name string, v *version) error) error {
 		var name string
 		var v *version
 		if name, v, err = st.findAnywhere(shortest(c.subject()), number, c.flag("deleted")); err == nil {
+			err = c.need(access.Read, name) // it may be in another context than it was asked for in
+		}
+		if err == nil {
 			err = do(st, name, v)
 		}
 	})
@@ -127,9 +135,10 @@ func (c *call) versionText() (any, error) {
 
 func (c *call) referencedBy() (any, error) {
 	var ids []int
+	readable := c.readable()
 	err := c.found(func(st *state, name string, v *version) error {
-		st.referrers(name, c.flag("deleted"), func(_ string, by *version, to int) {
-			if to == v.number {
+		st.referrers(name, c.flag("deleted"), func(from string, by *version, to int) {
+			if to == v.number && readable(from) {
 				ids = append(ids, by.schema.id)
 			}
 		})
@@ -185,7 +194,13 @@ func (c *call) lookup() (any, error) {
 	if err := c.decode(&q); err != nil {
 		return nil, err
 	}
+	if err := c.mayRefer(c.subject(), q.References); err != nil {
+		return nil, err
+	}
 	name, v, err := c.registry.lookup(c.subject(), q, c.flag("normalize"), c.flag("deleted"))
+	if err == nil {
+		err = c.need(access.Read, name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -197,6 +212,9 @@ func (c *call) lookup() (any, error) {
 func (c *call) register() (any, error) {
 	var q request
 	if err := c.decode(&q); err != nil {
+		return nil, err
+	}
+	if err := c.mayRefer(c.subject(), q.References); err != nil {
 		return nil, err
 	}
 	v, err := c.registry.register(c.Context(), c.subject(), q, registering{c.flag("normalize"), c.flag("force")})

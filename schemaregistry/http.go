@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -9,8 +10,11 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehub/sluice/schemaregistry/access"
 )
 
 // maxBody is the size of a request's body: more than a record of the topic can hold. What goes beyond is read and
@@ -23,21 +27,29 @@ const (
 // The content types of Confluent's API, the one preferred first.
 var contentTypes = [...]string{"application/vnd.schemaregistry.v1+json", "application/vnd.schemaregistry+json", "application/json"}
 
-// Handler returns the HTTP API. Timeouts and authentication are the server's business.
-func (r *Registry) Handler() http.Handler { return &api{r, endpoints()} }
+// Users tells which connectors there are, for what uses a schema.
+type Users func(context.Context) ([]User, error)
+
+// Handler returns the HTTP API: Confluent's, and ours under /api/v1/registry. Timeouts and TLS are the server's
+// business. users may be nil.
+func (r *Registry) Handler(users Users) http.Handler { return &api{r, endpoints(), ours(), users} }
 
 // api serves a registry.
 type api struct {
 	registry  *Registry
 	endpoints []endpoint
+	ours      []endpoint
+	users     Users
 }
 
 // call is one request on its way through the API.
 type call struct {
 	*http.Request
 	registry *Registry
+	who      string
 	path     []string // its segments, unescaped
 	query    url.Values
+	users    Users
 	full     bool // the client understands members that Confluent's API has had since 8.0
 }
 
@@ -89,10 +101,17 @@ func (a *api) handle(req *http.Request) (any, error) {
 	if err != nil {
 		return nil, plain(http.StatusBadRequest)
 	}
-	c := &call{Request: req, registry: a.registry, path: path, query: req.URL.Query(),
+	endpoints := a.endpoints
+	if len(path) > 3 && slices.Equal(path[:3], []string{"api", "v1", "registry"}) {
+		endpoints, path = a.ours, path[3:]
+	}
+	c := &call{Request: req, registry: a.registry, users: a.users, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
 	c.leaveContext()
-	handler, err := a.route(req.Method, c.path)
+	if c.who, err = a.registry.opts.Access.Authenticate(req); err != nil {
+		return nil, unauthorized(err)
+	}
+	does, err := route(endpoints, req.Method, c.path)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +121,14 @@ func (a *api) handle(req *http.Request) (any, error) {
 		}
 	}
 	c.leaveAlias()
-	return handler(c)
+	name := c.named()
+	if does.needs == anybody || does.needs == access.Read && name == "" { // what holds for all is no secret
+		return does.handle(c)
+	}
+	if err := c.need(does.needs, name); err != nil {
+		return nil, err
+	}
+	return does.handle(c)
 }
 
 // leaveContext turns a path that begins with /contexts/C into the one without, in which names have the context.
@@ -167,6 +193,10 @@ func (a *api) refuse(w http.ResponseWriter, req *http.Request, err error) {
 	} else {
 		a.registry.opts.Logger.Debug("schema registry refuses", slog.String("method", req.Method), "path", req.URL.Path, "status", e.Status, "err", err)
 	}
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Add("WWW-Authenticate", `Basic realm="schema registry", charset="UTF-8"`)
+		w.Header().Add("WWW-Authenticate", "Bearer")
+	}
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(marshal(struct {
 		Code    int    `json:"error_code"`
@@ -194,7 +224,8 @@ func segments(u *url.URL) ([]string, error) {
 // acceptable chooses the content type of the answer.
 func acceptable(accept []string) (string, bool) {
 	all := strings.Join(accept, ",")
-	if all == "" {
+	switch all {
+	case "", contentTypes[0]: // of almost all clients
 		return contentTypes[0], true
 	}
 	best, weight := "", 0.0

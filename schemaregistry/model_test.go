@@ -46,7 +46,7 @@ func serveAsChild(broker string) int {
 		return 1
 	}
 	fmt.Println(l.Addr())
-	go func() { _ = http.Serve(l, r.Handler()) }()
+	go func() { _ = http.Serve(l, r.Handler(nil)) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return 0
 }

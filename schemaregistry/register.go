@@ -26,7 +26,8 @@ func (r *Registry) register(ctx context.Context, name string, q request, how reg
 	if v != nil {
 		return v, nil
 	}
-	if err := r.change(ctx, "registering a schema under "+name, p.decide, p.settled); err != nil {
+	err := r.make(ctx, "registering a schema under "+name, &change{decide: p.decide, settled: p.settled, shared: true})
+	if err != nil {
 		return nil, err
 	}
 	return p.result, nil
@@ -46,6 +47,7 @@ type registration struct {
 	registering
 
 	candidate  *candidate
+	messages   []string // why it is not compatible
 	number, id int
 	result     *version
 }
@@ -83,8 +85,11 @@ func (p *registration) registered(st *state) *version {
 }
 
 // decide returns the records that add the schema, or sets the result if it is there.
-func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
-	if p.result = p.registered(st); p.result != nil {
+func (p *registration) decide(st *draft) (records []*kgo.Record, err error) {
+	if !st.free(p.subject, p.request.References) {
+		return nil, errLater
+	}
+	if p.result = p.registered(st.state); p.result != nil {
 		return nil, nil
 	}
 	mode := st.mode(p.subject)
@@ -99,7 +104,7 @@ func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
 	if mode == modeImport || mode == modeForward {
 		return p.imported(st)
 	}
-	config, live := p.config(st), sub.live(false)
+	config, live := p.config(st.state), sub.live(false)
 	q, err := p.filled(config, live)
 	if err != nil {
 		return nil, err
@@ -118,7 +123,7 @@ func (p *registration) decide(st *state) (records []*kgo.Record, err error) {
 	if v := q.version(); v > 0 && v != p.number {
 		return nil, invalidSchema(fmt.Errorf("version is not one more than previous version: expected %d, got %d", p.number, v))
 	}
-	if err := p.acceptable(st, config, live); err != nil {
+	if err := p.acceptable(st.state, config, live); err != nil {
 		return nil, err
 	}
 	return p.added(st)
@@ -172,30 +177,31 @@ func (p *registration) acceptable(st *state, config configValue, live []*version
 	if p.force {
 		return nil
 	}
-	messages := st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
-	if len(messages) == 0 {
+	p.messages = st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
+	if len(p.messages) == 0 {
 		return nil
 	}
 	return &Error{Status: 409, Code: p.r.opts.IncompatibleCode, Message: fmt.Sprintf(
-		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, p.subject, strings.Join(messages, ", "))}
+		`Schema being registered is incompatible with an earlier schema for subject "%s", details: [%s]`, p.subject, strings.Join(p.messages, ", "))}
 }
 
-// added returns the records that add the schema under the id that it has in its context, or the next.
-func (p *registration) added(st *state) ([]*kgo.Record, error) {
-	in := contextOf(p.subject)
-	p.id = st.maxIDs[in] + 1
-	if known := st.in(in).byHash[p.candidate.hash]; known != nil && known.kind == p.candidate.kind {
-		p.id = known.id
-	}
+// added returns the records that add the schema under the id that it has in its context, or the next. If they remove
+// others, which only a schema that was deleted before comes to, they have a turn for themselves.
+func (p *registration) added(d *draft) ([]*kgo.Record, error) {
+	p.id = d.id(contextOf(p.subject), &p.candidate.schema)
 	if p.id > math.MaxInt32 {
 		return nil, storeError("giving an id", errors.New("there are no more"))
 	}
-	return append(p.records(st), p.superseded(st)...), nil
+	superseded := p.superseded(d.state)
+	if len(superseded) > 0 && len(d.written) > 0 {
+		return nil, errLater
+	}
+	return append(p.records(d), superseded...), nil
 }
 
 // imported decides on a schema that brings its id, and perhaps its version: nothing is checked but that it does not
 // contradict what is there. What is imported was checked where it comes from.
-func (p *registration) imported(st *state) (records []*kgo.Record, err error) {
+func (p *registration) imported(st *draft) (records []*kgo.Record, err error) {
 	if p.candidate, err = st.parse(p.request, p.subject, false, false); err != nil {
 		return nil, err
 	}
@@ -206,7 +212,7 @@ func (p *registration) imported(st *state) (records []*kgo.Record, err error) {
 	if v := p.request.version(); v > 0 {
 		p.number = v
 	}
-	if known := st.in(contextOf(p.subject)).byID[p.id]; known != nil && known.hash != p.candidate.hash {
+	if holder, taken := st.holder(contextOf(p.subject), p.id); taken && holder != p.candidate.hash {
 		return nil, notPermitted("Overwrite new schema with id %d is not permitted.", p.id)
 	}
 	if there := st.subjects[p.subject].find(p.number); there != nil {
@@ -221,7 +227,7 @@ func (p *registration) imported(st *state) (records []*kgo.Record, err error) {
 	return p.records(st), nil
 }
 
-func (p *registration) records(st *state) []*kgo.Record {
+func (p *registration) records(st *draft) []*kgo.Record {
 	added := p.candidate.schema
 	added.id = p.id
 	v := &version{number: p.number, schema: &added}
@@ -229,7 +235,10 @@ func (p *registration) records(st *state) []*kgo.Record {
 		v.oldKey = there.oldKey
 	}
 	record := recordOf(p.subject, v, false)
-	if name := contextOf(p.subject); name != defaultContext && st.in(name).key == nil {
+	name := contextOf(p.subject)
+	made := st.space(name).made
+	st.add(p.subject, &added)
+	if name != defaultContext && !made {
 		return []*kgo.Record{{Key: keyOfContext(name), Value: marshal(contextValue{"default", name})}, record}
 	}
 	return []*kgo.Record{record}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"time"
 
+	"github.com/sluicehub/sluice/schemaregistry/access"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -31,6 +31,8 @@ type Options struct {
 	// Extended puts the members that Confluent's API has had since 8.0 into all answers, not just into those for clients
 	// that say that they accept them.
 	Extended bool
+	// Access decides who may ask over HTTP, and what; nil: everybody, everything. Go's methods are not asked.
+	Access *access.Guard
 	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
 	Timeout time.Duration
 	// Logger gets what nobody is told otherwise; nil discards it.
@@ -43,9 +45,9 @@ type Options struct {
 // a write. When two write at the same moment and contradict each other, the record that comes first in the topic
 // counts everywhere, and the other writer notices, mends the topic and decides anew.
 type Registry struct {
-	store *store
-	opts  Options
-	write chan struct{} // holds the one token of whoever is between reading a state and having written what follows
+	store  *store
+	writer *writer
+	opts   Options
 }
 
 // New opens the registry that is kept in the topic. It returns when all of the topic has been read.
@@ -72,11 +74,14 @@ func New(ctx context.Context, opts Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{store: store, opts: opts, write: make(chan struct{}, 1)}, nil
+	return &Registry{store: store, writer: startWriter(store), opts: opts}, nil
 }
 
-// Close ends the registry's reading. Requests that wait are answered with an error.
-func (r *Registry) Close() { r.store.close() }
+// Close ends the registry's writing and reading. Requests that wait are answered with an error.
+func (r *Registry) Close() {
+	r.writer.close()
+	r.store.close()
+}
 
 // Register registers an Avro schema under the subject, unless it is there, and returns its id. Errors are of type
 // *Error: code 42201 for a text that is no schema, IncompatibleCode for one that may not follow what is there.
@@ -170,66 +175,28 @@ func (r *Registry) Figures() Figures {
 	return f
 }
 
-// change runs decide on a state that holds everything written so far, and writes the records that it returns. A
-// decision that turns out to have come too late is made again: settled looks at the state after the writing, and
-// returns the records that mend the topic if another node's record won.
-func (r *Registry) change(ctx context.Context, doing string, decide func(*state) ([]*kgo.Record, error),
-	settled func(*state) (mend []*kgo.Record, ok bool)) error {
+// change runs decide on a state that holds everything written so far, and writes the records that it returns.
+func (r *Registry) change(ctx context.Context, doing string, decide func(*state) ([]*kgo.Record, error)) error {
+	return r.make(ctx, doing, &change{decide: func(d *draft) ([]*kgo.Record, error) { return decide(d.state) }})
+}
+
+// make has the writer make a change.
+func (r *Registry) make(ctx context.Context, doing string, c *change) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	select {
-	case r.write <- struct{}{}:
-		defer func() { <-r.write }()
-	case <-ctx.Done():
-		return timedOut(doing, context.Cause(ctx))
-	}
-	for late := 0; ; late++ {
-		if late > 0 && !pause(ctx, late) {
-			return storeError(doing, errors.New("other nodes kept writing at the same moment"))
-		}
-		if err := r.store.catchUp(ctx); err != nil {
-			return r.failed(ctx, doing, err)
-		}
-		r.store.mu.RLock()
-		records, err := decide(r.store.state)
-		r.store.mu.RUnlock()
-		if err != nil || len(records) == 0 {
-			return err
-		}
-		if err := r.store.write(ctx, records...); err != nil {
-			return r.failed(ctx, doing, err)
-		}
-		if settled == nil {
-			return nil
-		}
-		r.store.mu.RLock()
-		mend, ok := settled(r.store.state)
-		r.store.mu.RUnlock()
-		if ok {
-			return nil
-		}
-		if err := r.store.write(ctx, mend...); err != nil {
-			return r.failed(ctx, doing, err)
-		}
-	}
+	c.ctx = ctx
+	return r.failed(doing, r.writer.do(c))
 }
 
-// pause waits before another attempt, longer each time and differently on each node, so that one of them gets through.
-// It reports whether there is time left.
-func pause(ctx context.Context, late int) bool {
-	select {
-	case <-time.After(rand.N(time.Millisecond << min(late, 8))):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (r *Registry) failed(ctx context.Context, doing string, err error) error {
-	if tooLarge(err) {
+// failed returns what the API answers for an error of a change.
+func (r *Registry) failed(doing string, err error) error {
+	var answered *Error
+	switch {
+	case err == nil || errors.As(err, &answered):
+		return err
+	case tooLarge(err):
 		return &Error{Status: 422, Code: 42209, Message: "Register operation failed because schema is too large", Err: err}
-	}
-	if ctx.Err() != nil {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 		return timedOut(doing, err)
 	}
 	return storeError(doing, err)

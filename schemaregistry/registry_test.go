@@ -48,7 +48,7 @@ func open(t testing.TB, kafka []kgo.Opt, change ...func(*Options)) *Registry {
 
 func serve(t testing.TB, r *Registry) string {
 	t.Helper()
-	s := httptest.NewServer(r.Handler())
+	s := httptest.NewServer(r.Handler(nil))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -476,4 +476,44 @@ func TestChecksAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Hostile schemas are refused before they have cost anything.
+func TestHostileBodiesAreRefusedFast(t *testing.T) {
+	url := serve(t, open(t, newKafka(t)))
+	symbols := func(size int) string {
+		var b strings.Builder
+		for i := 0; b.Len() < size; i++ {
+			fmt.Fprintf(&b, `,"SYMBOL_%d"`, i)
+		}
+		return `{"type":"enum","name":"E","symbols":[` + b.String()[1:] + `]}`
+	}
+	arrays := `"int"`
+	for range 400 {
+		arrays = `{"type":"array","items":["null",` + arrays + `]}`
+	}
+	for name, text := range map[string]string{
+		"unions in unions": strings.Repeat(`["null",`, 50) + `"int"` + strings.Repeat("]", 50),
+		"too deep":         arrays,
+		"4.5 MB of enum":   symbols(4_500_000),
+		"10 MB of enum":    symbols(10_000_000),
+	} {
+		for _, path := range []string{"POST /subjects/s/versions", "POST /compatibility/subjects/s/versions"} {
+			method, path, _ := strings.Cut(path, " ")
+			body := schemaBody(text)
+			best := time.Hour // of a few: the machine is shared
+			for range 5 {
+				began := time.Now()
+				status, answer, _ := ask(t, url, method, path, body)
+				best = min(best, time.Since(began))
+				if status != 422 {
+					t.Fatalf("%s: %d %.200s", name, status, answer)
+				}
+			}
+			if best > time.Second {
+				t.Errorf("%s: refused after %v", name, best)
+			}
+			t.Logf("%s, %s: %v", name, path, best)
+		}
+	}
 }

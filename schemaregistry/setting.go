@@ -34,7 +34,7 @@ func (r *Registry) setConfig(ctx context.Context, name string, change func(*conf
 		value.Subject = name
 		change(&value)
 		return []*kgo.Record{{Key: st.settingKey(configKey, name), Value: marshal(value)}}, nil
-	}, nil)
+	})
 }
 
 func display(name string) string {
@@ -76,7 +76,7 @@ func (r *Registry) deleteConfig(ctx context.Context, name string) (was configVal
 			return nil, err
 		}
 		return []*kgo.Record{{Key: st.settingKey(configKey, name)}}, nil
-	}, nil)
+	})
 	if err == nil && name == "" {
 		return r.config("", false)
 	}
@@ -109,7 +109,7 @@ func (r *Registry) setMode(ctx context.Context, name, mode string, force bool) e
 			record.Value = marshal(modeValue{name, mode})
 		}
 		return append(records, record), nil
-	}, nil)
+	})
 }
 
 // cleared returns the records that forget the soft-deleted versions in the scope of a name, or refuses if there are
@@ -182,6 +182,6 @@ func (r *Registry) deleteMode(ctx context.Context, name string, recursive bool) 
 			was = modeReadWrite
 		}
 		return records, nil
-	}, nil)
+	})
 	return was, err
 }

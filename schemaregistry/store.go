@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // store is the topic: it reads all of it into the state for as long as it is open, and writes to it. A write returns
@@ -44,7 +46,8 @@ func openStore(ctx context.Context, opts Options) (*store, error) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(), // they move the offset, too
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ProducerLinger(0),
+		kgo.ManualFlushing(),
+		kgo.MaxBufferedRecords(math.MaxInt32), // a deletion may have any number
 		kgo.MetadataMinAge(100*time.Millisecond),
 	)...)
 	if err != nil {
@@ -162,7 +165,7 @@ func (s *store) reached(ctx context.Context, offset int64) error {
 		select {
 		case <-moved:
 		case <-s.done:
-			return errors.New("the registry is closed")
+			return errClosed
 		case <-ctx.Done():
 			return fmt.Errorf("offset %d of %d has been read: %w", next, offset, context.Cause(ctx))
 		}
@@ -202,16 +205,27 @@ const stall = 2 * time.Second
 
 const retryDelay = 50 * time.Millisecond
 
-var errNoAnswer = errors.New("no answer for partition 0")
+var (
+	errNoAnswer = errors.New("no answer for partition 0")
+	errClosed   = errors.New("the registry is closed")
+)
 
 // end returns the offset behind the last record.
 func (s *store) end(ctx context.Context) (int64, error) {
-	ends, err := kadm.NewClient(s.client).ListEndOffsets(ctx, s.topic)
-	if err == nil {
-		if o, ok := ends.Lookup(s.topic, 0); !ok {
-			err = errNoAnswer
-		} else if err = o.Err; err == nil {
-			return o.Offset, nil
+	ask := kmsg.NewPtrListOffsetsRequest()
+	topic, partition := kmsg.NewListOffsetsRequestTopic(), kmsg.NewListOffsetsRequestTopicPartition()
+	partition.Timestamp = -1 // the end
+	topic.Topic, topic.Partitions = s.topic, append(topic.Partitions, partition)
+	ask.ReplicaID, ask.Topics = -1, append(ask.Topics, topic)
+	answer, err := ask.RequestWith(ctx, s.client)
+	switch {
+	case err != nil:
+	case len(answer.Topics) != 1 || len(answer.Topics[0].Partitions) != 1:
+		err = errNoAnswer
+	default:
+		p := answer.Topics[0].Partitions[0]
+		if err = kerr.ErrorForCode(p.ErrorCode); err == nil {
+			return p.Offset, nil
 		}
 	}
 	return 0, fmt.Errorf("asking for the end of the topic: %w", err)
@@ -219,18 +233,55 @@ func (s *store) end(ctx context.Context) (int64, error) {
 
 // write appends records, in order, and waits until the reader has taken them in.
 func (s *store) write(ctx context.Context, records ...*kgo.Record) error {
-	for _, r := range records {
-		r.Topic, r.Partition = s.topic, 0
+	return s.append(ctx, records)[0]
+}
+
+// append appends groups of records, in order and in as few batches as their sizes allow, and waits until the reader has
+// taken them in. It returns an error for each group, and is for one goroutine at a time.
+func (s *store) append(ctx context.Context, groups ...[]*kgo.Record) []error {
+	type result struct {
+		group  int
+		offset int64
+		err    error
 	}
-	results := s.client.ProduceSync(ctx, records...)
-	if err := results.FirstErr(); err != nil {
-		return err
+	errs, waiting := make([]error, len(groups)), 0
+	for _, g := range groups {
+		waiting += len(g)
 	}
-	last := int64(0)
-	for _, r := range results {
-		last = max(last, r.Record.Offset)
+	results := make(chan result, waiting)
+	for i, g := range groups {
+		for _, r := range g {
+			r.Topic, r.Partition = s.topic, 0
+			s.client.Produce(ctx, r, func(r *kgo.Record, err error) { results <- result{i, r.Offset, err} })
+		}
 	}
-	return s.reached(ctx, last+1)
+	_ = s.client.Flush(ctx) // what it has not sent is among the results, or the context has ended
+	last, open := int64(-1), make([]int, len(groups))
+	for i, g := range groups {
+		open[i] = len(g)
+	}
+	for range waiting {
+		select {
+		case r := <-results:
+			open[r.group]--
+			if r.err == nil {
+				last = max(last, r.offset)
+			} else if errs[r.group] == nil {
+				errs[r.group] = r.err
+			}
+		case <-ctx.Done():
+		}
+	}
+	err := s.reached(ctx, last+1)
+	for i := range errs {
+		if open[i] > 0 && errs[i] == nil {
+			errs[i] = context.Cause(ctx)
+		}
+		if errs[i] == nil {
+			errs[i] = err
+		}
+	}
+	return errs
 }
 
 // noop returns a record that keeps the highest ids.

@@ -280,14 +280,14 @@ func TestTooLate(t *testing.T) {
 			r := open(t, kafka, func(o *Options) { o.Level = "NONE" })
 			p := &registration{r: r, subject: "s", request: request{Schema: `"int"`}}
 			first := true
-			err := r.change(t.Context(), "testing", func(st *state) ([]*kgo.Record, error) {
-				records, err := p.decide(st)
+			err := r.make(t.Context(), "testing", &change{settled: p.settled, shared: true, decide: func(d *draft) ([]*kgo.Record, error) {
+				records, err := p.decide(d)
 				if first { // the other node is quicker
 					first = false
 					put(t, kafka, other[0], other[1])
 				}
 				return records, err
-			}, p.settled)
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}

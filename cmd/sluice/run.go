@@ -90,6 +90,10 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 		return err
 	}
 	defer doors.close()
+	guard, registryDoor, err := secureRegistry(v, doors.registry)
+	if err != nil {
+		return err
+	}
 
 	kafka, err := r.brokers(ctx, raw, v, doors, logger)
 	if err != nil {
@@ -97,7 +101,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, kafka.close()) }()
 
-	registry, err := schemaregistry.New(ctx, registryOptions(v, kafka, logger))
+	registry, err := schemaregistry.New(ctx, registryOptions(v, kafka, guard, logger))
 	if err != nil {
 		return fmt.Errorf("open the schema registry: %w", err)
 	}
@@ -125,7 +129,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	failed := make(chan error, 3) // a door or the hub that ended by itself
 	go func() { failed <- h.Run(context.Background()) }()
 	closeREST := serveHTTP(doors.rest, rest.New(h, rest.Options{Log: logger.With("room", "rest"), Level: level, Collectors: collectors(kafka, registry)}), failed)
-	closeRegistry := serveHTTP(doors.registry, registry.Handler(), failed)
+	closeRegistry := serveHTTP(registryDoor, registry.Handler(usersOf(h)), failed)
 	defer closeREST()
 	defer closeRegistry()
 	if err = r.apply(ctx, h, failed, applied); err == nil {
@@ -185,23 +189,6 @@ func inFile(f configs.File, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s: %w", f.Path, err)
-}
-
-func registryOptions(v configs.Values, kafka *brokers, logger *slog.Logger) schemaregistry.Options {
-	return schemaregistry.Options{Kafka: kafka.secured, Logger: logger.With("room", "schemaregistry"),
-		Level:            schemaregistry.Level(strings.ToUpper(v.String("sluice.registry.compatibility.level"))),
-		InheritLevel:     v.Bool("sluice.registry.compatibility.inherit"),
-		IncompatibleCode: v.Int("sluice.registry.incompatible.error.code"),
-		Extended:         v.Bool("sluice.registry.response.extended")}
-}
-
-// registryURLs are the addresses under which the registry of this process is known to configurations.
-func registryURLs(at net.Addr) []string {
-	urls := []string{"http://" + at.String()}
-	if a, ok := at.(*net.TCPAddr); ok && a.IP.IsLoopback() {
-		urls = append(urls, fmt.Sprintf("http://localhost:%d", a.Port))
-	}
-	return urls
 }
 
 // workerID is how this worker is named in statuses.

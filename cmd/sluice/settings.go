@@ -17,21 +17,11 @@ import (
 // workerDefinition is what a worker's configuration may say: Kafka Connect's keys, and ours.
 func workerDefinition() *configs.Definition {
 	const group = "Sluice"
-	return configs.Concat(hub.WorkerDefinition(), brokerDefinition(), kafkaDefinition(), &configs.Definition{Keys: []configs.Key{
+	return configs.Concat(hub.WorkerDefinition(), brokerDefinition(), kafkaDefinition(), registryDefinition(), &configs.Definition{Keys: []configs.Key{
 		{Name: "sluice.data.dir", Type: configs.String, Default: "./sluice-data", Importance: configs.High, Group: group,
 			Doc: "Folder of the embedded log. One process at a time may have it."},
 		{Name: "sluice.kafka.replication.factor.lenient", Type: configs.Boolean, Default: "true", Group: group,
 			Doc: "Whether a topic that asks for several replicas gets the one that there can be. Otherwise it is refused."},
-		{Name: "sluice.registry.listener", Type: configs.String, Default: "127.0.0.1:8081", Importance: configs.High, Group: group,
-			Check: checkAddress, Doc: "Where clients reach the schema registry, host:port."},
-		{Name: "sluice.registry.compatibility.level", Type: configs.String, Default: string(schemaregistry.Backward), Group: group,
-			Check: checkLevel, Aliases: []string{"schema.compatibility.level"}, Doc: "The registry's compatibility level where none is configured."},
-		{Name: "sluice.registry.compatibility.inherit", Type: configs.Boolean, Default: "false", Group: group,
-			Doc: "Whether a subject whose configuration names no level has that of its context or the global one. Confluent's registry gives it the default level."},
-		{Name: "sluice.registry.incompatible.error.code", Type: configs.Int, Default: "409", Enum: []string{"409", "40901"}, Group: group,
-			Doc: "The registry's error_code for an incompatible schema: 409, which most clients know, or 40901, which Confluent's registry answers since 8.0.4."},
-		{Name: "sluice.registry.response.extended", Type: configs.Boolean, Default: "false", Group: group,
-			Doc: "Whether all of the registry's answers have the members that came with Confluent's 8.0 (guid, ts, deleted). Clients that say that they accept them get them anyway."},
 		{Name: "sluice.log.durability", Type: configs.String, Default: log.DurabilitySync.String(),
 			Enum: []string{log.DurabilitySync.String(), log.DurabilityInterval.String(), log.DurabilityOS.String()}, Importance: configs.Medium, Group: group,
 			Doc: "When the embedded log answers a producer: sync after an fsync, interval after the write with an fsync ten times a second, os without."},

@@ -111,6 +111,9 @@ func ServerConfig(v configs.Values, prefix, clientAuth string) (*tls.Config, err
 	if c.ClientCAs, err = r.roots(); err != nil {
 		return nil, err
 	}
+	if clientAuth != "none" && c.ClientCAs == nil {
+		return nil, r.at(truststore, errors.New("is missing; it says who signs the certificates that clients show"))
+	}
 	switch clientAuth {
 	case "requested":
 		c.ClientAuth = tls.VerifyClientCertIfGiven

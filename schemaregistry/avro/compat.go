@@ -131,6 +131,8 @@ func (c *checker) writerUnion(r, w *Schema, at *location) []Incompatibility {
 // fields of most records come down to. False says nothing.
 func fits(r, w *Schema) bool {
 	switch {
+	case r.Type == w.Type && r.Type <= String:
+		return true
 	case w.Type == Union:
 		for _, b := range w.Branches {
 			if !fits(r, b) {
@@ -217,34 +219,32 @@ func checkSymbols(r, w *Schema, at *location) []Incompatibility {
 
 // fields demands that each field of the reader is one of the writer's or has a default.
 func (c *checker) fields(r, w *Schema, at *location) []Incompatibility {
-	var byName map[string]*Schema // of the writer's fields, when they are not where the reader's are
 	var found []Incompatibility
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		if i < len(w.Fields) && len(f.Aliases) == 0 && w.Fields[i].Name == f.Name && fits(f.Schema, w.Fields[i].Schema) {
 			continue
 		}
-		if byName == nil {
-			byName = fieldsByName(w)
-		}
-		here := at.at("fields").at(strconv.Itoa(i))
-		of, hits := byName[f.Name], 0
+		of, hits := w.field(f.Name), 0
 		if of != nil {
 			hits++
 		}
 		for _, a := range f.Aliases {
-			if s := byName[a]; s != nil {
+			if s := w.field(a); s != nil {
 				of = s
 				hits++
 			}
 		}
+		if of == nil && f.def != nil || hits == 1 && fits(f.Schema, of.Schema) {
+			continue
+		}
+		here := at.at("fields").at(strconv.Itoa(i))
 		switch {
 		case hits > 1:
 			c.err = fmt.Errorf("reader record field %s matches multiple fields in writer record schema %s", f.Name, w.Name)
 			return nil
 		case of != nil:
-			found = append(found, c.check(f.Schema, of, here.at("type"))...)
-		case f.def != nil:
+			found = append(found, c.check(f.Schema, of.Schema, here.at("type"))...)
 		case f.Schema.Type == Enum && f.Schema.enumDefault != nil:
 			// Java tries the enum's default, and compares the enum with the whole record for it.
 			found = append(found, c.check(f.Schema, w, here.at("type"))...)
@@ -256,14 +256,6 @@ func (c *checker) fields(r, w *Schema, at *location) []Incompatibility {
 		}
 	}
 	return found
-}
-
-func fieldsByName(s *Schema) map[string]*Schema {
-	byName := make(map[string]*Schema, len(s.Fields))
-	for i := range s.Fields {
-		byName[s.Fields[i].Name] = s.Fields[i].Schema
-	}
-	return byName
 }
 
 // Describe returns the incompatibility as Confluent's registry words it, where reader and writer are "new" and "old"

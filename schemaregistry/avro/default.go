@@ -1,6 +1,9 @@
 package avro
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Limits to what checking all defaults of a text may take. Records whose fields have defaults themselves can make it endless.
 const (
@@ -8,12 +11,33 @@ const (
 	maxDefaultDepth = 200
 )
 
-// validDefault reports whether v can be a default of type s: only JSON types and the ranges of integers are checked,
-// and any branch of a union may fit (Avro 1.12, Java).
-func validDefault(s *Schema, v *node, depth int, budget *int) bool {
-	*budget--
-	if v == nil || *budget < 0 || depth > maxDefaultDepth {
+// checkDefault verifies a field's default; building are the records that have no fields yet.
+func (p *parser) checkDefault(f *Field, building map[*Schema]bool) error {
+	if f.def == nil || p.stored {
+		return nil
+	}
+	c := defaultCheck{building: building, steps: &p.steps}
+	if !c.valid(f.Schema, f.def, 0) || c.early {
+		return fmt.Errorf("the default %s of field %s does not fit its type", excerpt(f.def), f.Name)
+	}
+	return nil
+}
+
+type defaultCheck struct {
+	building map[*Schema]bool
+	steps    *int
+	early    bool // an object was compared with a record that has no fields yet, where Java gives up
+}
+
+// valid reports whether v can be a default of type s: only JSON types and the ranges of integers are checked, and any
+// branch of a union may fit (Avro 1.12, Java). A type that has not been defined so far, nil, counts as a record without fields.
+func (c *defaultCheck) valid(s *Schema, v *node, depth int) bool {
+	*c.steps--
+	if v == nil || *c.steps < 0 || depth > maxDefaultDepth {
 		return false
+	}
+	if s == nil {
+		return v.kind == objectNode
 	}
 	switch s.Type {
 	case Null:
@@ -33,24 +57,28 @@ func validDefault(s *Schema, v *node, depth int, budget *int) bool {
 			return false
 		}
 		for _, item := range v.items {
-			if !validDefault(s.Elem, item, depth+1, budget) {
+			if !c.valid(s.Elem, item, depth+1) {
 				return false
 			}
 		}
 		return true
 	case Union:
 		for _, b := range s.Branches {
-			if validDefault(b, v, depth+1, budget) {
+			if c.valid(b, v, depth+1) || c.early {
 				return true
 			}
 		}
 		return false
 	}
-	return validRecordDefault(s, v, depth, budget)
+	return c.validRecord(s, v, depth)
 }
 
-func validRecordDefault(s *Schema, v *node, depth int, budget *int) bool {
+func (c *defaultCheck) validRecord(s *Schema, v *node, depth int) bool {
 	if v.kind != objectNode {
+		return false
+	}
+	if c.building[s] {
+		c.early = true
 		return false
 	}
 	for i := range s.Fields {
@@ -59,7 +87,7 @@ func validRecordDefault(s *Schema, v *node, depth int, budget *int) bool {
 		if item == nil {
 			item = f.def
 		}
-		if !validDefault(f.Schema, item, depth+1, budget) {
+		if !c.valid(f.Schema, item, depth+1) {
 			return false
 		}
 	}

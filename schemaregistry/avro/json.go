@@ -2,6 +2,7 @@ package avro
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -198,13 +199,16 @@ func (p *jsonParser) array(depth int) (*node, error) {
 	}
 }
 
+// manyMembers is from how many members on an object's are looked up in a map.
+const manyMembers = 16
+
 func (p *jsonParser) object(depth int) (*node, error) {
 	p.at++
 	n := &node{kind: objectNode}
 	if end, err := p.next('}'); end || err != nil {
 		return n, err
 	}
-	places := make(map[string]int)
+	var places map[string]int // of a large one's members, by name
 	for {
 		if err := p.space(); err != nil {
 			return nil, err
@@ -223,10 +227,23 @@ func (p *jsonParser) object(depth int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i, again := places[name]; again {
+		if len(n.names) == manyMembers {
+			places = make(map[string]int)
+			for i, earlier := range n.names {
+				places[earlier] = i
+			}
+		}
+		i, again := places[name]
+		if places == nil {
+			i = slices.Index(n.names, name)
+			again = i >= 0
+		}
+		if again {
 			n.items[i] = item
 		} else {
-			places[name] = len(n.items)
+			if places != nil {
+				places[name] = len(n.items)
+			}
 			n.set(name, item)
 		}
 		if more, err := p.next(','); err != nil {

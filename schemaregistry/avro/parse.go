@@ -3,6 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -42,12 +43,12 @@ func (o Parser) parse(text string) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{known: namedTypes(o.Types), stored: o.Stored}
+	p := &parser{stored: o.Stored, known: namedTypes(o.Types), pending: make(map[**Schema]string), building: make(map[*Schema]bool), steps: maxDefaultSteps}
 	var root *Schema
 	if err := p.schema(n, "", &root); err != nil {
 		return nil, err
 	}
-	if err := p.resolve(); err != nil {
+	if err := p.resolve(&root); err != nil {
 		return nil, err
 	}
 	if err := p.check(); err != nil {
@@ -56,25 +57,16 @@ func (o Parser) parse(text string) (*Schema, error) {
 	return root, nil
 }
 
-// parser holds what can be checked only when every name is known.
+// parser holds what is known so far.
 type parser struct {
-	stored   bool               // it was accepted before: names and defaults are not checked
-	known    map[string]*Schema // by full name
-	pending  []pending
-	again    [][2]*Schema // definitions of one name
+	stored   bool                // it was accepted before: names and defaults are not checked
+	known    map[string]*Schema  // by full name
+	defined  []*Schema           // named types of the text, in order
+	pending  map[**Schema]string // uses of names that have not been defined so far
+	building map[*Schema]bool    // records whose fields are being read
+	again    [][2]*Schema        // definitions of a type that came from elsewhere
 	unions   []*Schema
-	defaults []fieldDefault
-}
-
-// pending is a use of a name that has not been defined so far.
-type pending struct {
-	name string
-	slot **Schema
-}
-
-type fieldDefault struct {
-	record *Schema
-	field  int
+	steps    int // that the checking of defaults may still take
 }
 
 func (p *parser) schema(n *node, namespace string, slot **Schema) error {
@@ -130,19 +122,17 @@ func (p *parser) reference(name, namespace string, slot **Schema) error {
 		*slot = &Schema{Type: t}
 		return nil
 	}
-	full := fullName(name, namespace)
-	if *slot = p.find(full, name); *slot == nil {
-		p.pending = append(p.pending, pending{full, slot})
+	full := name
+	if namespace != "" && !strings.Contains(name, ".") {
+		full = namespace + "." + name
+	}
+	if *slot = p.known[full]; *slot == nil {
+		*slot = p.known[name] // outside any namespace
+	}
+	if *slot == nil {
+		p.pending[slot] = full
 	}
 	return nil
-}
-
-// find looks full up, and then what it is called outside any namespace.
-func (p *parser) find(full, simple string) *Schema {
-	if s := p.known[full]; s != nil {
-		return s
-	}
-	return p.known[simple]
 }
 
 func (p *parser) union(n *node, namespace string, slot **Schema) error {
@@ -171,29 +161,55 @@ func (p *parser) named(s *Schema, n *node, namespace string) error {
 	}
 	space, _ := splitName(s.Name)
 	s.doc = optionalText(n, "doc")
-	aliases, err := parseAliases(n)
-	if err != nil {
-		return err
-	}
-	for _, a := range aliases {
-		s.Aliases = append(s.Aliases, fullName(a, space))
+	var err error
+	if s.Aliases, err = p.typeAliases(n, space); err != nil {
+		return fmt.Errorf("%s %s: %w", s.Type, s.Name, err)
 	}
 	switch s.Type {
 	case Record:
-		err = p.fields(s, n, space)
+		if err = p.define(s); err == nil { // its fields may use it
+			p.building[s] = true
+			err = p.fields(s, n, space)
+			delete(p.building, s)
+		}
 	case Enum:
-		err = p.symbols(s, n)
+		if err = p.symbols(s, n); err == nil {
+			err = p.define(s)
+		}
 	case Fixed:
-		err = fixedSize(s, n)
+		if err = fixedSize(s, n); err == nil {
+			err = p.define(s)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", s.Type, s.Name, err)
 	}
-	if first := p.known[s.Name]; first != nil {
+	return nil
+}
+
+// define makes a type known by its name. Java compares a second definition with the first when it has read as much of
+// it as we have here: not the fields of a record, nor the properties of any type. So a record cannot be defined again
+// but inside itself, and a type with properties not at all.
+func (p *parser) define(s *Schema) error {
+	first, there := p.known[s.Name]
+	switch {
+	case !there:
+		p.known[s.Name] = s
+		p.defined = append(p.defined, s)
+		return nil
+	case !slices.Contains(p.defined, first):
 		p.again = append(p.again, [2]*Schema{first, s})
 		return nil
 	}
-	p.known[s.Name] = s
+	same := first.Type == s.Type && first.Size == s.Size && slices.Equal(first.Symbols, s.Symbols)
+	if s.Type == Record {
+		same = same && p.building[first]
+	} else {
+		same = same && len(first.props) == 0
+	}
+	if !same {
+		return fmt.Errorf("it is defined twice")
+	}
 	return nil
 }
 
@@ -211,7 +227,7 @@ func (p *parser) fields(s *Schema, n *node, namespace string) error {
 		return fmt.Errorf("no fields")
 	}
 	s.Fields = make([]Field, len(list.items))
-	seen := make(map[string]bool, len(list.items))
+	s.places = make(map[string]int, len(list.items))
 	for i, item := range list.items {
 		f := &s.Fields[i]
 		name, ok := item.memberText("name")
@@ -221,16 +237,16 @@ func (p *parser) fields(s *Schema, n *node, namespace string) error {
 		if !p.validName(name, validName) {
 			return fmt.Errorf("the field name %q must consist of letters, digits and _", name)
 		}
-		if seen[name] {
+		if _, twice := s.places[name]; twice {
 			return fmt.Errorf("two fields %s", name)
 		}
-		seen[name] = true
+		s.places[name] = i
 		f.Name = name
 		if err := p.field(f, item, namespace); err != nil {
 			return fmt.Errorf("field %s: %w", name, err)
 		}
-		if f.def != nil {
-			p.defaults = append(p.defaults, fieldDefault{s, i})
+		if err := p.checkDefault(f, p.building); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -267,17 +283,6 @@ func (p *parser) field(f *Field, n *node, namespace string) error {
 	return nil
 }
 
-// resolve fills in the names that were used before their definition.
-func (p *parser) resolve() error {
-	for _, u := range p.pending {
-		_, simple := splitName(u.name)
-		if *u.slot = p.find(u.name, simple); *u.slot == nil {
-			return fmt.Errorf("the type %q is not defined", u.name)
-		}
-	}
-	return nil
-}
-
 // check verifies what needs every name resolved.
 func (p *parser) check() error {
 	for _, u := range p.unions {
@@ -289,16 +294,6 @@ func (p *parser) check() error {
 	for _, pair := range p.again {
 		if !same.equal(pair[0], pair[1]) {
 			return fmt.Errorf("%s is defined twice, differently", pair[0].Name)
-		}
-	}
-	if p.stored {
-		return nil
-	}
-	budget := maxDefaultSteps
-	for _, d := range p.defaults {
-		f := &d.record.Fields[d.field]
-		if !validDefault(f.Schema, f.def, 0, &budget) {
-			return fmt.Errorf("record %s: the default %s of field %s does not fit its type", d.record.Name, excerpt(f.def), f.Name)
 		}
 	}
 	return nil

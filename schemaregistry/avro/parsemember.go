@@ -53,13 +53,16 @@ func (p *parser) symbols(s *Schema, n *node) error {
 	return nil
 }
 
+// maxFixed is the most bytes that Java has in an array.
+const maxFixed = 1<<31 - 1 - 8
+
 func fixedSize(s *Schema, n *node) error {
 	size := n.member("size")
 	if size == nil || !size.isInteger() {
 		return fmt.Errorf("no size, or not an integer")
 	}
 	i, err := strconv.ParseInt(size.text, 10, 32)
-	if err != nil || i < 0 {
+	if err != nil || i < 0 || i > maxFixed {
 		return fmt.Errorf("the size %s is out of range", size.text)
 	}
 	s.Size = int(i)
@@ -93,6 +96,23 @@ func parseAliases(n *node) ([]string, error) {
 		}
 	}
 	return aliases, nil
+}
+
+// typeAliases returns the aliases of a named type, each once, as full names.
+func (p *parser) typeAliases(n *node, namespace string) ([]string, error) {
+	list, err := parseAliases(n)
+	var aliases []string
+	seen := make(map[string]bool)
+	for _, a := range list {
+		if _, simple := splitName(a); !p.validName(simple, validName) {
+			return nil, fmt.Errorf("the alias %q must consist of letters, digits and _", a)
+		}
+		if full := aliasName(a, namespace); !seen[full] {
+			seen[full] = true
+			aliases = append(aliases, full)
+		}
+	}
+	return aliases, err
 }
 
 // properties returns the members that are not reserved where they stand: in a schema of type t, or in a field, for

@@ -1,5 +1,7 @@
 package avro
 
+import "slices"
+
 // String returns the schema's text as Java's Schema.toString prints it, which is what Confluent's registry stores: a
 // named type is defined where it comes first and called by its name after that, relative to the namespace it is in.
 //
@@ -122,9 +124,11 @@ func (p *printer) named(s *Schema, namespace string) {
 	p.raw("}")
 }
 
-// reference is what full is called inside namespace. A name without a namespace has no other way to be written.
+// reference is what full is called inside namespace: the simple name, unless that would stand for a type of Avro's. A
+// name without a namespace has no other way to be written, and is without the dot that aliasName may have left.
 func reference(full, namespace string) string {
-	if space, simple := splitName(full); space == namespace {
+	space, simple := splitName(full)
+	if space == "" || space == namespace && !slices.Contains(typeNames[:], simple) {
 		return simple
 	}
 	return full

@@ -53,8 +53,9 @@ type Schema struct {
 	Branches []*Schema // of a Union
 
 	doc         *string
-	isError     bool    // a Record declared as "error"
-	enumDefault *string // of an Enum
+	places      map[string]int // of a Record's fields, by name
+	isError     bool           // a Record declared as "error"
+	enumDefault *string        // of an Enum
 	props       []prop
 }
 
@@ -72,6 +73,22 @@ type Field struct {
 
 // HasDefault reports whether the field may be missing in what a writer wrote.
 func (f *Field) HasDefault() bool { return f.def != nil }
+
+// field returns the named field of a Record, nil if there is none.
+func (s *Schema) field(name string) *Field {
+	if s.places == nil { // FromConnect does not make it
+		for i := range s.Fields {
+			if s.Fields[i].Name == name {
+				return &s.Fields[i]
+			}
+		}
+		return nil
+	}
+	if i, ok := s.places[name]; ok {
+		return &s.Fields[i]
+	}
+	return nil
+}
 
 // prop is a property that Avro does not define: "logicalType", "connect.name", or anything.
 type prop struct {
@@ -149,13 +166,25 @@ func splitName(full string) (namespace, simple string) {
 
 // fullName returns what name stands for inside namespace.
 func fullName(name, namespace string) string {
-	if i := strings.LastIndexByte(name, '.'); i >= 0 {
-		return strings.TrimPrefix(name, ".")
+	switch strings.LastIndexByte(name, '.') {
+	case -1:
+	case 0:
+		return name[1:] // outside any namespace
+	default:
+		return name
 	}
 	if namespace == "" {
 		return name
 	}
 	return namespace + "." + name
+}
+
+// aliasName is fullName for aliases. Java keeps the dot before one that leaves the namespace, and so it stands for nothing.
+func aliasName(alias, namespace string) string {
+	if namespace != "" && strings.LastIndexByte(alias, '.') == 0 {
+		return alias
+	}
+	return fullName(alias, namespace)
 }
 
 // validName reports whether s may be one part of a name: a letter or _, then letters, digits and _, all ASCII.
