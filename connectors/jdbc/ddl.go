@@ -53,11 +53,11 @@ func (t *task) leaveOutComputed(p *plan) error {
 // describe asks the database for a table's columns.
 func (t *task) describe(ctx context.Context, of *table) error {
 	return t.ask(ctx, "describe table "+of.quoted, func(c conn) error {
-		columns, err := t.dialect.describe(ctx, c, of.name)
+		now, err := t.dialect.describe(ctx, c, of.name)
 		if err != nil {
 			return err
 		}
-		of.columns = columns
+		of.described = now
 		of.version++
 		return nil
 	})

@@ -19,8 +19,10 @@ type dialect interface {
 	columnType(t *typed, key bool) string
 	// appendCell appends the form of a value in which conn.write takes it. An error is about the value.
 	appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
-	// describe returns the columns of a table, none if it is not there.
-	describe(ctx context.Context, c conn, name tableName) ([]target, error)
+	// describe returns what a table has, nothing if it is not there.
+	describe(ctx context.Context, c conn, name tableName) (described, error)
+	// tableOptions stand behind the definition of the table of positions.
+	tableOptions() string
 	// claim returns the statement that inserts rows into the table of positions, or counts up the epoch of those there.
 	claim(values string) string
 	// checkNow returns the statement that ends the deferring of constraints in a transaction, if there is one.
@@ -59,6 +61,13 @@ const (
 
 // tableName names a table; without a schema it is in the connection's own.
 type tableName struct{ schema, name string }
+
+// described is what a table has.
+type described struct {
+	columns []target
+	// uniques are the columns of each unique index, the primary key's included. Only MySQL and MariaDB need to be asked.
+	uniques [][]string
+}
 
 // target is a column of a table in the database.
 type target struct {

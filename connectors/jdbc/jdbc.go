@@ -77,6 +77,14 @@ func newDialect(s *settings) (dialect, error) {
 			return nil, err
 		}
 		return &postgres{config: config}, nil
+	case mySQL, mariaDB:
+		all, err := mysqlConfig(s.address, s.user, s.password)
+		if err != nil {
+			return nil, err
+		}
+		return &mysqlDialect{configs: all, maria: s.address.kind == mariaDB}, nil
+	case sqLite:
+		return &sqliteDialect{path: s.address.database}, nil
 	}
 	return nil, errURL
 }

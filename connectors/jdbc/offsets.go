@@ -39,7 +39,7 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 		// A look first: the table may be there for a user who may not make one.
 		_, err := c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
 		if err != nil && t.dialect.verdict(err) != passing {
-			_, err = c.exec(ctx, offsetsDDL)
+			_, err = c.exec(ctx, offsetsDDL+t.dialect.tableOptions())
 		}
 		if err != nil && t.dialect.verdict(err) == refusedRow { // two tasks made it at once
 			_, err = c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
@@ -49,7 +49,7 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 	var ce *connectors.Error
 	if errors.As(err, &ce) && !t.passes(ce.Err) {
 		ce.Class, ce.Retriable = connectors.ClassConfig, false
-		ce.Remedy = "let the user create tables, or create it: " + offsetsDDL + "; or set delivery.guarantee=at_least_once"
+		ce.Remedy = "let the user create tables, or create it: " + offsetsDDL + t.dialect.tableOptions() + "; or set delivery.guarantee=at_least_once"
 		if t.guarantee == guaranteeAuto {
 			t.start.Log.Warn("rows are written at least once, not exactly once: positions cannot be kept in the database", "cause", ce.Error())
 			return nil

@@ -65,6 +65,7 @@ func (d *postgres) connect(ctx context.Context) (conn, error) {
 func (*postgres) fold(name string) string    { return strings.ToLower(name) }
 func (*postgres) quote(name string) string   { return quotedIn(`"`, name) }
 func (*postgres) literal(text string) string { return quotedIn("'", text) }
+func (*postgres) tableOptions() string       { return "" }
 func (*postgres) checkNow() string           { return "SET CONSTRAINTS ALL IMMEDIATE" }
 func (*postgres) claim(values string) string { return claimOnConflict(values) }
 
@@ -221,17 +222,17 @@ func (*postgres) verdict(err error) verdict {
 	return unknownError
 }
 
-func (*postgres) describe(ctx context.Context, c conn, name tableName) ([]target, error) {
+func (*postgres) describe(ctx context.Context, c conn, name tableName) (described, error) {
 	of := (&postgres{}).literal(qualified(&postgres{}, name))
 	rows, err := c.query(ctx, `SELECT a.attname, pg_catalog.format_type(a.atttypid, -1),
 		a.attnotnull AND NOT a.atthasdef AND a.attidentity = '', a.attgenerated <> ''
 		FROM pg_catalog.pg_attribute a WHERE a.attrelid = pg_catalog.to_regclass(`+of+`) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`)
 	if err != nil {
-		return nil, err
+		return described{}, err
 	}
-	var columns []target
+	var out described
 	for _, row := range rows {
-		columns = append(columns, target{name: row[0], sqlType: row[1], required: row[2] == "t", computed: row[3] == "t"})
+		out.columns = append(out.columns, target{name: row[0], sqlType: row[1], required: row[2] == "t", computed: row[3] == "t"})
 	}
-	return columns, nil
+	return out, nil
 }

@@ -33,9 +33,9 @@ type table struct {
 	name   tableName
 	quoted string
 	hash   uint64 // tells its keys from those of other tables
-	// version counts up whenever columns was asked for anew.
+	// version counts up whenever the database was asked for it anew.
 	version int
-	columns []target
+	described
 }
 
 // find returns a column of the table: by its exact name, or else without regard to case.

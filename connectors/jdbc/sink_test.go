@@ -31,12 +31,14 @@ func conformance(s *server) connectortest.Sink {
 			s.worlds++
 			table := fmt.Sprintf("c%d", s.worlds)
 			s.exec(t, "CREATE TABLE "+table+" (p int, n int, short varchar(5) NOT NULL CHECK (length(short) <= 5))")
-			s.exec(t, offsetsDDL, "DELETE FROM "+offsetsTable)
+			s.exec(t, offsetsDDL+s.d.tableOptions(), "DELETE FROM "+offsetsTable)
 			return connectortest.SinkWorld{
 				Once:   true,
 				Config: s.with("topics.to.tables.mapping", "conformance:"+table),
-				Record: func(part connectors.TopicPartition, i int) connectors.Record { return record(int(part.Partition), i, "ok") },
-				Bad:    func() connectors.Record { return record(0, -1, "too long") },
+				Record: func(part connectors.TopicPartition, i int) connectors.Record {
+					return record(int(part.Partition), i, "ok")
+				},
+				Bad: func() connectors.Record { return record(0, -1, "too long") },
 				Delivered: func(t *testing.T, part connectors.TopicPartition) []int {
 					var numbers []int
 					for _, text := range s.rows(t, fmt.Sprintf("SELECT n FROM %s WHERE p = %d", table, part.Partition)) {

@@ -75,6 +75,8 @@ func FuzzParseURL(f *testing.F) {
 		}
 		if a.kind == postgreSQL {
 			_, _ = postgresConfig(a, "", "") // it may refuse, but must not panic
+		} else {
+			_, _ = mysqlConfig(a, "", "")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package jdbc
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,19 @@ type server struct {
 // on runs a test on every kind of database.
 func on(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Run("postgresql", func(t *testing.T) { t.Parallel(); test(t, onPostgres(t)) })
+	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, onSQLite(t)) })
+	t.Run("mysql", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMySQL(t), mySQL)) })
+	t.Run("mariadb", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMariaDB(t), mariaDB)) })
+}
+
+func onMySQL(t testing.TB, m *services.MySQL, k kind) *server {
+	return newServer(t, k, map[string]string{
+		"connection.url":  fmt.Sprintf("jdbc:%s://%s:%d/%s", k, m.Host, m.Port, m.NewDatabase(t)),
+		"connection.user": m.User, "connection.password": m.Password})
+}
+
+func onSQLite(t testing.TB) *server {
+	return newServer(t, sqLite, map[string]string{"connection.url": "jdbc:sqlite:" + filepath.Join(t.TempDir(), "a b%.db")})
 }
 
 func onPostgres(t testing.TB) *server {
