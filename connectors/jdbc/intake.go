@@ -344,10 +344,11 @@ func (t *task) add(p *partition, r row) {
 	b.rows = append(b.rows, r)
 }
 
-// partIn returns the index of a partition in the batch that is being filled.
+// partIn returns the index of a partition in the batch that is being filled, which begins with the first one.
 func (t *task) partIn(p *partition) int32 {
 	if t.filling.empty() {
 		t.filling.since = time.Now()
+		signal(t.wake)
 	}
 	return int32(t.filling.partOf(p.at))
 }

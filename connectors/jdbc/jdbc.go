@@ -84,7 +84,7 @@ func newDialect(s *settings) (dialect, error) {
 		}
 		return &mysqlDialect{configs: all, maria: s.address.kind == mariaDB}, nil
 	case sqLite:
-		return &sqliteDialect{path: s.address.database}, nil
+		return &sqliteDialect{path: s.address.database, synced: s.guarantee == guaranteeLeast}, nil
 	}
 	return nil, errURL
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/connectortest"
@@ -171,4 +172,24 @@ func TestUniqueValueMoves(t *testing.T) {
 			t.Errorf("refused: %d, %v", len(got), r.causes[0])
 		}
 	})
+}
+
+// Rows arrive by themselves: nobody need ask for a flush.
+func TestArrivesByItself(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t)
+	r := s.start(t, upsert...)
+	for i := range 3 {
+		r.put(flat(i, "a", 1))
+		for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			positions, err := r.task.Flush(r.deadline(), false)
+			if err != nil || time.Now().After(end) {
+				t.Fatalf("row %d is not there: %v, %v", i, positions, err)
+			}
+			if len(positions) == 1 && positions[0].Offset == r.next {
+				break
+			}
+		}
+	}
+	s.want(t, "SELECT count(*) FROM orders", "3")
 }

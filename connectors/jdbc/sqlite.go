@@ -20,13 +20,20 @@ import (
 //	'i' int64 big endian | 'f' float64 big endian | 't' text | 'b' bytes
 type sqliteDialect struct {
 	path string
+	// synced makes every commit wait for the disk. Without it a loss of power takes the last transactions back, with the
+	// positions in them, so that they are made again; it is needed where there are no positions.
+	synced bool
 }
 
 // sqliteBusy is how long a transaction waits for one of another process.
 const sqliteBusy = "5000"
 
 func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
-	q := url.Values{"_pragma": {"busy_timeout(" + sqliteBusy + ")", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"}}
+	synchronous := "synchronous(NORMAL)"
+	if d.synced {
+		synchronous = "synchronous(FULL)"
+	}
+	q := url.Values{"_pragma": {"busy_timeout(" + sqliteBusy + ")", "journal_mode(WAL)", synchronous, "foreign_keys(1)"}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, err

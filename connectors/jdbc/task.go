@@ -239,10 +239,9 @@ func (t *task) bad(ctx context.Context, p *partition, r *connectors.Record, err 
 // advance says that everything below an offset was taken.
 func (t *task) advance(p *partition, end int64) {
 	p.end = end
-	first := t.filling.empty()
 	t.filling.parts[t.partIn(p)].end = end
 	t.filling.parts[t.filling.last].epoch = p.epoch
-	if first || t.full() {
+	if t.full() {
 		signal(t.wake)
 	}
 }
