@@ -57,6 +57,8 @@ func BenchmarkUpsert(b *testing.B) {
 					r := s.start(b, config...)
 					rate(b, r, all, "new-rows/s")
 					rate(b, r, all, "same-rows/s")
+					b.ReportMetric(float64(r.task.(*task).figures.retries.Load()), "retries")
+					b.ReportMetric(float64(r.task.(*task).figures.transactions.Load()), "transactions")
 					if len(r.refused()) > 0 {
 						b.Fatal(r.causes)
 					}
