@@ -92,11 +92,14 @@ func (r *topicReader) beyond(ctx context.Context, versions map[int64]int64) erro
 
 func (r *topicReader) take(rec *kgo.Record) error {
 	e := event{offset: rec.Offset}
-	var key struct{ ID int64 }
+	var key struct { // with its schema or without
+		ID      int64
+		Payload struct{ ID int64 }
+	}
 	if err := json.Unmarshal(rec.Key, &key); err != nil {
 		return fmt.Errorf("the key at offset %d: %w: %s", rec.Offset, err, rec.Key)
 	}
-	e.id = key.ID
+	e.id = key.ID + key.Payload.ID
 	before := r.events[rec.Partition]
 	if want := int64(len(before)); rec.Offset != want {
 		return fmt.Errorf("partition %d has offset %d where %d was due", rec.Partition, rec.Offset, want)

@@ -8,6 +8,7 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/elasticsearch"
 	"github.com/sluicehub/sluice/connectors/filestream"
+	"github.com/sluicehub/sluice/connectors/jdbc"
 	"github.com/sluicehub/sluice/connectors/mock"
 	"github.com/sluicehub/sluice/connectors/mysql"
 	"github.com/sluicehub/sluice/connectors/postgres"
@@ -24,6 +25,7 @@ func builtins() []connectors.Connector {
 		mysql.NewMariaDB(),
 		s3.New(),
 		elasticsearch.New(),
+		jdbc.New(),
 		filestream.Source{},
 		filestream.Sink{},
 		mock.Source{},

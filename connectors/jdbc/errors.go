@@ -1,0 +1,29 @@
+package jdbc
+
+import (
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// remedyOf is what a person can do about an error of a database, "" if that is not known.
+func remedyOf(err error) string {
+	var pe *pgconn.PgError
+	if errors.As(err, &pe) {
+		switch pe.Code {
+		case "28P01", "28000":
+			return "check connection.user and connection.password, and pg_hba.conf of the server"
+		case "3D000":
+			return "create the database, or correct connection.url"
+		case "3F000":
+			return "create the schema, or correct table.name.format"
+		case "42501":
+			return "grant the user INSERT, UPDATE, DELETE and SELECT on the table (and CREATE on its schema for auto.create, ownership for auto.evolve)"
+		case "42P10":
+			return "give the table a primary key or unique constraint on exactly the columns of pk.fields"
+		case "25006":
+			return "the server is a standby: name the primary, or targetServerType=primary with all hosts, in connection.url"
+		}
+	}
+	return ""
+}

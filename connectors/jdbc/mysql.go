@@ -1,0 +1,288 @@
+package jdbc
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// mysqlDialect is the dialect of MySQL and MariaDB. A cell is a literal of SQL.
+type mysqlDialect struct {
+	configs []*mysql.Config // of each host
+	maria   bool
+}
+
+// mysqlConfig makes the driver's configurations of an address, one for each host.
+func mysqlConfig(a address, user, password string) ([]*mysql.Config, error) {
+	var all []*mysql.Config
+	for _, host := range a.hosts {
+		c := mysql.NewConfig()
+		c.User, c.Passwd, c.Net, c.Addr, c.DBName, c.TLSConfig = user, password, "tcp", host, a.database, a.tls
+		if c.TLSConfig == "" {
+			c.TLSConfig = "preferred"
+		}
+		c.ClientFoundRows = true // an update that changes nothing has found its row all the same
+		c.MaxAllowedPacket = 0   // the server says
+		c.Logger = log.New(io.Discard, "", 0)
+		if err := c.Apply(mysql.Charset("utf8mb4", "")); err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// mysqlSession makes a session in which literals mean what appendCell writes, and lanes lock no more than their rows.
+func mysqlSession() []string {
+	return []string{"SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_BACKSLASH_ESCAPES,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO'",
+		"SET SESSION time_zone = '+00:00'", "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"}
+}
+
+func (d *mysqlDialect) connect(ctx context.Context) (conn, error) {
+	var errs []error
+	for _, config := range d.configs {
+		c, err := d.connectTo(ctx, config)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (d *mysqlDialect) connectTo(ctx context.Context, config *mysql.Config) (conn, error) {
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	db := sql.OpenDB(connector)
+	c, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	m := &mysqlConn{textConn: textConn{db: db, conn: c}}
+	if _, err = m.exec(ctx, mysqlSession()...); err == nil {
+		err = m.ask(ctx)
+	}
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (*mysqlDialect) fold(name string) string    { return name }
+func (*mysqlDialect) quote(name string) string   { return quotedIn("`", name) }
+func (*mysqlDialect) literal(text string) string { return quotedIn("'", text) }
+func (*mysqlDialect) checkNow() string           { return "" }
+func (*mysqlDialect) claim(values string) string {
+	return "INSERT INTO " + offsetsTable + " (connector, topic, part, slot, epoch, next_offset) VALUES " + values + " ON DUPLICATE KEY UPDATE epoch = epoch + 1"
+}
+
+// keyCollation compares keys as the source does: byte by byte, blanks at the end included.
+func (d *mysqlDialect) keyCollation() string {
+	if d.maria {
+		return " CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin"
+	}
+	return " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
+}
+
+func (d *mysqlDialect) tableOptions() string { return d.keyCollation() }
+
+// Longest bit string and number that MySQL has columns for.
+const (
+	mysqlBits      = 64
+	mysqlPrecision = 65
+	mysqlScale     = 30
+)
+
+func (d *mysqlDialect) columnType(t *typed, key bool) string {
+	text := "longtext"
+	if key {
+		text = "varchar(255)" + d.keyCollation()
+	}
+	switch t.meaning {
+	case meansBool:
+		return "boolean"
+	case meansInt:
+		return map[int]string{8: "tinyint", 16: "smallint", 32: "int", 64: "bigint"}[t.bits]
+	case meansYear:
+		return "smallint" // the type year holds 1901 to 2155
+	case meansDuration:
+		return "bigint"
+	case meansFloat32:
+		return "float"
+	case meansFloat64:
+		return "double"
+	case meansBytes, meansWKB:
+		if key {
+			return "varbinary(255)"
+		}
+		return "longblob"
+	case meansDecimal:
+		if t.scale < 0 || t.scale > mysqlScale || t.precision > mysqlPrecision {
+			return text // exact, where a number would be rounded
+		}
+		precision := t.precision
+		if precision < max(t.scale, 1) {
+			precision = mysqlPrecision
+		}
+		return fmt.Sprintf("decimal(%d,%d)", precision, t.scale)
+	case meansDate:
+		return "date"
+	case meansTime:
+		return "time" + mysqlDigits(t.perSecond)
+	case meansTimestamp, meansZonedTimestamp:
+		return "datetime" + mysqlDigits(t.perSecond)
+	case meansJSON, meansArray:
+		return "json"
+	case meansUUID:
+		return "char(36)" + d.keyCollation()
+	case meansBits:
+		if t.length > 0 && t.length <= mysqlBits {
+			return fmt.Sprintf("bit(%d)", t.length)
+		}
+	}
+	return text
+}
+
+func mysqlDigits(perSecond int) string {
+	if perSecond == 1000 {
+		return "(3)"
+	}
+	return "(6)"
+}
+
+func (d *mysqlDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error) {
+	switch t.meaning {
+	case meansBool, meansInt, meansYear, meansDuration:
+		return strconv.AppendInt(dst, v.i, 10), nil
+	case meansFloat32, meansFloat64:
+		if math.IsNaN(v.f) || math.IsInf(v.f, 0) {
+			return dst, errors.New("not a number, or infinite, which this database has no value for")
+		}
+		bits := 64
+		if t.meaning == meansFloat32 {
+			bits = 32
+		}
+		return strconv.AppendFloat(dst, v.f, 'e', -1, bits), nil
+	case meansBytes, meansWKB:
+		return append(hex.AppendEncode(append(dst, 'x', '\''), v.b), '\''), nil
+	case meansBits:
+		if t.length > 0 && t.length <= mysqlBits {
+			return append(append(append(dst, 'b', '\''), v.b...), '\''), nil
+		}
+	case meansDecimal:
+		// As text it would be compared as a double; with an exponent it would be one.
+		if !strings.ContainsRune(string(v.b), 'E') {
+			return append(dst, v.b...), nil
+		}
+	case meansZonedTimestamp:
+		dst, ok := appendTimestamp(append(dst, '\''), v, 6)
+		if !ok {
+			return dst, errCalendar
+		}
+		return append(dst, '\''), nil
+	}
+	start := len(dst) + 1
+	dst, err := t.appendText(append(dst, '\''), v, 6)
+	if err != nil {
+		return dst, err
+	}
+	return append(doubleQuotes(dst, start), '\''), nil
+}
+
+// doubleQuotes doubles the quotes in what begins at start.
+func doubleQuotes(dst []byte, start int) []byte {
+	n := 0
+	for _, b := range dst[start:] {
+		if b == '\'' {
+			n++
+		}
+	}
+	if n == 0 {
+		return dst
+	}
+	from := len(dst) - 1
+	for range n {
+		dst = append(dst, 0)
+	}
+	for to := len(dst) - 1; to > from; to, from = to-1, from-1 {
+		dst[to] = dst[from]
+		if dst[from] == '\'' {
+			to--
+			dst[to] = '\''
+		}
+	}
+	return dst
+}
+
+// verdict implements dialect, by MySQL's and MariaDB's error numbers.
+func (*mysqlDialect) verdict(err error) verdict {
+	var me *mysql.MySQLError
+	if errors.As(err, &me) {
+		return mysqlVerdict(me.Number)
+	}
+	var ne net.Error
+	switch {
+	case errors.Is(err, mysql.ErrPktTooLarge):
+		return refusedRow
+	case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone), errors.Is(err, io.EOF),
+		errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &ne):
+		return passing
+	}
+	return unknownError
+}
+
+func mysqlVerdict(number uint16) verdict {
+	switch number {
+	case 1205, 1213, 1040, 1203, 2006, 2013, 1053, 1290, 1836, 1317, 1927, 3024, 1158, 1159, 1160, 1161, 1021, 1114, 1180, 4031:
+		return passing
+	case 1062, 1048, 1264, 1366, 1406, 1451, 1452, 1292, 1265, 1364, 1690, 3140, 3156, 3819, 4025, 1367, 1411, 1525, 1153, 1118, 1300, 1263, 1022, 1169, 1216, 1217, 3848:
+		return refusedRow
+	case 1146, 1054, 1136:
+		return staleTable
+	case 1044, 1045, 1142, 1143, 1049, 1130, 1227, 1698, 1820, 1862, 3118:
+		return refusedUser
+	}
+	return unknownError
+}
+
+func (d *mysqlDialect) describe(ctx context.Context, c conn, name tableName) (described, error) {
+	schema := "DATABASE()"
+	if name.schema != "" {
+		schema = d.literal(name.schema)
+	}
+	where := " WHERE table_schema = " + schema + " AND table_name = " + d.literal(name.name)
+	rows, err := c.query(ctx, `SELECT column_name, data_type, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%',
+		extra LIKE '%GENERATED%' AND extra NOT LIKE '%DEFAULT_GENERATED%' FROM information_schema.columns`+where+" ORDER BY ordinal_position")
+	if err != nil {
+		return described{}, err
+	}
+	var out described
+	for _, row := range rows {
+		out.columns = append(out.columns, target{name: row[0], sqlType: row[1], required: row[2] == "1", computed: row[3] == "1"})
+	}
+	rows, err = c.query(ctx, "SELECT index_name, column_name FROM information_schema.statistics"+where+" AND non_unique = 0 ORDER BY index_name, seq_in_index")
+	last := ""
+	for _, row := range rows {
+		if row[0] != last {
+			last = row[0]
+			out.uniques = append(out.uniques, nil)
+		}
+		i := len(out.uniques) - 1
+		out.uniques[i] = append(out.uniques[i], row[1])
+	}
+	return out, err
+}

@@ -1,0 +1,181 @@
+package jdbc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// offsetsTable holds the positions of tasks, in the database that has the rows and committed with them.
+//
+//	connector  topic  part  slot  epoch  next_offset
+//
+// Keys are divided into slots, because lanes commit by themselves: next_offset says of the keys of one slot that every
+// change below it is in its table. Who opens a partition counts up the epoch of its rows, and every transaction begins
+// with an update of its rows that asks for the epoch it knows. So a task that lost its partitions without knowing it
+// cannot write any more: its update finds no row.
+const offsetsTable = "_sluice_offsets"
+
+const offsetsDDL = "CREATE TABLE IF NOT EXISTS " + offsetsTable + " (connector VARCHAR(200) NOT NULL, topic VARCHAR(249) NOT NULL, part INT NOT NULL, " +
+	"slot INT NOT NULL, epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL, PRIMARY KEY (connector, topic, part, slot))"
+
+// offsets keeps positions in the database.
+type offsets struct {
+	dialect   dialect
+	connector string // as a literal
+}
+
+// prepareOffsets makes sure of the table of positions, as far as delivery.guarantee asks for it.
+func (t *task) prepareOffsets(ctx context.Context) error {
+	if t.guarantee == guaranteeLeast {
+		return nil
+	}
+	o := &offsets{dialect: t.dialect, connector: t.dialect.literal(t.start.Connector)}
+	err := t.ask(ctx, "make sure of "+offsetsTable, func(c conn) error {
+		// A look first: the table may be there for a user who may not make one.
+		_, err := c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+		if err != nil && t.dialect.verdict(err) != passing {
+			_, err = c.exec(ctx, offsetsDDL+t.dialect.tableOptions())
+		}
+		if err != nil && t.dialect.verdict(err) == refusedRow { // two tasks made it at once
+			_, err = c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+		}
+		return err
+	})
+	var ce *connectors.Error
+	if errors.As(err, &ce) && !t.passes(ce.Err) {
+		ce.Class, ce.Retriable = connectors.ClassConfig, false
+		ce.Remedy = "let the user create tables, or create it: " + offsetsDDL + t.dialect.tableOptions() + "; or set delivery.guarantee=at_least_once"
+		if t.guarantee == guaranteeAuto {
+			t.start.Log.Warn("rows are written at least once, not exactly once: positions cannot be kept in the database", "cause", ce.Error())
+			return nil
+		}
+	}
+	if err == nil {
+		t.offsets = o
+	}
+	return err
+}
+
+func (t *task) passes(err error) bool { return t.dialect.verdict(err) == passing }
+
+// where is the condition that names the rows of a partition.
+func (o *offsets) where(at connectors.TopicPartition) string {
+	return fmt.Sprintf("connector = %s AND topic = %s AND part = %d", o.connector, o.dialect.literal(at.Topic), at.Partition)
+}
+
+// claim takes partitions over: it counts up their epochs, and reads epochs and positions.
+func (o *offsets) claim(ctx context.Context, c conn, parts []*partition) error {
+	if _, err := c.exec(ctx, "BEGIN"); err != nil {
+		return err
+	}
+	err := o.claimAll(ctx, c, parts)
+	if err == nil {
+		_, err = c.exec(ctx, "COMMIT")
+		return err
+	}
+	_, _ = c.exec(context.WithoutCancel(ctx), "ROLLBACK") // the cause is what counts
+	return err
+}
+
+func (o *offsets) claimAll(ctx context.Context, c conn, parts []*partition) error {
+	for _, p := range parts {
+		var values []string
+		for slot := range slots {
+			values = append(values, fmt.Sprintf("(%s, %s, %d, %d, 1, -1)", o.connector, o.dialect.literal(p.at.Topic), p.at.Partition, slot))
+		}
+		if _, err := c.exec(ctx, o.dialect.claim(strings.Join(values, ", "))); err != nil {
+			return err
+		}
+		rows, err := c.query(ctx, "SELECT slot, epoch, next_offset FROM "+offsetsTable+" WHERE "+o.where(p.at))
+		if err != nil {
+			return err
+		}
+		if len(rows) != slots {
+			return fmt.Errorf("%s has %d rows of %s-%d, not %d; it was changed by hand", offsetsTable, len(rows), p.at.Topic, p.at.Partition, slots)
+		}
+		for _, row := range rows {
+			slot, err := strconv.Atoi(row[0])
+			epoch, err2 := strconv.ParseInt(row[1], 10, 64)
+			next, err3 := strconv.ParseInt(row[2], 10, 64)
+			if err := errors.Join(err, err2, err3); err != nil || slot < 0 || slot >= slots {
+				return fmt.Errorf("%s has a row (slot %s, epoch %s, next_offset %s) that no task wrote", offsetsTable, row[0], row[1], row[2])
+			}
+			p.positions[slot], p.epoch = next, epoch
+		}
+	}
+	return nil
+}
+
+// slotSet is a set of slots.
+type slotSet uint8
+
+const allSlots slotSet = 1<<slots - 1
+
+func (s slotSet) has(slot uint8) bool { return s>>slot&1 == 1 }
+
+func (s slotSet) String() string {
+	var names []string
+	for slot := range uint8(slots) {
+		if s.has(slot) {
+			names = append(names, strconv.Itoa(int(slot)))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s slotSet) count() int64 {
+	n := int64(0)
+	for slot := range uint8(slots) {
+		if s.has(slot) {
+			n++
+		}
+	}
+	return n
+}
+
+// advance moves the positions of some slots to the ends of a batch's parts, within the transaction that writes their
+// rows. It fails if another task has taken over.
+func (o *offsets) advance(ctx context.Context, c conn, parts []part, of slotSet) error {
+	for _, p := range parts {
+		if p.end < 0 {
+			continue // closed
+		}
+		n, err := c.exec(ctx, fmt.Sprintf("UPDATE %s SET next_offset = CASE WHEN next_offset < %d THEN %d ELSE next_offset END WHERE %s AND epoch = %d AND slot IN (%s)",
+			offsetsTable, p.end, p.end, o.where(p.TopicPartition), p.epoch, of))
+		if err != nil {
+			return err
+		}
+		if n != of.count() {
+			return fenced(p.TopicPartition)
+		}
+	}
+	return nil
+}
+
+// committed reports whether a transaction of which the end is not known was committed: the positions then are where it
+// put them, in all partitions.
+func (o *offsets) committed(ctx context.Context, c conn, parts []part, of slotSet) (bool, error) {
+	for _, p := range parts {
+		if p.end < 0 {
+			continue
+		}
+		rows, err := c.query(ctx, fmt.Sprintf("SELECT next_offset FROM %s WHERE %s AND epoch = %d AND slot IN (%s)", offsetsTable, o.where(p.TopicPartition), p.epoch, of))
+		if err != nil {
+			return false, err
+		}
+		if int64(len(rows)) != of.count() {
+			return false, nil // advance will say why
+		}
+		for _, row := range rows {
+			if next, err := strconv.ParseInt(row[0], 10, 64); err != nil || next < p.end {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}

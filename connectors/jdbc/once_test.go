@@ -1,0 +1,166 @@
+package jdbc
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/plugins/plugintest"
+)
+
+// A second task that opens the partition fences the first: what that one has not committed is never written by it.
+func TestFencing(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, s *server) {
+		config := []string{"auto.create", "true"}
+		first := s.start(t, config...)
+		first.put(flat(1, "first", 1))
+		first.flush()
+		second := s.start(t, config...)
+		if second.next != 1 {
+			t.Fatalf("the second one is to begin at %d", second.next)
+		}
+		first.put(flat(2, "zombie", 2))
+		if err := first.tryFlush(); connectors.ClassOf(err) != connectors.ClassEnvironment {
+			t.Errorf("the first one's flush: %v", err)
+		}
+		second.put(flat(2, "second", 2))
+		second.flush()
+		s.want(t, "SELECT id, name FROM orders ORDER BY id", "1|first", "2|second")
+	})
+}
+
+// After a crash in the middle of a batch some lanes have committed and others have not. The next task writes exactly what
+// is missing, whatever its lanes.
+func TestUnevenLanes(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, s *server) {
+		const rows = 4000
+		config := []string{"auto.create", "true", "pk.mode", "record_key", "insert.mode", "insert"}
+		r := s.start(t, config...)
+		var records []connectors.Record
+		for i := range rows {
+			records = append(records, flat(i, "a", i))
+		}
+		r.put(records...)
+		r.flush()
+		stop(r)
+		// As if the lanes of half of the slots had not committed the second half.
+		half := func(slot uint8) bool { return slot%2 == 1 }
+		for i := rows / 2; i < rows; i++ {
+			if half(slotOfKey(t, s, i)) {
+				s.exec(t, fmt.Sprintf("DELETE FROM orders WHERE id = %d", i))
+			}
+		}
+		s.exec(t, fmt.Sprintf("UPDATE %s SET next_offset = %d WHERE slot %% 2 = 1", offsetsTable, rows/2))
+		r = s.start(t, append(config, "connection.lanes", "3")...)
+		if r.next != rows/2 {
+			t.Fatalf("it is to go on at %d", r.next)
+		}
+		records = records[:0]
+		for i := rows / 2; i < rows+10; i++ {
+			records = append(records, flat(i, "a", i))
+		}
+		r.put(records...)
+		r.flush()
+		if got := r.refused(); len(got) > 0 {
+			t.Errorf("%d rows were written twice", len(got))
+		}
+		s.want(t, "SELECT count(*) FROM orders", fmt.Sprint(rows+10))
+	})
+}
+
+// slotOfKey is the slot of the key of flat.
+func slotOfKey(t *testing.T, s *server, id int) uint8 {
+	t.Helper()
+	of, err := compileType(connectors.Int64Schema, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cells{dialect: s.d}
+	cell, _, err := c.value(nil, of, connectors.AppendInt(nil, int64(id)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slotOf(cell, 0)
+}
+
+// A commit whose answer was lost was made or was not: the next attempt finds out.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, s *server) {
+		task := &task{}
+		r := &run{t: t, task: task, tolerate: true}
+		lost := &lossy{dialect: s.d}
+		start := connectors.SinkStart{Connector: "test", Config: s.with("auto.create", "true", "retry.backoff.ms", "1"), Log: plugintest.Log(t),
+			Report: func(context.Context, connectors.RecordRef, error) error { return nil }}
+		must(t, task.Start(r.deadline(), start))
+		t.Cleanup(func() { _ = task.Stop(context.Background()) })
+		_, err := task.Open(r.deadline(), []connectors.TopicPartition{at0})
+		must(t, err)
+		task.mu.Lock()
+		task.dialect, task.cells.dialect = lost, lost
+		task.mu.Unlock()
+		for i := range 6 {
+			r.put(flat(i, "a", 1))
+			r.flush()
+		}
+		s.want(t, "SELECT count(*) FROM orders", "6")
+		if lost.commits < 6 {
+			t.Errorf("only %d commits", lost.commits)
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lossy is a database whose connections break at every second commit: before or after it was made, in turns.
+type lossy struct {
+	dialect
+	commits int
+}
+
+func (l *lossy) connect(ctx context.Context) (conn, error) {
+	c, err := l.dialect.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &lossyConn{conn: c, l: l}, nil
+}
+
+func (l *lossy) verdict(err error) verdict {
+	if err == errLost {
+		return passing
+	}
+	return l.dialect.verdict(err)
+}
+
+var errLost = fmt.Errorf("the connection was lost")
+
+type lossyConn struct {
+	conn
+	l *lossy
+}
+
+func (c *lossyConn) exec(ctx context.Context, statements ...string) (int64, error) {
+	if statements[0] != "COMMIT" {
+		return c.conn.exec(ctx, statements...)
+	}
+	c.l.commits++
+	switch c.l.commits % 4 {
+	case 1:
+		return 0, errLost
+	case 3:
+		if _, err := c.conn.exec(ctx, statements...); err != nil {
+			return 0, err
+		}
+		return 0, errLost
+	}
+	return c.conn.exec(ctx, statements...)
+}
