@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluicehub/sluice/log/segment"
@@ -597,5 +599,44 @@ func TestCompactionOfMarkers(t *testing.T) {
 	}
 	if got := lastOf(readCommitted(t, p, 0, 500)); got["a"] != "kept" {
 		t.Errorf("read %v", got)
+	}
+}
+
+// TestUndecidedUntilDurable: a marker that is written but not durable decides
+// nothing for readers, even when records before it become durable.
+func TestUndecidedUntilDurable(t *testing.T) {
+	syncs := make(chan struct{})
+	gated := atomic.Bool{}
+	l := mustOpen(t, testOptions(vfs.Faulty(vfs.NewMem(), func(op vfs.Op, name string, _ int) vfs.Fault {
+		if op == vfs.OpSync && strings.HasSuffix(name, segment.LogSuffix) && gated.Load() {
+			syncs <- struct{}{} // begins
+			<-syncs             // may end
+		}
+		return vfs.Fault{}
+	})))
+	p := mustCreate(t, l, "t", nil)
+	mustAppend(t, p, txnBatch(1, 0, 0, "a", "1"))
+	gated.Store(true)
+	first, err := p.Begin(batch("plain"), AppendOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-syncs
+	marker, err := p.EndTransaction(segment.Marker{ProducerID: 1, Commit: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	syncs <- struct{}{}
+	if err := first.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	<-syncs // the marker's sync has begun
+	if p.HighWatermark() != 2 || p.LastStable() != 0 {
+		t.Errorf("high watermark %d, last stable offset %d: a crash can still take the marker", p.HighWatermark(), p.LastStable())
+	}
+	gated.Store(false)
+	syncs <- struct{}{}
+	if err := marker.Wait(context.Background()); err != nil || p.LastStable() != 3 {
+		t.Errorf("last stable offset %d, %v", p.LastStable(), err)
 	}
 }
