@@ -271,7 +271,7 @@ func (s *txnScript) described() {
 	pr := ask(s, 0, preq, func(*kmsg.DescribeProducersResponse) int16 { return 0 })
 	producers := map[string]string{}
 	for _, p := range pr.Topics[0].Partitions[0].ActiveProducers {
-		producers[s.name(p.ProducerID)] = fmt.Sprintf("epoch %d, sequence %d, open from %d", p.ProducerEpoch, p.LastSequence, p.CurrentTxnStartOffset)
+		producers[s.name(p.ProducerID)] = fmt.Sprintf("epoch %d, sequence %d, open from %d, marked %v", p.ProducerEpoch, p.LastSequence, p.CurrentTxnStartOffset, p.CoordinatorEpoch >= 0)
 	}
 	s.say("producers: %v", producers)
 }

@@ -19,6 +19,10 @@
 // keeps the bytes of damage in the middle, serves what lies before it, and
 // refuses writes.
 //
+// Transactions are Kafka's: a reader of committed records is given those below
+// the last stable offset and is told which are aborted; it sees a decision once
+// its marker is durable.
+//
 // # Concurrency
 //
 // All methods of Log, Topic, Partition and Waiter may be called from any

@@ -146,7 +146,7 @@ type ProducerInfo struct {
 	LastSequence  int32
 	LastOffset    int64
 	LastTimestamp int64 // ms since 1970
-	// CoordinatorEpoch is that of its last marker.
+	// CoordinatorEpoch is that of its last marker, or -1.
 	CoordinatorEpoch int32
 	TxnFirst         int64 // offset where its open transaction begins, or -1
 }
@@ -158,7 +158,7 @@ func (p *Partition) Producers() []ProducerInfo {
 	out := make([]ProducerInfo, 0, len(p.producers))
 	for id, s := range p.producers {
 		last := s.last()
-		info := ProducerInfo{id, s.epoch, last.lastSeq, last.lastOffset, s.seen, s.txnEpoch, -1}
+		info := ProducerInfo{id, s.epoch, last.lastSeq, last.lastOffset, s.seen, s.coordinator(), -1}
 		if s.open {
 			info.TxnFirst = s.txnFirst
 		}

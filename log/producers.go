@@ -34,9 +34,9 @@ func subSequence(seq, n int32) int32 {
 // its open transaction.
 type producer struct {
 	epoch    int16
-	n        int8 // none when the epoch began with a marker
-	open     bool // has an open transaction
-	txnEpoch int32
+	n        int8  // none when the epoch began with a marker
+	open     bool  // has an open transaction
+	marked   int32 // 1 + epoch of the coordinator that wrote its last marker; 0 without one
 	txnFirst int64 // offset of the open transaction's first record
 	seen     int64 // ms since 1970: when it was last heard of
 	sent     [remembered]sentBatch
@@ -81,17 +81,20 @@ func (p *producer) begin(epoch int16) {
 func (p *producer) end(m segment.Marker, now int64) (first int64, open bool) {
 	first, open = p.txnFirst, p.open
 	p.begin(m.ProducerEpoch)
-	p.open, p.txnFirst, p.txnEpoch, p.seen = false, 0, m.CoordinatorEpoch, now
+	p.open, p.txnFirst, p.marked, p.seen = false, 0, m.CoordinatorEpoch+1, now
 	return first, open
 }
+
+// coordinator is the epoch of the coordinator that wrote its last marker, or -1.
+func (p *producer) coordinator() int32 { return p.marked - 1 }
 
 // ends tells whether a marker may come next.
 func (p *producer) ends(m segment.Marker) error {
 	switch {
 	case m.ProducerEpoch < p.epoch:
 		return fmt.Errorf("%w: marker of producer %d has epoch %d after %d", ErrInvalidProducerEpoch, m.ProducerID, m.ProducerEpoch, p.epoch)
-	case m.CoordinatorEpoch < p.txnEpoch:
-		return fmt.Errorf("%w: marker of producer %d has coordinator epoch %d after %d", ErrCoordinatorFenced, m.ProducerID, m.CoordinatorEpoch, p.txnEpoch)
+	case m.CoordinatorEpoch < p.coordinator():
+		return fmt.Errorf("%w: marker of producer %d has coordinator epoch %d after %d", ErrCoordinatorFenced, m.ProducerID, m.CoordinatorEpoch, p.coordinator())
 	}
 	return nil
 }

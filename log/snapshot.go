@@ -53,7 +53,7 @@ func encodeSnapshot(ps producers) []byte {
 		b = be.AppendUint64(b, uint64(last.lastOffset))
 		b = be.AppendUint32(b, uint32(last.offsetDelta))
 		b = be.AppendUint64(b, uint64(p.seen))
-		b = be.AppendUint32(b, uint32(p.txnEpoch))
+		b = be.AppendUint32(b, uint32(p.coordinator()))
 		first := int64(-1)
 		if p.open {
 			first = p.txnFirst
@@ -99,7 +99,7 @@ func decodeSnapshot(b []byte) (producers, error) {
 		if _, twice := ps[id]; twice || id < 0 {
 			return nil, fmt.Errorf("%w: producer id %d", errSnapshot, id)
 		}
-		p := producer{epoch: int16(be.Uint16(b[8:])), seen: int64(be.Uint64(b[26:])), txnEpoch: int32(be.Uint32(b[34:]))}
+		p := producer{epoch: int16(be.Uint16(b[8:])), seen: int64(be.Uint64(b[26:])), marked: int32(be.Uint32(b[34:])) + 1}
 		if first := int64(be.Uint64(b[38:])); first >= 0 {
 			p.open, p.txnFirst = true, first
 		}

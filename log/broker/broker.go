@@ -1,5 +1,5 @@
-// Package broker puts the Kafka protocol in front of a log.Log: any Kafka client can produce, consume, use groups
-// and administer topics. One node, one broker; requests and responses are franz-go's kmsg types, one file per API.
+// Package broker puts the Kafka protocol in front of a log.Log: any Kafka client can produce, consume, use groups and
+// transactions, and administer topics. One node, one broker; requests and responses are franz-go's kmsg types, one file per API.
 //
 // A request of one connection is answered in the order it came. Produce is pipelined: the next request is taken
 // while the fsync of the one before is under way.
