@@ -8,6 +8,9 @@ import (
 // syncGroup answers SyncGroup: the leader brings the assignment of all members, everyone gets their own.
 func (b *Broker) syncGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.SyncGroupRequest)
+	if r.version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) { // they are mandatory from there on
+		return now(syncError(kerr.InconsistentGroupProtocol.Code)), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if g == nil {
 		return now(syncError(kerr.UnknownMemberID.Code)), nil
