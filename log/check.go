@@ -77,20 +77,27 @@ func (c *checker) header(h *segment.Header) error {
 }
 
 func (c *checker) timestamp(h *segment.Header) error {
-	ahead := h.MaxTimestamp - c.now.UnixMilli()
-	if ahead > c.cfg.TimestampAfter.Milliseconds() {
-		return fmt.Errorf("%w: %d is %d ms ahead of the clock, message.timestamp.after.max.ms allows %d",
-			ErrInvalidTimestamp, h.MaxTimestamp, ahead, c.cfg.TimestampAfter.Milliseconds())
-	}
-	if c.cfg.TimestampBefore < forever && h.MaxTimestamp >= 0 && -ahead > c.cfg.TimestampBefore.Milliseconds() {
-		return fmt.Errorf("%w: %d is %d ms behind the clock, message.timestamp.before.max.ms allows %d",
-			ErrInvalidTimestamp, h.MaxTimestamp, -ahead, c.cfg.TimestampBefore.Milliseconds())
+	if reason := c.wrongTime(h.MaxTimestamp); reason != "" {
+		return fmt.Errorf("%w: %s", ErrInvalidTimestamp, reason)
 	}
 	return nil
 }
 
-// each checks the records: offsets one after the other, keys where needed, and
-// the maximum timestamp, which it corrects as Kafka does.
+// wrongTime says why a record must not have a timestamp; "" if it may.
+func (c *checker) wrongTime(ms int64) string {
+	ahead := ms - c.now.UnixMilli()
+	switch {
+	case ms == segment.NoTimestamp:
+	case ahead > c.cfg.TimestampAfter.Milliseconds():
+		return fmt.Sprintf("%d is %d ms ahead of the clock, message.timestamp.after.max.ms allows %d", ms, ahead, c.cfg.TimestampAfter.Milliseconds())
+	case c.cfg.TimestampBefore < forever && -ahead > c.cfg.TimestampBefore.Milliseconds():
+		return fmt.Sprintf("%d is %d ms behind the clock, message.timestamp.before.max.ms allows %d", ms, -ahead, c.cfg.TimestampBefore.Milliseconds())
+	}
+	return ""
+}
+
+// each checks the records: offsets one after the other, keys where needed,
+// timestamps, and the maximum timestamp, which it corrects as Kafka does.
 func (c *checker) each(h *segment.Header, batch []byte) error {
 	i, maxTS := 0, int64(segment.NoTimestamp)
 	for rec, err := range segment.Records(h, batch) {
@@ -102,6 +109,9 @@ func (c *checker) each(h *segment.Header, batch []byte) error {
 		}
 		if c.cfg.Compact && rec.Key == nil {
 			return &RecordError{Index: i, Reason: "a record of a compacted topic needs a key"}
+		}
+		if reason := c.wrongTime(rec.Timestamp); reason != "" && !c.cfg.LogAppendTime && !h.LogAppendTime() {
+			return &RecordError{Index: i, Reason: reason, Kind: ErrInvalidTimestamp}
 		}
 		maxTS = max(maxTS, rec.Timestamp)
 		i++

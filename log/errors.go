@@ -97,14 +97,20 @@ func (e *OffsetError) Unwrap() error { return ErrOffsetOutOfRange }
 type RecordError struct {
 	Index  int // in the batch, from 0
 	Reason string
+	Kind   error // ErrInvalidTimestamp; nil is ErrInvalidRecord
 }
 
 func (e *RecordError) Error() string {
-	return fmt.Sprintf("%v: record %d of the batch: %s", ErrInvalidRecord, e.Index, e.Reason)
+	return fmt.Sprintf("%v: record %d of the batch: %s", e.Unwrap(), e.Index, e.Reason)
 }
 
-// Unwrap makes the error an ErrInvalidRecord.
-func (e *RecordError) Unwrap() error { return ErrInvalidRecord }
+// Unwrap makes the error one of its kind.
+func (e *RecordError) Unwrap() error {
+	if e.Kind != nil {
+		return e.Kind
+	}
+	return ErrInvalidRecord
+}
 
 // DamageError describes bytes of a segment that are not a record batch while
 // good batches follow, or that a checksum contradicts. It is an ErrStorage.

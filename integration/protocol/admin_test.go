@@ -175,7 +175,7 @@ func reassign(topic string, partition int32, replicas []int32) func(*node) kmsg.
 func logDirs(topic string) func(*node) kmsg.Request {
 	req := kmsg.NewPtrDescribeLogDirsRequest()
 	t := kmsg.NewDescribeLogDirsRequestTopic()
-	t.Topic, t.Partitions = topic, []int32{0, 1}
+	t.Topic, t.Partitions = topic, []int32{0}
 	req.Topics = append(req.Topics, t)
 	return always(req)
 }

@@ -18,6 +18,8 @@ func exchanges(prefix string) []exchange {
 		configExchanges(a),
 		clusterExchanges(a),
 		quotaExchanges(prefix),
+		validationExchanges(prefix),
+		groupExchanges(prefix),
 		deleteExchanges(a),
 	)
 }

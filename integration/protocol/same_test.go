@@ -20,11 +20,12 @@ import (
 
 // node is a broker that is asked without a client between: one connection, one request at a time.
 type node struct {
-	t    *testing.T
-	addr string
-	conn net.Conn
-	ids  map[string][16]byte // topics by name
-	bag  map[string]int64    // what a request needs of an earlier answer
+	t     *testing.T
+	addr  string
+	conn  net.Conn
+	ids   map[string][16]byte // topics by name
+	bag   map[string]int64    // what a request needs of an earlier answer
+	words map[string]string
 }
 
 func dialNode(t *testing.T, addr string) *node {
@@ -35,7 +36,15 @@ func dialNode(t *testing.T, addr string) *node {
 	if end, ok := deadline(t).Deadline(); ok {
 		must(t, conn.SetDeadline(end))
 	}
-	return &node{t: t, addr: addr, conn: conn, ids: make(map[string][16]byte), bag: make(map[string]int64)}
+	return &node{t: t, addr: addr, conn: conn, ids: make(map[string][16]byte), bag: make(map[string]int64), words: make(map[string]string)}
+}
+
+// word is what an earlier answer put in a word's place.
+func (n *node) word(w string) string {
+	if answered, ok := n.words[w]; ok {
+		return answered
+	}
+	return w
 }
 
 // ask sends a request in a version and returns its answer.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -27,6 +28,9 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		t := &req.Topics[i]
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		if r.version >= produceByID {
+			t.Topic, _ = b.nameOf(t.TopicID) // append says if there is none
+		}
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			if wait := b.append(r, req, txn, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
@@ -76,6 +80,10 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, t 
 		fail(err)
 		return nil
 	}
+	if err := checkSoleBatch(p.Records); err != nil {
+		fail(err)
+		return nil
+	}
 	pending, err := part.Begin(p.Records, log.AppendOptions{CheckRecords: !r.c.inProcess})
 	if err != nil {
 		fail(err)
@@ -91,4 +99,21 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, t 
 			fail(err)
 		}
 	}
+}
+
+// checkSoleBatch refuses what is not one batch of the present format at offset 0: Kafka's protocol allows a producer
+// nothing else, and its clients send nothing else.
+func checkSoleBatch(records []byte) error {
+	h, err := segment.ParseHeader(records)
+	switch {
+	case errors.Is(err, segment.ErrShort), errors.Is(err, segment.ErrOldFormat):
+		return fmt.Errorf("%w: %w", log.ErrInvalidRecord, err)
+	case err != nil:
+		return fmt.Errorf("%w: %w", log.ErrCorruptBatch, err)
+	case h.Size() != len(records):
+		return fmt.Errorf("%w: a batch of %d bytes in %d: a request has exactly one batch for each partition", log.ErrInvalidRecord, h.Size(), len(records))
+	case h.BaseOffset != 0:
+		return fmt.Errorf("%w: base offset %d of a producer, want 0", log.ErrInvalidRecord, h.BaseOffset)
+	}
+	return nil
 }

@@ -11,6 +11,9 @@ func (b *Broker) syncGroup(r *request, kreq kmsg.Request) (reply, error) {
 	if err := r.group(mayRead, req.Group); err != nil {
 		return now(syncError(errorCode(err))), nil
 	}
+	if r.version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) { // they are mandatory from there on
+		return now(syncError(kerr.InconsistentGroupProtocol.Code)), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if g == nil {
 		return now(syncError(kerr.UnknownMemberID.Code)), nil

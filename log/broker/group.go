@@ -90,7 +90,7 @@ func newMemberID(clientID string) string {
 func joinError(code int16, memberID string) *kmsg.JoinGroupResponse {
 	r := kmsg.NewPtrJoinGroupResponse()
 	r.ErrorCode, r.MemberID, r.Generation = code, memberID, -1
-	r.Protocol = kmsg.StringPtr("")
+	r.Protocol = nil // from version 7 on; an empty text before
 	return r
 }
 
