@@ -90,3 +90,14 @@ print('ok')
 		t.Errorf("got %s", got)
 	}
 }
+
+// Serializers for Avro, JSON Schema and Protobuf, with references, of the client that most Python programs use.
+func TestConfluentKafkaPythonSerializes(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, worker.Options{})
+	python, err := services.FetchConfluentKafkaPython(deadline(t))
+	must(t, err)
+	if got := output(t, "", python, "testdata/confluent_serializers.py", w.Registry); strings.TrimSpace(got) != "ok" {
+		t.Errorf("got %s", got)
+	}
+}

@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"cmp"
 	"encoding/hex"
 	"slices"
 	"strconv"
@@ -23,6 +24,7 @@ type versionAnswer struct {
 	Time       int64       `json:"ts,omitempty"`
 	Deleted    *bool       `json:"deleted,omitempty"`
 	MaxID      int         `json:"maxId,omitempty"`
+	Subjects   []string    `json:"subjects,omitempty"`
 }
 
 func (c *call) describeSchema(st *state, of *schema) (versionAnswer, error) {
@@ -89,6 +91,12 @@ func (c *call) schemaByID() (any, error) {
 		if c.flag("fetchMaxId") {
 			a.MaxID = st.maxIDs[of.context]
 		}
+		if c.flag("includeSubjects") { // Karapace's
+			for _, u := range c.usesOf(st, of) {
+				a.Subjects = append(a.Subjects, u.Subject)
+			}
+			a.Subjects = slices.Compact(a.Subjects)
+		}
 		return nil
 	})
 	return a, err
@@ -147,30 +155,32 @@ type subjectVersion struct {
 	Version int    `json:"version"`
 }
 
-// uses returns the versions that have a schema, by subject and number.
+// uses returns the versions that have the schema of the path, by subject and number.
 func (c *call) uses() (list []subjectVersion, err error) {
-	deleted, readable := c.flag("deleted"), c.readable()
 	err = c.byID(func(st *state, of *schema) error {
-		_, want := splitSubject(c.holder())
-		for name, sub := range st.subjects {
-			if want != "" && joinSubject(of.context, want) != name || !readable(name) {
-				continue
-			}
-			for _, v := range sub.all() {
-				if v.schema == of && (deleted || !v.deleted) {
-					list = append(list, subjectVersion{name, v.number})
-				}
-			}
-		}
+		list = c.usesOf(st, of)
 		return nil
 	})
-	slices.SortFunc(list, func(a, b subjectVersion) int {
-		if a.Subject != b.Subject {
-			return strings.Compare(a.Subject, b.Subject)
-		}
-		return a.Version - b.Version
-	})
 	return list, err
+}
+
+func (c *call) usesOf(st *state, of *schema) (list []subjectVersion) {
+	deleted, readable := c.flag("deleted"), c.readable()
+	_, want := splitSubject(c.holder())
+	for name, sub := range st.subjects {
+		if want != "" && joinSubject(of.context, want) != name || !readable(name) {
+			continue
+		}
+		for _, v := range sub.all() {
+			if v.schema == of && (deleted || !v.deleted) {
+				list = append(list, subjectVersion{name, v.number})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b subjectVersion) int {
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), cmp.Compare(a.Version, b.Version))
+	})
+	return list
 }
 
 func (c *call) subjectsByID() (any, error) {

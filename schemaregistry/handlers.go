@@ -32,12 +32,23 @@ func (c *call) subject() string { return c.path[1] }
 // maxSchemas is how many schemas are listed at once.
 const maxSchemas = 1000
 
+// listedSchema is a version in a list, with the aliases of its subject if they were asked for.
+type listedSchema struct {
+	versionAnswer
+	Aliases []string `json:"aliases,omitempty"`
+}
+
 func (c *call) listSchemas() (_ any, err error) {
-	var list []versionAnswer
+	var list []listedSchema
 	matches, readable := matcher(c.query.Get("subjectPrefix")), c.readable()
+	ruleType := c.query.Get("ruleType")
 	c.view(func(st *state) {
+		aliases := make(map[string][]string)
+		if c.flag("aliases") {
+			aliases = st.aliases()
+		}
 		for _, name := range slices.Sorted(maps.Keys(st.subjects)) {
-			if !matches(name) || !readable(name) {
+			if !readable(name) || !matches(name) && !slices.ContainsFunc(aliases[name], matches) {
 				continue
 			}
 			versions := st.subjects[name].live(c.flag("deleted"))
@@ -45,11 +56,14 @@ func (c *call) listSchemas() (_ any, err error) {
 				versions = versions[n-1:]
 			}
 			for _, v := range versions {
+				if ruleType != "" && !v.schema.ruleSet.has(ruleType) {
+					continue
+				}
 				a, formatting := c.describe(st, name, v)
 				if formatting != nil {
 					err = formatting
 				}
-				list = append(list, a)
+				list = append(list, listedSchema{a, aliases[name]})
 			}
 		}
 	})

@@ -108,12 +108,14 @@ func (a *api) handle(req *http.Request) (any, error) {
 	c := &call{Request: req, registry: a.registry, users: a.users, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
 	c.leaveContext()
-	if c.who, err = a.registry.opts.Access.Authenticate(req); err != nil {
-		return nil, unauthorized(err)
+	does, notFound := route(endpoints, req.Method, c.path)
+	if does.needs != nobody {
+		if c.who, err = a.registry.opts.Access.Authenticate(req); err != nil {
+			return nil, unauthorized(err)
+		}
 	}
-	does, err := route(endpoints, req.Method, c.path)
-	if err != nil {
-		return nil, err
+	if notFound != nil {
+		return nil, notFound
 	}
 	if req.Method == http.MethodPost || req.Method == http.MethodPut {
 		if !readable(req.Header.Get("Content-Type")) {
@@ -122,7 +124,7 @@ func (a *api) handle(req *http.Request) (any, error) {
 	}
 	c.leaveAlias()
 	name := c.named()
-	if does.needs == anybody || does.needs == access.Read && name == "" { // what holds for all is no secret
+	if does.needs == anybody || does.needs == nobody || does.needs == access.Read && name == "" { // what holds for all is no secret
 		return does.handle(c)
 	}
 	if err := c.need(does.needs, name); err != nil {

@@ -179,6 +179,14 @@ func mergedRules(under, over []rule) []rule {
 	return append(kept, over...)
 }
 
+// has reports whether there is a rule of that type.
+func (s *ruleSet) has(kind string) bool {
+	if s == nil {
+		return false
+	}
+	return slices.ContainsFunc(slices.Concat(s.Migration, s.Domain, s.Encoding), func(r rule) bool { return r.Type == kind })
+}
+
 // check refuses rules that no client could execute.
 func (s *ruleSet) check() error {
 	if s == nil {

@@ -157,3 +157,34 @@ func TestUsage(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestListsByAliasAndRule(t *testing.T) {
+	url := serve(t, open(t, newKafka(t)))
+	rules := string(marshal(map[string]any{"schema": `"int"`, "ruleSet": map[string]any{"domainRules": []map[string]any{{"name": "r", "kind": "CONDITION", "mode": "WRITE", "type": "CEL", "expr": "true"}}}}))
+	run(t, url, []step{
+		{"POST /subjects/orders/versions", schemaBody(`"string"`), 200, `{"id":1}`},
+		{"POST /subjects/ruled/versions", rules, 200, `{"id":2}`},
+		{"PUT /config/sales", `{"alias":"orders"}`, 200, `{"alias":"orders"}`},
+		{"GET /schemas?subjectPrefix=sal", "", 200, `[]`},
+		{"GET /schemas?subjectPrefix=sal&aliases=true", "", 200, `[{"subject":"orders","version":1,"id":1,"schema":"\"string\"","aliases":["sales"]}]`},
+		{"GET /schemas?subjectPrefix=ord", "", 200, `[{"subject":"orders","version":1,"id":1,"schema":"\"string\""}]`},
+		{"GET /schemas?ruleType=CEL", "", 200, `~"subject":"ruled"`},
+		{"GET /schemas?ruleType=ENCRYPT", "", 200, `[]`},
+		{"GET /schemas/ids/1?includeSubjects=true", "", 200, `{"schema":"\"string\"","subjects":["orders"]}`},
+	})
+}
+
+func TestHealth(t *testing.T) {
+	url := guarded(t, "")
+	run(t, url, []step{ // without a token
+		{"GET /_health", "", 200, `{"healthy":true,"topic":"_schemas"}`},
+		{"GET /status/ready", "", 200, `~"healthy":true`},
+		{"GET /master_available", "", 200, `{"master_available":true}`},
+		{"GET /v1/metadata/id", "", 401, `~40101`},
+	})
+	as(t, url, "bob", []step{{"GET /v1/metadata/id", "", 200, `~"schema-registry-cluster":"schema-registry"`}})
+	r := open(t, newKafka(t))
+	url = serve(t, r)
+	r.Close()
+	run(t, url, []step{{"GET /_health", "", 503, `~503`}, {"GET /master_available", "", 200, `{"master_available":false}`}})
+}

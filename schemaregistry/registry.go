@@ -127,6 +127,18 @@ func (r *Registry) ByID(ctx context.Context, id int) (text string, err error) {
 	return r.store.state.whole(of)
 }
 
+// Health says why the registry does not follow its topic at the moment; nil if it does. What it has read it answers.
+func (r *Registry) Health() error {
+	select {
+	case <-r.store.done:
+		return errClosed
+	default:
+	}
+	r.store.mu.RLock()
+	defer r.store.mu.RUnlock()
+	return r.store.ill
+}
+
 // whole returns the text of a schema that needs no other.
 func (s *state) whole(of *schema) (string, error) {
 	if len(of.references) == 0 {

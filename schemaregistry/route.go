@@ -16,7 +16,11 @@ type action struct {
 	needs  access.Operation
 }
 
-const anybody access.Operation = ""
+const (
+	anybody access.Operation = ""
+	// nobody is asked who they are by what watches whether the registry is alive.
+	nobody access.Operation = "-"
+)
 
 // endpoint is one path of the API, in which "*" stands for any segment, and what its methods do.
 type endpoint struct {
@@ -51,6 +55,10 @@ func endpoints() []endpoint {
 		{[]string{"mode"}, map[string]action{get: {(*call).mode, access.Read}, put: {(*call).setMode, access.Config}, del: {(*call).deleteMode, access.Config}}},
 		{[]string{"mode", "*"}, map[string]action{get: {(*call).mode, access.Read}, put: {(*call).setMode, access.Config}, del: {(*call).deleteMode, access.Config}}},
 		{[]string{"contexts"}, map[string]action{get: {(*call).contexts, anybody}}},
+		{[]string{"v1", "metadata", "id"}, map[string]action{get: {(*call).clusters, anybody}}},
+		{[]string{"_health"}, map[string]action{get: {(*call).health, nobody}}},            // Karapace's
+		{[]string{"master_available"}, map[string]action{get: {(*call).writable, nobody}}}, // Karapace's
+		{[]string{"status", "ready"}, map[string]action{get: {(*call).health, nobody}}},    // Redpanda's
 		{[]string{"contexts", "*"}, map[string]action{del: {(*call).deleteContext, anybody}}},
 	}
 }

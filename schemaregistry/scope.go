@@ -1,5 +1,7 @@
 package schemaregistry
 
+import "slices"
+
 // The settings that hold for a subject, and where they come from.
 //
 //	mode     subject, or its context, or :.__GLOBAL:, or READWRITE
@@ -103,4 +105,18 @@ func (s *state) aliased(name string) string {
 		return shortest(inContext(contextOf(name), alias))
 	}
 	return name
+}
+
+// aliases returns the aliases of each subject that has some, sorted.
+func (s *state) aliases() map[string][]string {
+	of := make(map[string][]string)
+	for name := range s.configs {
+		if target := s.aliased(name); target != name {
+			of[target] = append(of[target], name)
+		}
+	}
+	for _, names := range of {
+		slices.Sort(names)
+	}
+	return of
 }

@@ -31,6 +31,7 @@ type store struct {
 	state *state
 	next  int64         // the offset that the reader is at
 	moved chan struct{} // closed and replaced when next moves
+	ill   error         // why the last attempt to read failed; nil: it did not
 
 	stop context.CancelFunc
 	done chan struct{} // closed when the reader has ended
@@ -126,6 +127,7 @@ func (s *store) read(ctx context.Context) {
 			s.log.Warn("schema registry cannot read its topic, and tries again", "topic", topic, "err", err)
 		})
 		s.mu.Lock()
+		s.ill = fetches.Err()
 		before := s.next
 		fetches.EachRecord(s.take)
 		if s.next != before {

@@ -142,6 +142,7 @@ func Fetch(ctx context.Context, progress func(string), names ...string) error {
 	return errors.Join(servers,
 		timed("kcat", func(context.Context) error { _, err := Kcat(); return err }),
 		timed("kafka-python", func(ctx context.Context) error { _, err := FetchKafkaPython(ctx); return err }),
+		timed("confluent-kafka-python", func(ctx context.Context) error { _, err := FetchConfluentKafkaPython(ctx); return err }),
 		timed("avro", func(ctx context.Context) error { _, err := FetchAvro(ctx); return err }),
 	)
 }

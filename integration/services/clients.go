@@ -20,18 +20,33 @@ func Kcat() (string, error) {
 	return path, nil
 }
 
+// confluentKafkaVersion is the newest one.
+const confluentKafkaVersion = "2.16.0"
+
 // FetchKafkaPython installs the kafka-python client into a virtual environment
 // of the cache unless it is there, and returns the path of a Python that can
 // import it.
 func FetchKafkaPython(ctx context.Context) (string, error) {
+	return fetchPython(ctx, "kafka-python-"+kafkaPythonVersion, "kafka-python=="+kafkaPythonVersion)
+}
+
+// FetchConfluentKafkaPython does the same for confluent-kafka with what its
+// serializers need.
+func FetchConfluentKafkaPython(ctx context.Context) (string, error) {
+	return fetchPython(ctx, "confluent-kafka-python-"+confluentKafkaVersion,
+		"confluent-kafka[avro,json,protobuf,schemaregistry]=="+confluentKafkaVersion)
+}
+
+// fetchPython installs a package from PyPI into a virtual environment.
+func fetchPython(ctx context.Context, name, requirement string) (string, error) {
 	// A virtual environment holds its own path in a few scripts, but its
 	// Python is a link and finds the rest by where it lies, so it can be moved.
-	dir, err := fetched(ctx, "kafka-python-"+kafkaPythonVersion, func(ctx context.Context, dir string) error {
+	dir, err := fetched(ctx, name, func(ctx context.Context, dir string) error {
 		if err := tool(ctx, nil, mendVenv, "python3", "-m", "venv", dir); err != nil {
 			return err
 		}
 		return tool(ctx, nil, mendVenv, filepath.Join(dir, "bin", "python"), "-m", "pip", "install",
-			"--quiet", "--no-input", "kafka-python=="+kafkaPythonVersion)
+			"--quiet", "--no-input", requirement)
 	})
 	return filepath.Join(dir, "bin", "python"), err
 }

@@ -1,0 +1,40 @@
+package schemaregistry
+
+import (
+	"net/http"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// health answers Karapace's and Redpanda's questions whether the registry is alive: 503 if it cannot read its topic.
+func (c *call) health() (any, error) {
+	if err := c.registry.Health(); err != nil {
+		return nil, &Error{Status: http.StatusServiceUnavailable, Code: http.StatusServiceUnavailable, Message: "The registry cannot read its topic", Err: err}
+	}
+	return struct {
+		Healthy bool   `json:"healthy"`
+		Topic   string `json:"topic"`
+	}{true, c.registry.opts.Topic}, nil
+}
+
+// writable answers whether somebody takes writes: each node does.
+func (c *call) writable() (any, error) {
+	return struct {
+		Available bool `json:"master_available"`
+	}{c.registry.Health() == nil}, nil
+}
+
+// clusters answers with the names that Confluent's role bindings know the registry by.
+func (c *call) clusters() (any, error) {
+	meta, err := kadm.NewClient(c.registry.store.client).BrokerMetadata(c.Context())
+	if err != nil {
+		return nil, storeError("asking for the cluster's id", err)
+	}
+	type scope struct {
+		Path     []string          `json:"path"`
+		Clusters map[string]string `json:"clusters"`
+	}
+	return struct {
+		Scope scope `json:"scope"`
+	}{scope{[]string{}, map[string]string{"kafka-cluster": meta.Cluster, "schema-registry-cluster": "schema-registry"}}}, nil
+}
