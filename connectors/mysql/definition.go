@@ -175,6 +175,7 @@ var configuration = &configs.Definition{
 	}...),
 	Rules: []configs.Rule{
 		cdc.ColumnRulesHold(),
+		cdc.SignalRules(),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
 		configs.AtMostOne("database.include.list", "database.exclude.list"),
 		configs.AtMostOne("column.include.list", "column.exclude.list"),
