@@ -5,7 +5,7 @@
 //
 // A source implements SourceConnector and SourceTask, a sink SinkConnector and SinkTask, and its main calls
 // plugins.Serve. The interfaces are small; everything else is an optional ability found by type assertion
-// (Validator, Planner, OffsetAlterer, Observer). The suite in connectors/connectortest checks an implementation
+// (Validator, Planner, OffsetAlterer, Observer, Signaller). The suite in connectors/connectortest checks an implementation
 // against all that is promised here.
 //
 // The hub runs every configured connector in a process of its own and each task on its own stream. A connector
@@ -166,6 +166,20 @@ type Planner interface {
 // has not been changed with them.
 type OffsetAlterer interface {
 	AlterOffsets(ctx context.Context, config map[string]string, offsets []SourceOffset) (bool, error)
+}
+
+// Signaller is the ability of a source task to be asked for something while it runs: snapshots of single tables, in the
+// words of Debezium's signals. Signal may be called from any goroutine, between Start and Stop. It answers at once, from
+// memory: nil says that the request was understood and will be carried out, an error of class ClassConfig that it was not.
+type Signaller interface {
+	Signal(ctx context.Context, s Signal) error
+}
+
+// Signal is what a person asks of a running source.
+type Signal struct {
+	ID   string // chosen by who asks; it comes back in the log
+	Type string // execute-snapshot, stop-snapshot, pause-snapshot, resume-snapshot, log
+	Data string // a JSON object, or ""
 }
 
 // Observer is the ability of a task to show figures of its own in the hub's metrics. It is called every few seconds,

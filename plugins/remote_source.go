@@ -17,6 +17,7 @@ type remoteSource struct {
 	remoteTask
 	in      *queue[sourceItem]
 	schemas schemaReader // of the receiving goroutine
+	signals reports      // calls of Signal that wait for their answer
 	owed    atomic.Int64 // bytes received and not granted again
 	report  func(ctx context.Context, bad connectors.Record, err error) error
 
@@ -55,6 +56,9 @@ var errNonsense = errors.New("the connector's process does not keep to the proto
 func (t *remoteSource) arrived(m *pluginpb.FromTask) error {
 	var records *pluginpb.Records
 	switch w := m.What.(type) {
+	case *pluginpb.FromTask_SignalAnswer:
+		t.signals.answer(w.SignalAnswer)
+		return nil
 	case *pluginpb.FromTask_Batch:
 		records = w.Batch.GetRecords()
 	case *pluginpb.FromTask_Report:
@@ -169,4 +173,22 @@ func (t *remoteSource) Commit(_ context.Context, offsets []connectors.SourceOffs
 	}
 	t.say(&pluginpb.ToTask{What: &pluginpb.ToTask_Commit{Commit: &pluginpb.Commit{Offsets: offsetsToWall(offsets)}}})
 	return nil
+}
+
+// Signal implements connectors.Signaller.
+func (t *remoteSource) Signal(ctx context.Context, s connectors.Signal) error {
+	if t.stream == nil {
+		return errNotStarted
+	}
+	id, answer := t.signals.begin()
+	defer t.signals.end(id)
+	t.say(&pluginpb.ToTask{What: &pluginpb.ToTask_Signal{Signal: &pluginpb.Signal{Id: id, Name: valid(s.ID), Type: valid(s.Type), Data: valid(s.Data)}}})
+	select {
+	case err := <-answer:
+		return err
+	case <-t.life.Done():
+		return t.child.lost(t.life.Err())
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -43,8 +43,20 @@ func (s *sourceServer) heard(m *pluginpb.ToTask) error {
 		s.commits.add(w.Commit.GetOffsets())
 	case *pluginpb.ToTask_Again:
 		signal(s.again)
+	case *pluginpb.ToTask_Signal:
+		s.out.put(&pluginpb.FromTask{What: &pluginpb.FromTask_SignalAnswer{SignalAnswer: &pluginpb.ReportAnswer{
+			Id: w.Signal.GetId(), Error: errorToWall(s.signalled(w.Signal))}}})
 	}
 	return nil
+}
+
+// signalled hands a signal to the task, which answers at once.
+func (s *sourceServer) signalled(m *pluginpb.Signal) error {
+	task, ok := s.task.(connectors.Signaller)
+	if !ok {
+		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errors.New("this connector takes no signals")}
+	}
+	return task.Signal(s.stream.Context(), connectors.Signal{ID: m.GetName(), Type: m.GetType(), Data: m.GetData()})
 }
 
 // work implements served.

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/sluicehub/sluice/connectors"
 )
 
 // ErrNoKey says that a table has no key whose columns are never null, so that its rows cannot be read in an order.
@@ -240,7 +242,7 @@ func (f *Backfill) Next() (row []byte, ok bool) {
 func (f *Backfill) Part() Part { return f.state.Parts[0] }
 
 // Signal carries out what is asked. A signal that cannot be understood is logged and left.
-func (f *Backfill) Signal(ctx context.Context, s Signal) error {
+func (f *Backfill) Signal(ctx context.Context, s connectors.Signal) error {
 	switch s.Type {
 	case WindowOpen, WindowClose:
 		return nil
@@ -256,7 +258,7 @@ func (f *Backfill) Signal(ctx context.Context, s Signal) error {
 	return nil
 }
 
-func (f *Backfill) signal(ctx context.Context, s Signal) error {
+func (f *Backfill) signal(ctx context.Context, s connectors.Signal) error {
 	d, err := ParseSignalData(s.Data)
 	if err != nil {
 		return &PartError{err}
@@ -288,7 +290,7 @@ func (f *Backfill) signal(ctx context.Context, s Signal) error {
 	return nil
 }
 
-func (f *Backfill) execute(ctx context.Context, s Signal, d *SignalData) error {
+func (f *Backfill) execute(ctx context.Context, s connectors.Signal, d *SignalData) error {
 	if len(d.Collections) == 0 {
 		return &PartError{errors.New("data-collections names no table")}
 	}

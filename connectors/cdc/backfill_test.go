@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
 
@@ -98,7 +99,7 @@ func all(t *testing.T, f *cdc.Backfill, during func(window int)) (rows []string)
 
 func send(t *testing.T, f *cdc.Backfill, kind, data string) {
 	t.Helper()
-	if err := f.Signal(t.Context(), cdc.Signal{ID: "s", Type: kind, Data: data}); err != nil {
+	if err := f.Signal(t.Context(), connectors.Signal{ID: "s", Type: kind, Data: data}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -255,7 +256,7 @@ func FuzzSignal(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, kind := range []string{cdc.ExecuteSnapshot, cdc.StopSnapshot, cdc.LogSignal} {
 			b := cdc.NewBackfill(&shelf{tables: map[cdc.Table][]int{a: {1}}}, 1, nil, slog.New(slog.DiscardHandler))
-			if err := b.Signal(t.Context(), cdc.Signal{ID: "f", Type: kind, Data: text}); err != nil {
+			if err := b.Signal(t.Context(), connectors.Signal{ID: "f", Type: kind, Data: text}); err != nil {
 				t.Error(err)
 			}
 		}

@@ -9,13 +9,6 @@ import (
 	"github.com/sluicehub/sluice/configs"
 )
 
-// Signal is what a person asks of a running source: a row of the signal table, or a message that came another way.
-type Signal struct {
-	ID   string
-	Type string
-	Data string // a JSON object, or ""
-}
-
 // Types of signals. The last two are written by the source itself, around each window of an incremental snapshot.
 const (
 	ExecuteSnapshot = "execute-snapshot"
@@ -126,7 +119,10 @@ func SignalKeys(group string) []configs.Key {
 		{Name: "signal.data.collection", Type: configs.String, Importance: configs.Medium, Group: group, Example: "public.signals",
 			Doc: "Table for signals to the running source, written schema.table, with three columns: id, type, data. Rows inserted there ask for snapshots of tables; the source writes its watermarks there."},
 		{Name: "signal.enabled.channels", Type: configs.List, Default: "source", Enum: []string{"source", "file", "kafka", "jmx"}, Importance: configs.Medium, Group: group,
-			Doc: "Where signals come from: source is the table signal.data.collection. Requests over the REST API are always taken."},
+			Doc: "Where signals come from: source is the table signal.data.collection, file is signal.file. Requests over the REST API are always taken."},
+		{Name: "signal.file", Type: configs.String, Default: "file-signals.txt", Group: group, Doc: "File with a signal in each line, which is emptied when it was read."},
+		{Name: "signal.poll.interval.ms", Type: configs.Long, Default: "5000", Min: "1", Group: group, Doc: "How often signal.file is read."},
+		{Name: "signal.kafka.<name>", Type: configs.String, Group: group, Notice: "has no effect here: signals are not read from a topic; POST /api/v1/connectors/NAME/snapshot takes them"},
 		{Name: "incremental.snapshot.chunk.size", Type: configs.Int, Default: "1024", Min: "1", Max: "1048576", Unit: "rows", Importance: configs.Medium, Group: group,
 			Doc: "Most rows of an incremental snapshot that are read at once and held in memory; they also end at 16 MiB."},
 		{Name: "incremental.snapshot.watermarking.strategy", Type: configs.String, Default: "INSERT_INSERT", Enum: []string{"INSERT_INSERT", "INSERT_DELETE", "insert_insert", "insert_delete"}, Group: group,
@@ -134,4 +130,17 @@ func SignalKeys(group string) []configs.Key {
 		{Name: "read.only", Type: configs.Boolean, Default: "false", Group: group,
 			Doc: "Writes nothing into the database, no watermarks either; incremental snapshots then go by what the server says of its transactions."},
 	}
+}
+
+// SignalRules warn of channels that are not there.
+func SignalRules() configs.Rule {
+	return configs.Check("signals come by channels that are there", []string{"signal.enabled.channels"}, func(v configs.Values) []configs.Problem {
+		var out []configs.Problem
+		for _, c := range v.List("signal.enabled.channels") {
+			if c == "kafka" || c == "jmx" {
+				out = append(out, configs.KeyWarning("signal.enabled.channels", "No signals come by "+c+": POST /api/v1/connectors/NAME/snapshot takes them instead."))
+			}
+		}
+		return out
+	})
 }

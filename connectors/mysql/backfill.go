@@ -20,35 +20,51 @@ func (st *stream) between() bool {
 // backfilled does what is due of an incremental snapshot, between two transactions: it appends rows of a window that has
 // ended, or opens the next one. enough says that the batch is to be handed on first.
 func (st *stream) backfilled(ctx context.Context, b *connectors.Batch) (enough bool, err error) {
-	if st.backfill.Draining() {
-		if err := st.drain(ctx, b); err != nil {
+	if st.until != nil {
+		return false, nil
+	}
+	if asked := st.inbox.Take(); len(asked) > 0 {
+		for _, s := range asked {
+			if err := st.backfill.Signal(ctx, s); err != nil {
+				return false, trouble("carry out a signal", err)
+			}
+		}
+		return true, nil // so that what is asked for is stored
+	}
+	if st.backfill.Due() {
+		if len(b.Records) > 0 {
+			return true, nil
+		}
+		if err := st.openWindow(ctx); err != nil {
 			return false, err
 		}
 	}
-	if st.until != nil || !st.backfill.Due() {
-		return false, nil
+	if st.backfill.Draining() {
+		return false, st.drain(ctx, b)
 	}
-	if len(b.Records) > 0 {
-		return true, nil
-	}
+	return false, nil
+}
+
+// openWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
+func (st *stream) openWindow(ctx context.Context) (err error) {
 	// A query that is broken off breaks its session.
 	ctx, cancel := st.s.queryContext(context.WithoutCancel(ctx))
 	defer cancel()
 	if err := st.backfill.Open(ctx); err != nil {
-		return false, trouble("read a chunk of an incremental snapshot", err)
+		return trouble("read a chunk of an incremental snapshot", err)
 	}
 	here, err := st.chunks.t.server.here(ctx, st.chunks.t.control)
 	if err != nil {
-		return false, trouble("read the position of the binary log", err)
+		return trouble("read the position of the binary log", err)
 	}
 	st.window = goal{mark: mark{File: here.File, Pos: here.Pos}}
 	if st.gtids != nil && here.GTIDs != "" {
 		if st.window.gtids, err = st.s.flavor.parseGTIDs(here.GTIDs); err != nil {
-			return false, err
+			return err
 		}
 	}
 	st.passed()
-	return false, nil
+	return nil
 }
 
 // passed closes the window if the stream has come to where its rows were read.
@@ -164,5 +180,5 @@ func (st *stream) signalled(ctx context.Context, im *image) error {
 		}
 		texts[i] = string(v.Raw())
 	}
-	return trouble("carry out a signal", st.backfill.Signal(ctx, cdc.Signal{ID: texts[0], Type: texts[1], Data: texts[2]}))
+	return trouble("carry out a signal", st.backfill.Signal(ctx, connectors.Signal{ID: texts[0], Type: texts[1], Data: texts[2]}))
 }

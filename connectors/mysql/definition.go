@@ -188,6 +188,7 @@ var configuration = &configs.Definition{
 		configs.AtMostOne("database.ssl.cert", "database.ssl.keystore"),
 		configs.Requires("database.ssl.cert", "database.ssl.key"),
 		configs.Requires("database.ssl.key", "database.ssl.cert"),
+		cdc.SignalRules(),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
 		configs.AtMostOne("database.include.list", "database.exclude.list"),
 		configs.AtMostOne("column.include.list", "column.exclude.list"),

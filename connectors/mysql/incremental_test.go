@@ -100,7 +100,9 @@ func TestIncrementalUnderChanges(t *testing.T) {
 	}{
 		{"mysql", server(), nil},
 		{"mysql without GTIDs", server("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"), map[string]string{"incremental.snapshot.watermarking.strategy": "INSERT_DELETE"}},
+		{"mysql without a table", server(), map[string]string{"signal.data.collection": ""}},
 		{"mariadb", mariadb(), nil},
+		{"mariadb without writing", mariadb(), map[string]string{"read.only": "true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { incrementalUnderChanges(t, c.start(t), c.more) })
 	}
@@ -115,7 +117,12 @@ func incrementalUnderChanges(t *testing.T, server *services.MySQL, more map[stri
 	r := b.start(config, nil)
 	b.awaitStream(r)
 	stop := b.changing()
-	b.script(fmt.Sprintf(`INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["%s.[b-e]", "%[1]s.a"]}');`, b.db))
+	data := fmt.Sprintf(`{"data-collections": ["%s.[b-e]", "%[1]s.a"]}`, b.db)
+	if config["signal.data.collection"] != "" {
+		b.script(fmt.Sprintf("INSERT INTO signals VALUES ('1', 'execute-snapshot', '%s');", data))
+	} else if err := r.task.(connectors.Signaller).Signal(t.Context(), connectors.Signal{ID: "1", Type: "execute-snapshot", Data: data}); err != nil {
+		t.Fatal(err)
+	}
 	r.until("the begin", func() bool { return !r.ended() })
 	var records []connectors.Record
 	for restarts := 0; ; restarts++ {

@@ -52,6 +52,7 @@ type stream struct {
 	tx    transaction
 
 	chunks   *chunks // of incremental snapshots
+	inbox    *cdc.Inbox
 	backfill *cdc.Backfill
 	window   goal   // where the window of an incremental snapshot ends
 	last     origin // of the last transaction
@@ -116,7 +117,7 @@ func (t *task) startStream(ctx context.Context, pos position) error {
 		return trouble(op, err)
 	}
 	t.stream = st
-	st.chunks = &chunks{t: t, st: st}
+	st.chunks, st.inbox = &chunks{t: t, st: st}, t.inbox
 	if pos.Restarted {
 		t.log.Warn("the stored keys of the incremental snapshot are serialized Java objects; its first table begins again", "table", pos.Incremental.Parts[0].Table.String())
 	}
@@ -231,6 +232,8 @@ func (st *stream) next(ctx context.Context, b *connectors.Batch) (*replication.B
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-st.feed.filled:
+		case <-st.inbox.Arrived():
+			return nil, nil
 		case <-due:
 			return nil, nil
 		}

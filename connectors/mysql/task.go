@@ -37,6 +37,9 @@ type task struct {
 	from     position // where the stream is to begin, after the snapshot
 	only     bool     // the snapshot is all there is to do
 
+	inbox    *cdc.Inbox // signals that do not come by the log
+	watching func()     // ends the reading of signal.file
+
 	unannounced bool          // no offset of the snapshot has been handed on
 	announced   chan struct{} // closed when one is durable; nil if rows need not wait for it
 	once        sync.Once     // closes announced
@@ -52,6 +55,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
+	t.watchSignals()
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
@@ -244,6 +248,9 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 
 // Stop ends all sessions.
 func (t *task) Stop(context.Context) error {
+	if t.watching != nil {
+		t.watching()
+	}
 	if t.monitor != nil {
 		t.monitor.close()
 	}

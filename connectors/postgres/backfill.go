@@ -14,25 +14,41 @@ import (
 // backfilled does what is due of an incremental snapshot, between two transactions: it appends rows of a window that has
 // ended, or opens the next one. enough says that the batch is to be handed on first.
 func (st *stream) backfilled(ctx context.Context, b *connectors.Batch) (enough bool, err error) {
-	if st.backfill.Draining() {
-		if err := st.drain(ctx, b); err != nil {
+	if st.until != 0 {
+		return false, nil
+	}
+	if asked := st.inbox.Take(); len(asked) > 0 {
+		for _, s := range asked {
+			if err := st.backfill.Signal(ctx, s); err != nil {
+				return false, trouble("carry out a signal", err)
+			}
+		}
+		return true, nil // so that what is asked for is stored
+	}
+	if st.backfill.Due() {
+		if len(b.Records) > 0 {
+			return true, nil
+		}
+		if err := st.openWindow(ctx); err != nil {
 			return false, err
 		}
 	}
-	if st.until != 0 || !st.backfill.Due() {
-		return false, nil
+	if st.backfill.Draining() {
+		return false, st.drain(ctx, b)
 	}
-	if len(b.Records) > 0 {
-		return true, nil
-	}
+	return false, nil
+}
+
+// openWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
+func (st *stream) openWindow(ctx context.Context) (err error) {
 	if err := st.backfill.Open(ctx); err != nil {
-		return false, trouble("read a chunk of an incremental snapshot", err)
+		return trouble("read a chunk of an incremental snapshot", err)
 	}
 	if st.high, err = st.chunks.here(ctx); err != nil {
-		return false, err
+		return err
 	}
 	st.passed()
-	return false, nil
+	return nil
 }
 
 // passed closes the window if the stream has come to where its rows were read.
@@ -114,7 +130,7 @@ func (st *stream) signalled(ctx context.Context, t *table) error {
 		return nil
 	}
 	text := func(i int) string { return string(st.cells[i].text) }
-	return trouble("carry out a signal", st.backfill.Signal(ctx, cdc.Signal{ID: text(0), Type: text(1), Data: text(2)}))
+	return trouble("carry out a signal", st.backfill.Signal(ctx, connectors.Signal{ID: text(0), Type: text(1), Data: text(2)}))
 }
 
 // resumed is the incremental snapshot that goes on where the stored offset left it.

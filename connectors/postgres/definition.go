@@ -174,6 +174,7 @@ var definition = &configs.Definition{
 	}...),
 	Rules: []configs.Rule{
 		cdc.ColumnRulesHold(),
+		cdc.SignalRules(),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
 		configs.AtMostOne("schema.include.list", "schema.exclude.list"),
 		configs.AtMostOne("column.include.list", "column.exclude.list"),

@@ -337,12 +337,14 @@ const windowPrefix = "sluice.snapshot.window"
 
 func quoteTable(t cdc.Table) string { return quote(t.Schema) + "." + quote(t.Name) }
 
-// here is a place in the log behind everything that is visible now.
+// here is a place in the log behind all that is visible now, save what was committed with synchronous_commit=off a
+// moment ago: that comes by the stream once more. What is not flushed is not streamed, for as long as 15 s on an idle
+// server, and nobody should wait for it.
 func (c *chunks) here(ctx context.Context) (at pglogrepl.LSN, err error) {
 	ctx, cancel := c.s.queryContext(ctx)
 	defer cancel()
 	var text string
-	err = c.conn.QueryRow(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END::text").Scan(&text)
+	err = c.conn.QueryRow(ctx, "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END::text").Scan(&text)
 	if err == nil {
 		at, err = pglogrepl.ParseLSN(text)
 	}

@@ -146,6 +146,49 @@ func TestIncrementalUnderChanges(t *testing.T) {
 	t.Logf("%d records, %d rows, interrupted in the tables %v", len(records), len(want.Rows), slices.Sorted(maps.Keys(tables)))
 }
 
+// TestIncrementalWithoutTable asks for snapshots without a signal table, with logical messages as watermarks and without
+// any.
+func TestIncrementalWithoutTable(t *testing.T) {
+	for _, readOnly := range []string{"false", "true"} {
+		t.Run("read.only="+readOnly, func(t *testing.T) {
+			b := newBench(t)
+			b.exec(incrementalTables)
+			config := b.config(map[string]string{"snapshot.mode": "no_data", "read.only": readOnly, "table.include.list": `public\.[acd]`, "incremental.snapshot.chunk.size": "40"})
+			r := b.start(config, nil)
+			b.awaitStream(r, b.db)
+			task := r.task.(connectors.Signaller)
+			for _, s := range []connectors.Signal{{Type: "nonsense"}, {Type: "execute-snapshot", Data: "{}"}, {Type: "execute-snapshot", Data: "{"}} {
+				if err := task.Signal(t.Context(), s); connectors.ClassOf(err) != connectors.ClassConfig {
+					t.Errorf("%v: %v", s, err)
+				}
+			}
+			if err := task.Signal(t.Context(), connectors.Signal{ID: "1", Type: "execute-snapshot", Data: `{"data-collections": ["public.d"]}`}); err != nil {
+				t.Fatal(err)
+			}
+			r.until("rows of an idle server", func() bool { return r.count() == 100 })
+			r.until("the end", r.ended)
+			stop := b.changing()
+			if err := task.Signal(t.Context(), connectors.Signal{ID: "2", Type: "execute-snapshot", Data: `{"data-collections": ["public.*"]}`}); err != nil {
+				t.Fatal(err)
+			}
+			r.until("the begin", func() bool { return !r.ended() })
+			r.until("the end", r.ended)
+			stop()
+			b.settle(r, b.db)
+			r.stop()
+			target, want := states(t, mustTake(r)), b.truth(config)
+			for k := range target.Rows {
+				if strings.Contains(k, "p.message") {
+					t.Error("a watermark was delivered")
+				}
+			}
+			if some, n := target.Lacks(want, 10); n > 0 {
+				t.Fatalf("%d of %d rows differ: %s", n, len(want.Rows), strings.Join(some, "\n"))
+			}
+		})
+	}
+}
+
 // TestIncrementalSignals pauses, resumes and stops, asks for what is not there, and alters a table meanwhile.
 func TestIncrementalSignals(t *testing.T) {
 	b := newBench(t)

@@ -60,6 +60,7 @@ func (t *task) startStream(ctx context.Context, pos position, until pglogrepl.LS
 		relations: map[uint32]*table{}, versions: t.versions, viaRoot: t.viaRoot, pos: pos, until: until,
 		messages: newMessages(t.s, t.compiler.source, t.compiler.block)}
 	t.stream = st
+	w.interrupt, st.inbox = t.inbox.Arrived(), t.inbox
 	st.chunks = &chunks{s: t.s, conn: t.control, version: t.version, viaRoot: t.viaRoot, st: st}
 	st.backfill = cdc.NewBackfill(st.chunks, t.s.v.Int("incremental.snapshot.chunk.size"), st.resumed(pos), t.log)
 	st.offered, st.offeredAt, st.beatAt = pos.start(), time.Now(), time.Now()

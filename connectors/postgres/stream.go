@@ -50,6 +50,7 @@ type stream struct {
 	committed bool // a commit was seen
 
 	chunks   *chunks // of incremental snapshots
+	inbox    *cdc.Inbox
 	backfill *cdc.Backfill
 	recent   recent
 	high     pglogrepl.LSN // where the window of an incremental snapshot ends

@@ -21,11 +21,12 @@ import (
 //
 //	message: type: byte | length: int32, itself included | body
 type wire struct {
-	conn   net.Conn
-	limit  int // of waiting bytes, except for a single larger message
-	done   chan struct{}
-	closed chan struct{}
-	once   sync.Once
+	conn      net.Conn
+	limit     int             // of waiting bytes, except for a single larger message
+	interrupt <-chan struct{} // ends a wait for messages; nil for never
+	done      chan struct{}
+	closed    chan struct{}
+	once      sync.Once
 
 	mu      sync.Mutex
 	waiting []byte // whole messages
@@ -202,6 +203,8 @@ func (w *wire) advance(ctx context.Context, wait bool) (bool, error) {
 		}
 		select {
 		case <-w.ready:
+		case <-w.interrupt:
+			return false, nil
 		case <-ctx.Done():
 			return false, ctx.Err()
 		}

@@ -122,7 +122,7 @@ func (x SinkCall_What) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SinkCall_What.Descriptor instead.
 func (SinkCall_What) EnumDescriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{29, 0}
+	return file_wall_proto_rawDescGZIP(), []int{30, 0}
 }
 
 type DescribeRequest struct {
@@ -1485,6 +1485,7 @@ type ToTask struct {
 	//	*ToTask_Put
 	//	*ToTask_Call
 	//	*ToTask_Cancel
+	//	*ToTask_Signal
 	What          isToTask_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1608,6 +1609,15 @@ func (x *ToTask) GetCancel() uint64 {
 	return 0
 }
 
+func (x *ToTask) GetSignal() *Signal {
+	if x != nil {
+		if x, ok := x.What.(*ToTask_Signal); ok {
+			return x.Signal
+		}
+	}
+	return nil
+}
+
 type isToTask_What interface {
 	isToTask_What()
 }
@@ -1650,6 +1660,11 @@ type ToTask_Cancel struct {
 	Cancel uint64 `protobuf:"varint,9,opt,name=cancel,proto3,oneof"` // the call of that id
 }
 
+type ToTask_Signal struct {
+	// To a source:
+	Signal *Signal `protobuf:"bytes,10,opt,name=signal,proto3,oneof"`
+}
+
 func (*ToTask_Start) isToTask_What() {}
 
 func (*ToTask_Stop) isToTask_What() {}
@@ -1668,6 +1683,76 @@ func (*ToTask_Call) isToTask_What() {}
 
 func (*ToTask_Cancel) isToTask_What() {}
 
+func (*ToTask_Signal) isToTask_What() {}
+
+type Signal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`    // of the call
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"` // connectors.Signal.ID
+	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	Data          string                 `protobuf:"bytes,4,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signal) Reset() {
+	*x = Signal{}
+	mi := &file_wall_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signal) ProtoMessage() {}
+
+func (x *Signal) ProtoReflect() protoreflect.Message {
+	mi := &file_wall_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signal.ProtoReflect.Descriptor instead.
+func (*Signal) Descriptor() ([]byte, []int) {
+	return file_wall_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Signal) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Signal) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Signal) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Signal) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
 // What a task says to the hub.
 type FromTask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1681,6 +1766,7 @@ type FromTask struct {
 	//	*FromTask_Batch
 	//	*FromTask_Credit
 	//	*FromTask_Answer
+	//	*FromTask_SignalAnswer
 	What          isFromTask_What `protobuf_oneof:"what"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1688,7 +1774,7 @@ type FromTask struct {
 
 func (x *FromTask) Reset() {
 	*x = FromTask{}
-	mi := &file_wall_proto_msgTypes[25]
+	mi := &file_wall_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1700,7 +1786,7 @@ func (x *FromTask) String() string {
 func (*FromTask) ProtoMessage() {}
 
 func (x *FromTask) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[25]
+	mi := &file_wall_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1713,7 +1799,7 @@ func (x *FromTask) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromTask.ProtoReflect.Descriptor instead.
 func (*FromTask) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{25}
+	return file_wall_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *FromTask) GetWhat() isFromTask_What {
@@ -1795,6 +1881,15 @@ func (x *FromTask) GetAnswer() *SinkAnswer {
 	return nil
 }
 
+func (x *FromTask) GetSignalAnswer() *ReportAnswer {
+	if x != nil {
+		if x, ok := x.What.(*FromTask_SignalAnswer); ok {
+			return x.SignalAnswer
+		}
+	}
+	return nil
+}
+
 type isFromTask_What interface {
 	isFromTask_What()
 }
@@ -1833,6 +1928,11 @@ type FromTask_Answer struct {
 	Answer *SinkAnswer `protobuf:"bytes,8,opt,name=answer,proto3,oneof"`
 }
 
+type FromTask_SignalAnswer struct {
+	// From a source:
+	SignalAnswer *ReportAnswer `protobuf:"bytes,9,opt,name=signal_answer,json=signalAnswer,proto3,oneof"`
+}
+
 func (*FromTask_Started) isFromTask_What() {}
 
 func (*FromTask_Stopped) isFromTask_What() {}
@@ -1849,6 +1949,8 @@ func (*FromTask_Credit) isFromTask_What() {}
 
 func (*FromTask_Answer) isFromTask_What() {}
 
+func (*FromTask_SignalAnswer) isFromTask_What() {}
+
 type Commit struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Offsets       []*SourceOffset        `protobuf:"bytes,1,rep,name=offsets,proto3" json:"offsets,omitempty"`
@@ -1858,7 +1960,7 @@ type Commit struct {
 
 func (x *Commit) Reset() {
 	*x = Commit{}
-	mi := &file_wall_proto_msgTypes[26]
+	mi := &file_wall_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1972,7 @@ func (x *Commit) String() string {
 func (*Commit) ProtoMessage() {}
 
 func (x *Commit) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[26]
+	mi := &file_wall_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1985,7 @@ func (x *Commit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commit.ProtoReflect.Descriptor instead.
 func (*Commit) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{26}
+	return file_wall_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Commit) GetOffsets() []*SourceOffset {
@@ -1905,7 +2007,7 @@ type SourceBatch struct {
 
 func (x *SourceBatch) Reset() {
 	*x = SourceBatch{}
-	mi := &file_wall_proto_msgTypes[27]
+	mi := &file_wall_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1917,7 +2019,7 @@ func (x *SourceBatch) String() string {
 func (*SourceBatch) ProtoMessage() {}
 
 func (x *SourceBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[27]
+	mi := &file_wall_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1930,7 +2032,7 @@ func (x *SourceBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceBatch.ProtoReflect.Descriptor instead.
 func (*SourceBatch) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{27}
+	return file_wall_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SourceBatch) GetRecords() *Records {
@@ -1972,7 +2074,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_wall_proto_msgTypes[28]
+	mi := &file_wall_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2086,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[28]
+	mi := &file_wall_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2099,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{28}
+	return file_wall_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Put) GetRecords() *Records {
@@ -2032,7 +2134,7 @@ type SinkCall struct {
 
 func (x *SinkCall) Reset() {
 	*x = SinkCall{}
-	mi := &file_wall_proto_msgTypes[29]
+	mi := &file_wall_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2044,7 +2146,7 @@ func (x *SinkCall) String() string {
 func (*SinkCall) ProtoMessage() {}
 
 func (x *SinkCall) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[29]
+	mi := &file_wall_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2057,7 +2159,7 @@ func (x *SinkCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SinkCall.ProtoReflect.Descriptor instead.
 func (*SinkCall) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{29}
+	return file_wall_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SinkCall) GetId() uint64 {
@@ -2093,7 +2195,7 @@ type SinkAnswer struct {
 
 func (x *SinkAnswer) Reset() {
 	*x = SinkAnswer{}
-	mi := &file_wall_proto_msgTypes[30]
+	mi := &file_wall_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +2207,7 @@ func (x *SinkAnswer) String() string {
 func (*SinkAnswer) ProtoMessage() {}
 
 func (x *SinkAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_wall_proto_msgTypes[30]
+	mi := &file_wall_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +2220,7 @@ func (x *SinkAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SinkAnswer.ProtoReflect.Descriptor instead.
 func (*SinkAnswer) Descriptor() ([]byte, []int) {
-	return file_wall_proto_rawDescGZIP(), []int{30}
+	return file_wall_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SinkAnswer) GetId() uint64 {
@@ -2258,7 +2360,7 @@ const file_wall_proto_rawDesc = "" +
 	"\x05bytes\x18\x01 \x01(\x03R\x05bytes\"5\n" +
 	"\x04Done\x12-\n" +
 	"\x05error\x18\x01 \x01(\v2\x17.sluice.plugin.v1.ErrorR\x05error\"\t\n" +
-	"\aNothing\"\xcb\x03\n" +
+	"\aNothing\"\xff\x03\n" +
 	"\x06ToTask\x12/\n" +
 	"\x05start\x18\x01 \x01(\v2\x17.sluice.plugin.v1.StartH\x00R\x05start\x12/\n" +
 	"\x04stop\x18\x02 \x01(\v2\x19.sluice.plugin.v1.NothingH\x00R\x04stop\x121\n" +
@@ -2268,8 +2370,15 @@ const file_wall_proto_rawDesc = "" +
 	"\x06commit\x18\x06 \x01(\v2\x18.sluice.plugin.v1.CommitH\x00R\x06commit\x12)\n" +
 	"\x03put\x18\a \x01(\v2\x15.sluice.plugin.v1.PutH\x00R\x03put\x120\n" +
 	"\x04call\x18\b \x01(\v2\x1a.sluice.plugin.v1.SinkCallH\x00R\x04call\x12\x18\n" +
-	"\x06cancel\x18\t \x01(\x04H\x00R\x06cancelB\x06\n" +
-	"\x04what\"\xba\x03\n" +
+	"\x06cancel\x18\t \x01(\x04H\x00R\x06cancel\x122\n" +
+	"\x06signal\x18\n" +
+	" \x01(\v2\x18.sluice.plugin.v1.SignalH\x00R\x06signalB\x06\n" +
+	"\x04what\"T\n" +
+	"\x06Signal\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x12\n" +
+	"\x04data\x18\x04 \x01(\tR\x04data\"\x81\x04\n" +
 	"\bFromTask\x122\n" +
 	"\astarted\x18\x01 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astarted\x122\n" +
 	"\astopped\x18\x02 \x01(\v2\x16.sluice.plugin.v1.DoneH\x00R\astopped\x120\n" +
@@ -2278,7 +2387,8 @@ const file_wall_proto_rawDesc = "" +
 	"\afigures\x18\x05 \x01(\v2\x19.sluice.plugin.v1.FiguresH\x00R\afigures\x125\n" +
 	"\x05batch\x18\x06 \x01(\v2\x1d.sluice.plugin.v1.SourceBatchH\x00R\x05batch\x122\n" +
 	"\x06credit\x18\a \x01(\v2\x18.sluice.plugin.v1.CreditH\x00R\x06credit\x126\n" +
-	"\x06answer\x18\b \x01(\v2\x1c.sluice.plugin.v1.SinkAnswerH\x00R\x06answerB\x06\n" +
+	"\x06answer\x18\b \x01(\v2\x1c.sluice.plugin.v1.SinkAnswerH\x00R\x06answer\x12E\n" +
+	"\rsignal_answer\x18\t \x01(\v2\x1e.sluice.plugin.v1.ReportAnswerH\x00R\fsignalAnswerB\x06\n" +
 	"\x04what\"B\n" +
 	"\x06Commit\x128\n" +
 	"\aoffsets\x18\x01 \x03(\v2\x1e.sluice.plugin.v1.SourceOffsetR\aoffsets\"\xad\x01\n" +
@@ -2328,7 +2438,7 @@ func file_wall_proto_rawDescGZIP() []byte {
 }
 
 var file_wall_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_wall_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_wall_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_wall_proto_goTypes = []any{
 	(Error_Cause)(0),             // 0: sluice.plugin.v1.Error.Cause
 	(SinkCall_What)(0),           // 1: sluice.plugin.v1.SinkCall.What
@@ -2357,32 +2467,33 @@ var file_wall_proto_goTypes = []any{
 	(*Done)(nil),                 // 24: sluice.plugin.v1.Done
 	(*Nothing)(nil),              // 25: sluice.plugin.v1.Nothing
 	(*ToTask)(nil),               // 26: sluice.plugin.v1.ToTask
-	(*FromTask)(nil),             // 27: sluice.plugin.v1.FromTask
-	(*Commit)(nil),               // 28: sluice.plugin.v1.Commit
-	(*SourceBatch)(nil),          // 29: sluice.plugin.v1.SourceBatch
-	(*Put)(nil),                  // 30: sluice.plugin.v1.Put
-	(*SinkCall)(nil),             // 31: sluice.plugin.v1.SinkCall
-	(*SinkAnswer)(nil),           // 32: sluice.plugin.v1.SinkAnswer
-	nil,                          // 33: sluice.plugin.v1.ValidateRequest.ConfigEntry
-	nil,                          // 34: sluice.plugin.v1.PlanRequest.ConfigEntry
-	nil,                          // 35: sluice.plugin.v1.TaskConfig.ConfigEntry
-	nil,                          // 36: sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
-	nil,                          // 37: sluice.plugin.v1.Start.ConfigEntry
+	(*Signal)(nil),               // 27: sluice.plugin.v1.Signal
+	(*FromTask)(nil),             // 28: sluice.plugin.v1.FromTask
+	(*Commit)(nil),               // 29: sluice.plugin.v1.Commit
+	(*SourceBatch)(nil),          // 30: sluice.plugin.v1.SourceBatch
+	(*Put)(nil),                  // 31: sluice.plugin.v1.Put
+	(*SinkCall)(nil),             // 32: sluice.plugin.v1.SinkCall
+	(*SinkAnswer)(nil),           // 33: sluice.plugin.v1.SinkAnswer
+	nil,                          // 34: sluice.plugin.v1.ValidateRequest.ConfigEntry
+	nil,                          // 35: sluice.plugin.v1.PlanRequest.ConfigEntry
+	nil,                          // 36: sluice.plugin.v1.TaskConfig.ConfigEntry
+	nil,                          // 37: sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	nil,                          // 38: sluice.plugin.v1.Start.ConfigEntry
 }
 var file_wall_proto_depIdxs = []int32{
-	33, // 0: sluice.plugin.v1.ValidateRequest.config:type_name -> sluice.plugin.v1.ValidateRequest.ConfigEntry
-	34, // 1: sluice.plugin.v1.PlanRequest.config:type_name -> sluice.plugin.v1.PlanRequest.ConfigEntry
+	34, // 0: sluice.plugin.v1.ValidateRequest.config:type_name -> sluice.plugin.v1.ValidateRequest.ConfigEntry
+	35, // 1: sluice.plugin.v1.PlanRequest.config:type_name -> sluice.plugin.v1.PlanRequest.ConfigEntry
 	8,  // 2: sluice.plugin.v1.PlanResponse.tasks:type_name -> sluice.plugin.v1.TaskConfig
 	15, // 3: sluice.plugin.v1.PlanResponse.error:type_name -> sluice.plugin.v1.Error
-	35, // 4: sluice.plugin.v1.TaskConfig.config:type_name -> sluice.plugin.v1.TaskConfig.ConfigEntry
-	36, // 5: sluice.plugin.v1.AlterOffsetsRequest.config:type_name -> sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
+	36, // 4: sluice.plugin.v1.TaskConfig.config:type_name -> sluice.plugin.v1.TaskConfig.ConfigEntry
+	37, // 5: sluice.plugin.v1.AlterOffsetsRequest.config:type_name -> sluice.plugin.v1.AlterOffsetsRequest.ConfigEntry
 	11, // 6: sluice.plugin.v1.AlterOffsetsRequest.offsets:type_name -> sluice.plugin.v1.SourceOffset
 	15, // 7: sluice.plugin.v1.AlterOffsetsResponse.error:type_name -> sluice.plugin.v1.Error
 	12, // 8: sluice.plugin.v1.Position.of:type_name -> sluice.plugin.v1.TopicPartition
 	14, // 9: sluice.plugin.v1.Error.record:type_name -> sluice.plugin.v1.RecordRef
 	0,  // 10: sluice.plugin.v1.Error.cause:type_name -> sluice.plugin.v1.Error.Cause
 	16, // 11: sluice.plugin.v1.Records.schemas:type_name -> sluice.plugin.v1.Schema
-	37, // 12: sluice.plugin.v1.Start.config:type_name -> sluice.plugin.v1.Start.ConfigEntry
+	38, // 12: sluice.plugin.v1.Start.config:type_name -> sluice.plugin.v1.Start.ConfigEntry
 	11, // 13: sluice.plugin.v1.Start.offsets:type_name -> sluice.plugin.v1.SourceOffset
 	15, // 14: sluice.plugin.v1.Report.error:type_name -> sluice.plugin.v1.Error
 	17, // 15: sluice.plugin.v1.Report.record:type_name -> sluice.plugin.v1.Records
@@ -2395,41 +2506,43 @@ var file_wall_proto_depIdxs = []int32{
 	25, // 22: sluice.plugin.v1.ToTask.again:type_name -> sluice.plugin.v1.Nothing
 	20, // 23: sluice.plugin.v1.ToTask.report_answer:type_name -> sluice.plugin.v1.ReportAnswer
 	23, // 24: sluice.plugin.v1.ToTask.credit:type_name -> sluice.plugin.v1.Credit
-	28, // 25: sluice.plugin.v1.ToTask.commit:type_name -> sluice.plugin.v1.Commit
-	30, // 26: sluice.plugin.v1.ToTask.put:type_name -> sluice.plugin.v1.Put
-	31, // 27: sluice.plugin.v1.ToTask.call:type_name -> sluice.plugin.v1.SinkCall
-	24, // 28: sluice.plugin.v1.FromTask.started:type_name -> sluice.plugin.v1.Done
-	24, // 29: sluice.plugin.v1.FromTask.stopped:type_name -> sluice.plugin.v1.Done
-	24, // 30: sluice.plugin.v1.FromTask.failed:type_name -> sluice.plugin.v1.Done
-	19, // 31: sluice.plugin.v1.FromTask.report:type_name -> sluice.plugin.v1.Report
-	22, // 32: sluice.plugin.v1.FromTask.figures:type_name -> sluice.plugin.v1.Figures
-	29, // 33: sluice.plugin.v1.FromTask.batch:type_name -> sluice.plugin.v1.SourceBatch
-	23, // 34: sluice.plugin.v1.FromTask.credit:type_name -> sluice.plugin.v1.Credit
-	32, // 35: sluice.plugin.v1.FromTask.answer:type_name -> sluice.plugin.v1.SinkAnswer
-	11, // 36: sluice.plugin.v1.Commit.offsets:type_name -> sluice.plugin.v1.SourceOffset
-	17, // 37: sluice.plugin.v1.SourceBatch.records:type_name -> sluice.plugin.v1.Records
-	11, // 38: sluice.plugin.v1.SourceBatch.offsets:type_name -> sluice.plugin.v1.SourceOffset
-	17, // 39: sluice.plugin.v1.Put.records:type_name -> sluice.plugin.v1.Records
-	12, // 40: sluice.plugin.v1.Put.from:type_name -> sluice.plugin.v1.TopicPartition
-	1,  // 41: sluice.plugin.v1.SinkCall.what:type_name -> sluice.plugin.v1.SinkCall.What
-	12, // 42: sluice.plugin.v1.SinkCall.parts:type_name -> sluice.plugin.v1.TopicPartition
-	15, // 43: sluice.plugin.v1.SinkAnswer.error:type_name -> sluice.plugin.v1.Error
-	13, // 44: sluice.plugin.v1.SinkAnswer.positions:type_name -> sluice.plugin.v1.Position
-	2,  // 45: sluice.plugin.v1.Connector.Describe:input_type -> sluice.plugin.v1.DescribeRequest
-	4,  // 46: sluice.plugin.v1.Connector.Validate:input_type -> sluice.plugin.v1.ValidateRequest
-	6,  // 47: sluice.plugin.v1.Connector.Plan:input_type -> sluice.plugin.v1.PlanRequest
-	9,  // 48: sluice.plugin.v1.Connector.AlterOffsets:input_type -> sluice.plugin.v1.AlterOffsetsRequest
-	26, // 49: sluice.plugin.v1.Connector.Task:input_type -> sluice.plugin.v1.ToTask
-	3,  // 50: sluice.plugin.v1.Connector.Describe:output_type -> sluice.plugin.v1.Description
-	5,  // 51: sluice.plugin.v1.Connector.Validate:output_type -> sluice.plugin.v1.ValidateResponse
-	7,  // 52: sluice.plugin.v1.Connector.Plan:output_type -> sluice.plugin.v1.PlanResponse
-	10, // 53: sluice.plugin.v1.Connector.AlterOffsets:output_type -> sluice.plugin.v1.AlterOffsetsResponse
-	27, // 54: sluice.plugin.v1.Connector.Task:output_type -> sluice.plugin.v1.FromTask
-	50, // [50:55] is the sub-list for method output_type
-	45, // [45:50] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	29, // 25: sluice.plugin.v1.ToTask.commit:type_name -> sluice.plugin.v1.Commit
+	31, // 26: sluice.plugin.v1.ToTask.put:type_name -> sluice.plugin.v1.Put
+	32, // 27: sluice.plugin.v1.ToTask.call:type_name -> sluice.plugin.v1.SinkCall
+	27, // 28: sluice.plugin.v1.ToTask.signal:type_name -> sluice.plugin.v1.Signal
+	24, // 29: sluice.plugin.v1.FromTask.started:type_name -> sluice.plugin.v1.Done
+	24, // 30: sluice.plugin.v1.FromTask.stopped:type_name -> sluice.plugin.v1.Done
+	24, // 31: sluice.plugin.v1.FromTask.failed:type_name -> sluice.plugin.v1.Done
+	19, // 32: sluice.plugin.v1.FromTask.report:type_name -> sluice.plugin.v1.Report
+	22, // 33: sluice.plugin.v1.FromTask.figures:type_name -> sluice.plugin.v1.Figures
+	30, // 34: sluice.plugin.v1.FromTask.batch:type_name -> sluice.plugin.v1.SourceBatch
+	23, // 35: sluice.plugin.v1.FromTask.credit:type_name -> sluice.plugin.v1.Credit
+	33, // 36: sluice.plugin.v1.FromTask.answer:type_name -> sluice.plugin.v1.SinkAnswer
+	20, // 37: sluice.plugin.v1.FromTask.signal_answer:type_name -> sluice.plugin.v1.ReportAnswer
+	11, // 38: sluice.plugin.v1.Commit.offsets:type_name -> sluice.plugin.v1.SourceOffset
+	17, // 39: sluice.plugin.v1.SourceBatch.records:type_name -> sluice.plugin.v1.Records
+	11, // 40: sluice.plugin.v1.SourceBatch.offsets:type_name -> sluice.plugin.v1.SourceOffset
+	17, // 41: sluice.plugin.v1.Put.records:type_name -> sluice.plugin.v1.Records
+	12, // 42: sluice.plugin.v1.Put.from:type_name -> sluice.plugin.v1.TopicPartition
+	1,  // 43: sluice.plugin.v1.SinkCall.what:type_name -> sluice.plugin.v1.SinkCall.What
+	12, // 44: sluice.plugin.v1.SinkCall.parts:type_name -> sluice.plugin.v1.TopicPartition
+	15, // 45: sluice.plugin.v1.SinkAnswer.error:type_name -> sluice.plugin.v1.Error
+	13, // 46: sluice.plugin.v1.SinkAnswer.positions:type_name -> sluice.plugin.v1.Position
+	2,  // 47: sluice.plugin.v1.Connector.Describe:input_type -> sluice.plugin.v1.DescribeRequest
+	4,  // 48: sluice.plugin.v1.Connector.Validate:input_type -> sluice.plugin.v1.ValidateRequest
+	6,  // 49: sluice.plugin.v1.Connector.Plan:input_type -> sluice.plugin.v1.PlanRequest
+	9,  // 50: sluice.plugin.v1.Connector.AlterOffsets:input_type -> sluice.plugin.v1.AlterOffsetsRequest
+	26, // 51: sluice.plugin.v1.Connector.Task:input_type -> sluice.plugin.v1.ToTask
+	3,  // 52: sluice.plugin.v1.Connector.Describe:output_type -> sluice.plugin.v1.Description
+	5,  // 53: sluice.plugin.v1.Connector.Validate:output_type -> sluice.plugin.v1.ValidateResponse
+	7,  // 54: sluice.plugin.v1.Connector.Plan:output_type -> sluice.plugin.v1.PlanResponse
+	10, // 55: sluice.plugin.v1.Connector.AlterOffsets:output_type -> sluice.plugin.v1.AlterOffsetsResponse
+	28, // 56: sluice.plugin.v1.Connector.Task:output_type -> sluice.plugin.v1.FromTask
+	52, // [52:57] is the sub-list for method output_type
+	47, // [47:52] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_wall_proto_init() }
@@ -2447,8 +2560,9 @@ func file_wall_proto_init() {
 		(*ToTask_Put)(nil),
 		(*ToTask_Call)(nil),
 		(*ToTask_Cancel)(nil),
+		(*ToTask_Signal)(nil),
 	}
-	file_wall_proto_msgTypes[25].OneofWrappers = []any{
+	file_wall_proto_msgTypes[26].OneofWrappers = []any{
 		(*FromTask_Started)(nil),
 		(*FromTask_Stopped)(nil),
 		(*FromTask_Failed)(nil),
@@ -2457,6 +2571,7 @@ func file_wall_proto_init() {
 		(*FromTask_Batch)(nil),
 		(*FromTask_Credit)(nil),
 		(*FromTask_Answer)(nil),
+		(*FromTask_SignalAnswer)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2464,7 +2579,7 @@ func file_wall_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_wall_proto_rawDesc), len(file_wall_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,125 @@
+package cdc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// Inbox holds signals that did not come by the log, until the stream takes them between two transactions. Any goroutine
+// may use it.
+type Inbox struct {
+	mu      sync.Mutex
+	waiting []connectors.Signal
+	arrived chan struct{}
+}
+
+// most is how many signals may wait.
+const most = 1000
+
+// NewInbox returns an empty inbox.
+func NewInbox() *Inbox { return &Inbox{arrived: make(chan struct{}, 1)} }
+
+// Put takes a signal that can be understood.
+func (i *Inbox) Put(s connectors.Signal) error {
+	refuse := func(err error) error {
+		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: err}
+	}
+	d, err := ParseSignalData(s.Data)
+	if err != nil {
+		return refuse(err)
+	}
+	switch s.Type {
+	case ExecuteSnapshot:
+		if len(d.Collections) == 0 {
+			return refuse(errors.New("data-collections names no table"))
+		}
+	case StopSnapshot, PauseSnapshot, ResumeSnapshot, LogSignal:
+	default:
+		return refuse(fmt.Errorf("there is no signal of the type %q", s.Type))
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.waiting) == most {
+		return &connectors.Error{Op: "take a signal", Class: connectors.ClassEnvironment, Retriable: true, Err: fmt.Errorf("%d signals wait already", most)}
+	}
+	i.waiting = append(i.waiting, s)
+	select {
+	case i.arrived <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Arrived receives when there is something to take.
+func (i *Inbox) Arrived() <-chan struct{} { return i.arrived }
+
+// Take empties the inbox.
+func (i *Inbox) Take() []connectors.Signal {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	out := i.waiting
+	i.waiting = nil
+	return out
+}
+
+// WatchFile puts the signals of a file into the inbox, every so often, until ctx ends. A signal is a line of JSON, and
+// the file is emptied when it was read:
+//
+//	{"id":"1","type":"execute-snapshot","data":{"data-collections":["public.orders"]}}
+func (i *Inbox) WatchFile(ctx context.Context, name string, every time.Duration, log *slog.Logger) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	told := ""
+	for {
+		if err := i.readFile(name, log); err != nil && err.Error() != told && !errors.Is(err, os.ErrNotExist) {
+			told = err.Error() // once, not every five seconds
+			log.Error("the file of signals cannot be read", "signal.file", name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (i *Inbox) readFile(name string, log *slog.Logger) error {
+	text, err := os.ReadFile(name)
+	if err != nil || len(text) == 0 {
+		return err
+	}
+	if err := os.Truncate(name, 0); err != nil { // else all would come again
+		return fmt.Errorf("empty the file: %w", err)
+	}
+	for _, line := range bytes.Split(text, []byte{'\n'}) {
+		if len(bytes.TrimSpace(line)) == 0 {
+			continue
+		}
+		var s struct {
+			ID   string          `json:"id"`
+			Type string          `json:"type"`
+			Data json.RawMessage `json:"data"`
+		}
+		err := json.Unmarshal(line, &s)
+		if err == nil {
+			data := string(s.Data)
+			if json.Unmarshal(s.Data, &data) != nil { // it may be a text of JSON, too
+				data = string(s.Data)
+			}
+			err = i.Put(connectors.Signal{ID: s.ID, Type: s.Type, Data: data})
+		}
+		if err != nil {
+			log.Error("a signal cannot be carried out", "signal.file", name, "line", string(line), "error", err)
+		}
+	}
+	return nil
+}
