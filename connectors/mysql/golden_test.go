@@ -14,11 +14,19 @@ import (
 // TestGolden replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
 // records. The cases with a transform are replayed by the integration tests, which have a hub.
 func TestGolden(t *testing.T) {
+	golden(t, services.UseMySQL(t), deviations(t, "- except golden"))
+}
+
+// TestGoldenMariaDB replays the same for MariaDB: the records must be those of MySQL, under MariaDB's names.
+func TestGoldenMariaDB(t *testing.T) {
+	golden(t, services.UseMariaDB(t), deviations(t, "- except golden", "- except mariadb"))
+}
+
+func golden(t *testing.T, server *services.MySQL, excused *goldentest.Exceptions) {
 	dirs, err := filepath.Glob("testdata/golden/*/connector.json")
 	if err != nil || len(dirs) != 25 {
 		t.Fatalf("%d cases, error %v", len(dirs), err)
 	}
-	server := services.UseMySQL(t)
 	for _, metadata := range []string{"MINIMAL", "FULL"} {
 		server.Exec(t, "", "SET GLOBAL binlog_row_metadata = "+metadata)
 		for _, path := range dirs {
@@ -27,7 +35,7 @@ func TestGolden(t *testing.T) {
 			if config["transforms"] != "" || config["signal.data.collection"] != "" {
 				continue
 			}
-			t.Run(metadata+"/"+filepath.Base(dir), func(t *testing.T) { replay(t, server, dir, config) })
+			t.Run(metadata+"/"+filepath.Base(dir), func(t *testing.T) { replay(t, server, dir, config, excused) })
 		}
 	}
 }
@@ -50,7 +58,7 @@ func readFile(t *testing.T, path string) string {
 	return string(b)
 }
 
-func replay(t *testing.T, server *services.MySQL, dir string, config map[string]string) {
+func replay(t *testing.T, server *services.MySQL, dir string, config map[string]string, excused *goldentest.Exceptions) {
 	b := newBench(t, server, "store")
 	b.script(readFile(t, filepath.Join(dir, "setup.sql")))
 	own := b.config(nil)
@@ -87,13 +95,16 @@ func replay(t *testing.T, server *services.MySQL, dir string, config map[string]
 	files, _ := filepath.Glob(filepath.Join(dir, "expected/*.jsonl"))
 	for _, f := range append(files, filepath.Join(dir, "state/connect-offsets.jsonl")) {
 		for _, line := range strings.Split(readFile(t, f), "\n") {
+			if server.MariaDB {
+				line = strings.ReplaceAll(strings.ReplaceAll(line, "io.debezium.connector.mysql.", "io.debezium.connector.mariadb."), `"mysql"`, `"mariadb"`)
+			}
 			if line != "" {
 				topic := strings.TrimSuffix(filepath.Base(f), ".jsonl")
 				want[topic] = append(want[topic], []byte(line))
 			}
 		}
 	}
-	judge(t, filepath.Base(dir), goldentest.Compare(want, got), deviations(t, "- except golden"))
+	judge(t, filepath.Base(dir), goldentest.Compare(want, got), excused)
 }
 
 // judge fails the test for every difference that is not excused.
@@ -106,10 +117,14 @@ func judge(t *testing.T, set string, res goldentest.Result, excused *goldentest.
 	t.Logf("%d of %d records equal, %d differences, %d of them not excused", res.Equal, res.Total, len(res.Differences), len(left))
 }
 
-// deviations reads the exceptions with a mark from DEVIATIONS.md.
-func deviations(t *testing.T, mark string) *goldentest.Exceptions {
+// deviations reads the exceptions with the marks from DEVIATIONS.md.
+func deviations(t *testing.T, marks ...string) *goldentest.Exceptions {
 	t.Helper()
-	e, err := goldentest.ReadExceptions(readFile(t, "DEVIATIONS.md"), mark)
+	text := readFile(t, "DEVIATIONS.md")
+	for _, m := range marks[1:] {
+		text = strings.ReplaceAll(text, "\n"+m, "\n"+marks[0])
+	}
+	e, err := goldentest.ReadExceptions(text, marks[0])
 	if err != nil {
 		t.Fatal(err)
 	}
