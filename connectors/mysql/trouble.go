@@ -21,6 +21,7 @@ const (
 	erNoSuchTable       = 1146
 	erSpecificAccess    = 1227
 	erMasterFatal       = 1236
+	erSameReplica       = 4052 // MariaDB
 )
 
 // trouble classes an error of the database or of the way to it. An error that has a class already keeps it.
@@ -39,7 +40,7 @@ func trouble(op string, err error) error {
 
 func classify(my *mysql.MyError) (class connectors.Class, retriable bool, remedy string) {
 	switch my.Code {
-	case erMasterFatal:
+	case erMasterFatal, erSameReplica:
 		return classifyDump(my.Message)
 	case erAccessDenied:
 		return connectors.ClassEnvironment, true, "check database.user and database.password"
