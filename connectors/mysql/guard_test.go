@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/mysql"
+	"github.com/sluicehub/sluice/integration/services"
 )
 
 // problems validates a configuration and returns "KEY: message" of each problem.
@@ -58,9 +60,9 @@ func TestPreflight(t *testing.T) {
 
 // TestPurged finds that the log is gone, with GTIDs and without, and what to do.
 func TestPurged(t *testing.T) {
-	for name, args := range map[string][]string{"gtids": nil, "files": {"--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"}} {
+	for name, start := range servers() {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, server(args...)(t), "")
+			b := newBench(t, start(t), "")
 			b.script("CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);")
 			r := b.start(b.config(nil), nil)
 			b.awaitStream(r)
@@ -69,10 +71,14 @@ func TestPurged(t *testing.T) {
 			_, offsets := r.taken()
 			b.script("INSERT INTO a VALUES (2);\nFLUSH BINARY LOGS;\nINSERT INTO a VALUES (3);\nFLUSH BINARY LOGS;")
 			file, _ := b.here()
-			b.script("PURGE BINARY LOGS TO '" + file + "';")
-			_, err := b.tryStart(b.config(nil), offsets)
+			r.until("the log to be purged", func() bool { // which it is not while its reader is not known to be gone
+				b.script("PURGE BINARY LOGS TO '" + file + "';")
+				oldest, _ := b.server.Exec(t, "", "SHOW BINARY LOGS").GetString(0, 0)
+				return oldest == file
+			})
+			err := b.failure(b.config(nil), offsets)
 			var e *connectors.Error
-			if !errors.As(err, &e) || e.Class != connectors.ClassGone || !strings.Contains(e.Remedy, "DELETE /connectors/my/offsets") || !strings.Contains(e.Error(), "purged") {
+			if !errors.As(err, &e) || e.Class != connectors.ClassGone || !strings.Contains(e.Remedy, "DELETE /connectors/my/offsets") || !strings.Contains(strings.ToLower(e.Error()), "purged") {
 				t.Fatalf("the task starts with %v", err)
 			}
 			r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), offsets)
@@ -81,6 +87,82 @@ func TestPurged(t *testing.T) {
 				return len(records) > 0 && strings.HasSuffix(lines(t, records[len(records)-1:])[0], `{"id":3} "r"`)
 			})
 		})
+	}
+}
+
+// servers are a MySQL with and without GTIDs, and a MariaDB.
+func servers() map[string]func(testing.TB) *services.MySQL {
+	return map[string]func(testing.TB) *services.MySQL{"gtids": server(), "files": server("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"), "mariadb": mariadb()}
+}
+
+// failure starts a task and returns the error that ends it, at its start or as it reads.
+func (b *bench) failure(config map[string]string, offsets []connectors.SourceOffset) error {
+	b.t.Helper()
+	r, err := b.tryStart(config, offsets)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-time.After(patience):
+		b.t.Fatal("the task runs")
+	}
+	return nil
+}
+
+// TestAnotherServer goes on from an offset of another server, whose log is longer and has a file of the same name.
+func TestAnotherServer(t *testing.T) {
+	for name, start := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, start(t), "shop")
+			b.script("CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);")
+			r := b.start(b.config(nil), nil)
+			b.awaitStream(r)
+			b.script("INSERT INTO a VALUES (2);")
+			b.settle(r)
+			r.stop()
+			_, offsets := r.taken()
+			other := newBench(t, start(t), "shop")
+			other.script("CREATE TABLE a (id int PRIMARY KEY);")
+			if b.server.MariaDB { // GTIDs of the same domain and server, but not as many
+				other.server.Exec(t, "", "RESET MASTER")
+			} else {
+				other.script("INSERT INTO a VALUES (1);\nINSERT INTO a VALUES (2);\nINSERT INTO a VALUES (3);\nINSERT INTO a VALUES (4);")
+			}
+			err := other.failure(other.config(nil), offsets)
+			var e *connectors.Error
+			if !errors.As(err, &e) || e.Class != connectors.ClassGone || !strings.Contains(e.Remedy, "DELETE /connectors/my/offsets") {
+				t.Fatalf("the task goes on with %v", err)
+			}
+		})
+	}
+}
+
+// TestSameNumber reads with the number of another reader. MariaDB cuts one of them off, whose error says why; MySQL tells
+// readers by a UUID, and serves both.
+func TestSameNumber(t *testing.T) {
+	b := newBench(t, mariadb()(t), "")
+	b.script("CREATE TABLE a (id int PRIMARY KEY);")
+	config := b.config(map[string]string{"database.server.id": "777"})
+	first := b.start(config, nil)
+	b.awaitStream(first)
+	b.script("INSERT INTO a VALUES (1);")
+	b.settle(first)
+	second := b.start(config, nil)
+	var err error
+	select {
+	case <-first.done:
+		err = first.err
+	case <-second.done:
+		err = second.err
+	case <-time.After(patience):
+		t.Fatal("both run")
+	}
+	var e *connectors.Error
+	if !errors.As(err, &e) || e.Class != connectors.ClassEnvironment || !strings.Contains(e.Remedy, "database.server.id") {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -35,6 +35,12 @@ func fileNumber(name string) uint64 {
 	return n
 }
 
+// storedVersions is the source offset of a table: what is known of it, and by the log of which server.
+type storedVersions struct {
+	Server   string  `json:"server_uuid,omitempty"`
+	Versions []dated `json:"versions"`
+}
+
 // dated is a table's definition from a place in the log on; nil where it was dropped.
 type dated struct {
 	mark
@@ -45,7 +51,7 @@ type dated struct {
 // statement that changes a table moves it. It is stored, each table as a source partition of its own, so that it can go on
 // from any place that was committed. Where the log describes itself, only what it does not say is taken from here:
 //
-//	{"server":PREFIX,"table":"db.t"} → {"versions":[{"file":…,"pos":…,"gtid":…,"definition":{…}},…]}
+//	{"server":PREFIX,"table":"db.t"} → {"server_uuid":…,"versions":[{"file":…,"pos":…,"gtid":…,"definition":{…}},…]}
 //
 // A version is kept for as long as a committed position is before its successor. Source partitions are not written at
 // once: definitions are offered alone, and no position behind them before they are durable. A position without its
@@ -208,9 +214,7 @@ func (h *history) load(offsets []connectors.SourceOffset, p *position) (bool, er
 		if json.Unmarshal(o.Partition, &part) != nil || part.Server != h.s.prefix || part.Table == "" || len(o.Offset) == 0 || string(o.Offset) == "null" {
 			continue
 		}
-		var stored struct {
-			Versions []dated `json:"versions"`
-		}
+		var stored storedVersions
 		if err := json.Unmarshal(o.Offset, &stored); err != nil {
 			return false, fmt.Errorf("the stored definition of %s: %w", part.Table, err)
 		}
@@ -291,9 +295,7 @@ func (h *history) offsets(b *connectors.Batch) {
 		h.offered[name.String()] = true
 		b.Offsets = append(b.Offsets, connectors.SourceOffset{
 			Partition: connectors.MarshalOffset(sourcePartition{Server: h.s.prefix, Table: name.String()}),
-			Offset: connectors.MarshalOffset(struct {
-				Versions []dated `json:"versions"`
-			}{h.tables[name].versions})})
+			Offset:    connectors.MarshalOffset(storedVersions{h.catalog.server.uuid, h.tables[name].versions})})
 	}
 	clear(h.dirty)
 }

@@ -39,7 +39,7 @@ func readServer(ctx context.Context, c *session) (*server, error) {
 	}
 	on := func(name string) bool { return v[name] == "ON" || v[name] == "1" }
 	s := &server{version: r[0], mariadb: strings.Contains(strings.ToLower(r[0]), "mariadb"), logging: on("log_bin"), format: v["binlog_format"],
-		image: v["binlog_row_image"], options: v["binlog_row_value_options"], described: v["binlog_row_metadata"] == "FULL", uuid: v["server_uuid"],
+		image: v["binlog_row_image"], options: v["binlog_row_value_options"], described: v["binlog_row_metadata"] == "FULL", uuid: strings.ToLower(v["server_uuid"]),
 		queries: on("binlog_rows_query_log_events") || on("binlog_annotate_row_events")}
 	s.gtids = s.mariadb || on("gtid_mode")
 	fmt.Sscanf(s.version, "%d.%d", &s.major, &s.minor)

@@ -24,6 +24,8 @@ type task struct {
 	locker  *session // holds the lock of a snapshot
 	server  *server
 
+	storedServer string // server_uuid of the one that the stored offset is of; "" is not known
+
 	catalog  *catalog
 	charsets *charsets
 	compiler *compiler
@@ -56,6 +58,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 		t.log = slog.New(slog.DiscardHandler)
 	}
 	t.watchSignals()
+	t.storedServer = s.storedServer(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)

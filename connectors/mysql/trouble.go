@@ -22,6 +22,7 @@ const (
 	erSpecificAccess    = 1227
 	erTableDefChanged   = 1412
 	erMasterFatal       = 1236
+	erSameReplica       = 4052 // MariaDB
 )
 
 // trouble classes an error of the database or of the way to it. An error that has a class already keeps it.
@@ -40,7 +41,7 @@ func trouble(op string, err error) error {
 
 func classify(my *mysql.MyError) (class connectors.Class, retriable bool, remedy string) {
 	switch my.Code {
-	case erMasterFatal:
+	case erMasterFatal, erSameReplica:
 		return classifyDump(my.Message)
 	case erAccessDenied:
 		return connectors.ClassEnvironment, true, "check database.user and database.password"

@@ -35,6 +35,8 @@ type bench struct {
 	dir    string
 	pg     *pgx.ConnConfig
 	table  *tabwriter.Writer
+
+	mysqlMade bool // MySQL has the table
 }
 
 // measurement is one row of the table.
@@ -109,10 +111,15 @@ func (b *bench) measurements() []measurement {
 	return []measurement{
 		{"start to /health", "< 1 s", (*bench).start},
 		{"idle, one connector", "≤ 100 MB, ≤ 35 MB a child", (*bench).idle},
-		{"snapshot → log, JSON", "≥ 200,000", func(b *bench) (result, error) { return b.snapshot("json") }},
-		{"snapshot → log, Avro", "", func(b *bench) (result, error) { return b.snapshot("avro") }},
-		{"streaming → log, JSON", "≥ 80,000", func(b *bench) (result, error) { return b.streaming("json") }},
-		{"streaming → log, Avro", "≥ 110,000", func(b *bench) (result, error) { return b.streaming("avro") }},
+		{"snapshot → log, JSON", "≥ 200,000", of((*bench).postgres, snapshot("json"))},
+		{"snapshot → log, Avro", "", of((*bench).postgres, snapshot("avro"))},
+		{"streaming → log, JSON", "≥ 80,000", of((*bench).postgres, streaming("json"))},
+		{"streaming → log, Avro", "≥ 110,000", of((*bench).postgres, streaming("avro"))},
+		{"MySQL snapshot → log, JSON", "≥ 200,000", of((*bench).mysql, snapshot("json"))},
+		{"MySQL snapshot → log, Avro", "", of((*bench).mysql, snapshot("avro"))},
+		{"MySQL streaming → log, JSON", "≥ 120,000", of((*bench).mysql, streaming("json"))},
+		{"MySQL streaming → log, Avro", "≥ 160,000", of((*bench).mysql, streaming("avro"))},
+		{"MySQL, one large transaction → log", "≤ 300 MB a child", (*bench).mysqlLarge},
 		{"commit → readable, 1,000/s", "p50 ≤ 5 ms, p99 ≤ 30 ms", (*bench).latency},
 		{"log → S3, JSON lines", "≥ 150,000", func(b *bench) (result, error) { return b.s3("json") }},
 		{"log → S3, Avro", "≥ 250,000", func(b *bench) (result, error) { return b.s3("avro") }},

@@ -19,6 +19,40 @@ const (
 	topic    = "bench.public.orders"
 )
 
+// origin is a database as a source: it has the table, and records of the table's rows in a topic.
+type origin struct {
+	topic  string
+	put    func(w *worker.Worker, name, snapshot string) error // configures a source
+	exec   func(statements ...string) error                    // in the table's database
+	change func() (int, error)                                 // makes changes, and says how many
+	end    func(w *worker.Worker, name string) error           // stops the hub, and forgets the source
+}
+
+func (b *bench) postgres() (origin, error) {
+	return origin{topic: topic, put: b.source, exec: b.exec, change: b.change, end: b.end}, nil
+}
+
+// of measures a source of one of the databases.
+func of(database func(*bench) (origin, error), measure func(b *bench, o origin) (result, error)) func(*bench) (result, error) {
+	return func(b *bench) (result, error) {
+		o, err := database(b)
+		if err != nil {
+			return result{}, err
+		}
+		return measure(b, o)
+	}
+}
+
+func snapshot(format string) func(*bench, origin) (result, error) {
+	return func(b *bench, o origin) (result, error) { return b.snapshot(o, format) }
+}
+
+func streaming(format string) func(*bench, origin) (result, error) {
+	return func(b *bench, o origin) (result, error) {
+		return b.streaming(o, format, "INSERT INTO orders (customer) VALUES (1)")
+	}
+}
+
 // makeTable fills a table of about 150 bytes a row.
 func (b *bench) makeTable() error {
 	admin, err := pgx.ConnectConfig(b.ctx, b.pg)
@@ -104,7 +138,7 @@ func (b *bench) reaches(w *worker.Worker, topic string, n int) (time.Time, error
 }
 
 // snapshot measures the initial snapshot, from the configuration of the connector to the last record.
-func (b *bench) snapshot(format string) (result, error) {
+func (b *bench) snapshot(o origin, format string) (result, error) {
 	w, err := b.worker(format)
 	if err != nil {
 		return result{}, err
@@ -115,37 +149,38 @@ func (b *bench) snapshot(format string) (result, error) {
 		return result{}, err
 	}
 	began := time.Now()
-	if err := b.source(w, "snapshot_"+format, "initial"); err != nil {
+	if err := o.put(w, "snapshot_"+format, "initial"); err != nil {
 		return result{}, err
 	}
-	done, err := b.reaches(w, topic, b.rows)
+	done, err := b.reaches(w, o.topic, b.rows)
 	if err != nil {
 		return result{}, err
 	}
 	if err := u.update(); err != nil {
 		return result{}, err
 	}
-	return result{b.rows, done.Sub(began), *u, ""}, b.end(w, "snapshot_"+format)
+	return result{b.rows, done.Sub(began), *u, ""}, o.end(w, "snapshot_"+format)
 }
 
-// streaming measures how fast changes are caught up with that were made while the connector was stopped.
-func (b *bench) streaming(format string) (result, error) {
+// streaming measures how fast changes are caught up with that were made while the connector was stopped. The statement
+// makes the first change, from which on it can be stopped.
+func (b *bench) streaming(o origin, format, first string) (result, error) {
 	w, err := b.worker(format)
 	if err != nil {
 		return result{}, err
 	}
 	defer w.Close()
 	name := "streaming_" + format
-	if err := b.source(w, name, "no_data"); err != nil {
+	if err := o.put(w, name, "no_data"); err != nil {
 		return result{}, err
 	}
 	if err := w.Running(b.ctx, name); err != nil {
 		return result{}, err
 	}
-	if err := b.exec("INSERT INTO orders (customer) VALUES (1)"); err != nil {
+	if err := o.exec(first); err != nil {
 		return result{}, err
 	}
-	if _, err := b.reaches(w, topic, 1); err != nil {
+	if _, err := b.reaches(w, o.topic, 1); err != nil {
 		return result{}, err
 	}
 	if code, body, err := w.Do(b.ctx, "PUT", "/connectors/"+name+"/stop", nil); err != nil || code != 204 {
@@ -154,7 +189,7 @@ func (b *bench) streaming(format string) (result, error) {
 	if err := b.stopped(w, name); err != nil {
 		return result{}, err
 	}
-	changes, err := b.change()
+	changes, err := o.change()
 	if err != nil {
 		return result{}, err
 	}
@@ -166,14 +201,14 @@ func (b *bench) streaming(format string) (result, error) {
 	if code, body, err := w.Do(b.ctx, "PUT", "/connectors/"+name+"/resume", nil); err != nil || code != 202 {
 		return result{}, fmt.Errorf("resume: %d %s %w", code, body, err)
 	}
-	done, err := b.reaches(w, topic, 1+changes)
+	done, err := b.reaches(w, o.topic, 1+changes)
 	if err != nil {
 		return result{}, err
 	}
 	if err := u.update(); err != nil {
 		return result{}, err
 	}
-	return result{changes, done.Sub(began), *u, ""}, b.end(w, name)
+	return result{changes, done.Sub(began), *u, ""}, o.end(w, name)
 }
 
 // end stops the hub and drops the source's slot, which would keep the server's log from being cut.
@@ -201,14 +236,17 @@ func (b *bench) change() (int, error) {
 		return 0, err
 	}
 	defer db.Close(b.ctx)
-	n := min(b.rows/2, 500_000)
+	n := b.changes()
 	for from := 0; from < n; from += 1000 {
 		if _, err := db.Exec(b.ctx, "UPDATE orders SET total = total + 1, changed = now() WHERE id > $1 AND id <= $2", from, from+1000); err != nil {
 			return 0, err
 		}
 	}
-	return n / 1000 * 1000, nil
+	return n, nil
 }
+
+// changes is how many change makes.
+func (b *bench) changes() int { return min(b.rows/2, 500_000) / 1000 * 1000 }
 
 // latency measures from the return of COMMIT to the record in the hands of a consumer, at 1,000 changes a second.
 func (b *bench) latency() (result, error) {
