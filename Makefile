@@ -41,7 +41,7 @@ style:
 	go run $(STATICCHECK) ./...
 
 bench: build
-	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)
+	$(SERVICES) run postgres mysql s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)
 
 torture: build
 	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...
