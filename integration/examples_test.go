@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/integration/worker"
@@ -28,6 +30,7 @@ func TestExamples(t *testing.T) {
 		run   func(t *testing.T, files []string)
 	}{
 		{"orders", []string{"worker.properties", "postgres-orders.json", "s3-orders.properties", "elasticsearch-orders.json"}, ordersArrive},
+		{"warehouse", []string{"jdbc-orders.properties"}, warehouseFollows},
 		{"minimal", []string{"postgres-minimal.json"}, minimalReadsLibpqsEnvironment},
 		{"mysql", []string{"mysql-orders.properties"}, mysqlOrdersArrive},
 		{"lines", []string{"filestream-source.properties", "filestream-sink.properties"}, linesArrive},
@@ -86,6 +89,41 @@ func ordersArrive(t *testing.T, files []string) {
 	want = append(want, "c 4 Barbara false", "d 1")
 	must(t, w.Start(deadline(t)))
 	arrive(t, w, s, lake, bucket, search, index, want...)
+}
+
+func warehouseFollows(t *testing.T, files []string) {
+	s := newShop(t, services.PostgresOptions{})
+	s.exec("CREATE DATABASE warehouse")
+	w := startWorker(t, worker.Options{Settings: exampleWorker(t, examples+"worker.properties"), Files: append(files, examples+"postgres-orders.json"), Env: []string{
+		"POSTGRES_HOST=" + s.server.Host, "POSTGRES_PORT=" + strconv.Itoa(s.server.Port), "POSTGRES_USER=" + s.server.User, "POSTGRES_PASSWORD=none",
+		"WAREHOUSE_URL=jdbc:postgresql://" + s.server.Host + ":" + strconv.Itoa(s.server.Port) + "/warehouse", "WAREHOUSE_USER=" + s.server.User, "WAREHOUSE_PASSWORD=none"}})
+	warehouse, err := pgx.Connect(t.Context(), s.server.DSN("warehouse"))
+	must(t, err)
+	t.Cleanup(func() { warehouse.Close(context.Background()) })
+	equal := func(columns string, want ...string) {
+		t.Helper()
+		must(t, w.Wait(deadline(t), "the warehouse to follow", func() error {
+			rows, err := warehouse.Query(t.Context(), "SELECT concat_ws(' ', "+columns+") FROM orders ORDER BY id")
+			if err != nil {
+				return err
+			}
+			got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err == nil && !slices.Equal(got, want) {
+				err = fmt.Errorf("it has %q, not %q", got, want)
+			}
+			return err
+		}))
+	}
+	equal("id, customer, total, paid", "1 Ada 19.99 f", "2 Grace 240.00 f")
+	s.exec("UPDATE orders SET paid = true WHERE id = 1", "DELETE FROM orders WHERE id = 2", "ALTER TABLE orders ADD COLUMN note text",
+		"INSERT INTO orders (customer, total, note) VALUES ('Edsger', 7.5, 'hello')", "UPDATE orders SET id = 30 WHERE id = 3")
+	equal("id, customer, total, paid, note", "1 Ada 19.99 t", "30 Edsger 7.50 f hello")
+
+	// What happens while the hub is down arrives after it.
+	must(t, w.Stop())
+	s.exec("DELETE FROM orders WHERE id = 1", "INSERT INTO orders (customer) VALUES ('Barbara')")
+	must(t, w.Start(deadline(t)))
+	equal("id, customer, paid", "4 Barbara f", "30 Edsger f")
 }
 
 func minimalReadsLibpqsEnvironment(t *testing.T, files []string) {

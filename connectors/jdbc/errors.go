@@ -3,6 +3,7 @@ package jdbc
 import (
 	"errors"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -23,6 +24,19 @@ func remedyOf(err error) string {
 			return "give the table a primary key or unique constraint on exactly the columns of pk.fields"
 		case "25006":
 			return "the server is a standby: name the primary, or targetServerType=primary with all hosts, in connection.url"
+		}
+	}
+	var me *mysql.MySQLError
+	if errors.As(err, &me) {
+		switch me.Number {
+		case 1045, 1130, 1698:
+			return "check connection.user and connection.password, and from which hosts the user may connect"
+		case 1049:
+			return "create the database, or correct connection.url"
+		case 1044, 1142, 1143:
+			return "grant the user INSERT, UPDATE, DELETE and SELECT on the table (and CREATE for auto.create, ALTER for auto.evolve)"
+		case 1290, 1836:
+			return "the server is read-only: name one in connection.url that takes writes"
 		}
 	}
 	return ""

@@ -120,6 +120,10 @@ func (t *task) take(ctx context.Context, p *partition, r *connectors.Record) err
 	if isNull {
 		return t.takeTombstone(ctx, p, r)
 	}
+	r, err := t.withTypedKey(p, r)
+	if err != nil {
+		return err
+	}
 	plan, err := t.planOf(ctx, r)
 	if err != nil {
 		return err
@@ -145,6 +149,9 @@ func (t *task) takeTombstone(ctx context.Context, p *partition, r *connectors.Re
 		return errNoDeletes
 	case r.Key.IsNull():
 		return errNoKey
+	}
+	if r, err = t.withTypedKey(p, r); err != nil {
+		return err
 	}
 	tombstone := *r
 	tombstone.Value = connectors.Data{}

@@ -49,6 +49,10 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 		problems = append(problems, configs.KeyWarning("connection.url",
 			"Parameters of a JDBC driver that have no effect here: "+strings.Join(s.address.ignored, ", ")+"."))
 	}
+	if s.address.password != "" {
+		problems = append(problems, configs.KeyWarning("connection.url",
+			"There is a password in the address, which is shown wherever the configuration is. Put it into connection.password."))
+	}
 	d, err := newDialect(&s)
 	if err != nil {
 		return append(problems, configs.KeyError("connection.url", err.Error()))

@@ -173,3 +173,21 @@ func TestRefusedRowEndsTheTask(t *testing.T) {
 		s.want(t, "SELECT count(*) FROM orders", "0")
 	})
 }
+
+// A key without a schema has the types of the row.
+func TestKeyWithoutSchema(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t)
+	r := s.start(t, upsert...)
+	plain := func(r connectors.Record, id int) connectors.Record {
+		r.Key = connectors.Data{Bytes: fmt.Appendf(nil, `{"id":%d}`, id)}
+		return r
+	}
+	r.put(plain(tombstone(9), 9), plain(flat(1, "a", 1), 1), plain(flat(2, "b", 2), 2), plain(flat(1, "c", 3), 1), plain(tombstone(2), 2))
+	r.put(plain(change(rowSchema, "c", 3, nil, []any{3, "d", 4}), 3), plain(change(rowSchema, "d", 1, []any{1, "c", 3}, nil), 1), plain(tombstone(1), 1))
+	r.flush()
+	s.want(t, "SELECT id, name, n FROM orders", "3|d|4")
+	if got := r.refused(); !slices.Equal(got, []int64{0}) {
+		t.Errorf("refused: %v, %v", got, r.causes)
+	}
+}

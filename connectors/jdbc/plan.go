@@ -36,10 +36,9 @@ var (
 		"(JsonConverter with schemas.enable=true, AvroConverter)")
 	errNoStruct = errors.New("the value is not a struct, and its fields are the columns; transforms=wrap, " +
 		"transforms.wrap.type=org.apache.kafka.connect.transforms.HoistField$Value, transforms.wrap.field=NAME makes it a field of one")
-	errNoKey       = errors.New("the record has no key with a schema, which pk.mode=record_key takes the primary key from")
-	errNoDeletes   = errors.New("the value is null; set delete.enabled=true so that the row is deleted, or drop such records with a transform")
-	errNoPrimary   = errors.New("a key that is not a struct is one column, and pk.fields must name it")
-	errDeletedPart = errors.New("a delete has no value to take its table's name from")
+	errNoKey     = errors.New("the record has no key with a schema, which pk.mode=record_key takes the primary key from")
+	errNoDeletes = errors.New("the value is null; set delete.enabled=true so that the row is deleted, or drop such records with a transform")
+	errNoPrimary = errors.New("a key that is not a struct is one column, and pk.fields must name it")
 )
 
 // findEnvelope returns where in a schema the parts of Debezium's envelope are, nil if it is none.

@@ -204,7 +204,7 @@ func (*postgres) verdict(err error) verdict {
 		return passing // the connection, or what was on the way to it
 	}
 	switch pe.Code {
-	case "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "25006", "57014":
+	case "55P03", "57P01", "57P02", "57P03", "25006", "57014":
 		return passing
 	case "42P01", "42703", "42804":
 		return staleTable
@@ -212,9 +212,9 @@ func (*postgres) verdict(err error) verdict {
 		return refusedUser
 	}
 	switch pe.Code[:2] {
-	case "08", "53", "58":
+	case "08", "40", "53", "58", "XX":
 		return passing
-	case "22", "23", "21":
+	case "21", "22", "23", "44", "54", "P0": // 44 is a view's check, 54 too long for an index, P0 what a trigger raises
 		return refusedRow
 	case "28":
 		return refusedUser

@@ -28,7 +28,6 @@ type postgresConn struct {
 	used       map[int]bool // shapes whose temporary table may have rows of this transaction
 	statements map[int]*postgresStatements
 	arrays     [][]byte // scratch: the arrays of a group's columns
-	cursors    [][]byte // scratch: of each row the cells that are left
 }
 
 // postgresStatements are the statements for a shape, but for where the rows are from.

@@ -117,10 +117,9 @@ func parseSettings(config map[string]string) (settings, error) {
 	case s.debezium && !v.Has("quote.sql.identifiers"):
 		s.quoted = false
 	}
+	s.underscores = s.debezium
 	if format := v.String("collection.name.format"); format != "" {
 		s.tableFormat, s.underscores = format, true
-	} else if s.debezium && !v.Has("table.name.format") {
-		s.underscores = true
 	}
 	for _, pair := range v.List("topics.to.tables.mapping") {
 		topic, table, _ := strings.Cut(pair, ":")

@@ -21,8 +21,11 @@ type task struct {
 	control conn     // of Put, for questions and DDL; nil: to be made
 	plans   plans
 	cells   cells
-	encoded []byte // scratch
-	figures figures
+	encoded []byte            // scratch
+	keyed   connectors.Record // scratch of withTypedKey
+
+	plainKeys plainKeys
+	figures   figures
 
 	mu         sync.Mutex
 	partitions map[connectors.TopicPartition]*partition
@@ -55,6 +58,7 @@ type partition struct {
 	epoch     int64
 	// envelopes and flat say what its records were.
 	envelopes, flat bool
+	row             *connectors.Schema // of the last row beside a key without schema
 }
 
 // figures are the counts that the hub shows.

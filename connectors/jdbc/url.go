@@ -33,7 +33,7 @@ type address struct {
 }
 
 var errURL = errors.New("must be jdbc:postgresql://HOST:PORT/DATABASE, jdbc:mysql://HOST:PORT/DATABASE, " +
-	"jdbc:mariadb://HOST:PORT/DATABASE or jdbc:sqlite:PATH, or the same without jdbc:")
+	"jdbc:mariadb://HOST:PORT/DATABASE or jdbc:sqlite:PATH (jdbc: may be left out)")
 
 // parseURL reads an address in JDBC's spelling, or the driver's own: with a scheme and user, or as go-sql-driver/mysql
 // spells it (USER:PASSWORD@tcp(HOST:PORT)/DATABASE). The errors never repeat the text: it may hold a password.

@@ -152,8 +152,10 @@ func (w *writer) deliver(ctx context.Context, b *batch) error {
 				return ctx.Err()
 			case broken || verdict == passing || verdict == refusedUser:
 				cause = err
-			case verdict == refusedRow && before < immediate:
-				care = before + 1
+			case verdict == refusedRow && before == bulk:
+				care = bisected
+			case verdict == refusedRow && before == bisected: // at the commit: everything before passed
+				care = immediate
 			case verdict == staleTable && stale < 3:
 				stale++
 				if err := w.t.awaitRefresh(ctx); err != nil {

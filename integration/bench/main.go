@@ -123,6 +123,10 @@ func (b *bench) measurements() []measurement {
 		{"commit → readable, 1,000/s", "p50 ≤ 5 ms, p99 ≤ 30 ms", (*bench).latency},
 		{"log → S3, JSON lines", "≥ 150,000", func(b *bench) (result, error) { return b.s3("json") }},
 		{"log → S3, Avro", "≥ 250,000", func(b *bench) (result, error) { return b.s3("avro") }},
+		{"log → PostgreSQL, new rows", "≥ 100,000", func(b *bench) (result, error) { return b.jdbc("PostgreSQL", false) }},
+		{"log → PostgreSQL, rows there", "≥ 70,000", func(b *bench) (result, error) { return b.jdbc("PostgreSQL", true) }},
+		{"log → MySQL", "≥ 60,000", func(b *bench) (result, error) { return b.jdbc("MySQL", false) }},
+		{"log → SQLite", "≥ 200,000", func(b *bench) (result, error) { return b.jdbc("SQLite", false) }},
 		{"log → Elasticsearch, JSON", "≥ 90 % of a bare loader", func(b *bench) (result, error) { return b.elasticsearch("json") }},
 		{"log → Elasticsearch, Avro", "≥ 90 % of a bare loader", func(b *bench) (result, error) { return b.elasticsearch("avro") }},
 	}
