@@ -12,14 +12,15 @@ import (
 )
 
 // TestGolden replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
-// records. The cases with a transform are replayed by the integration tests, which have a hub.
+// records. The cases with a transform are replayed by the integration tests, which have a hub. The server is its own: the
+// metadata of transactions are of all transactions there.
 func TestGolden(t *testing.T) {
-	golden(t, services.UseMySQL(t), deviations(t, "- except golden"))
+	golden(t, own(t, false, nil), deviations(t, "- except golden"))
 }
 
 // TestGoldenMariaDB replays the same for MariaDB: the records must be those of MySQL, under MariaDB's names.
 func TestGoldenMariaDB(t *testing.T) {
-	golden(t, services.UseMariaDB(t), deviations(t, "- except golden", "- except mariadb"))
+	golden(t, own(t, true, nil), deviations(t, "- except golden", "- except mariadb"))
 }
 
 func golden(t *testing.T, server *services.MySQL, excused *goldentest.Exceptions) {
