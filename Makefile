@@ -4,7 +4,7 @@
 # make lint     formatting, vet, staticcheck (these three: make style) and the architecture rules
 # make bench    throughput, latency and memory against real servers
 # make fuzz     every fuzz target for FUZZTIME
-# make torture  the kill tests, ROUNDS times each
+# make torture  the kill tests, ROUNDS times each, and franz-go's tests with many records
 # make setup    what test and demo need on a Debian machine with Go
 
 SHELL := /bin/bash
@@ -44,7 +44,7 @@ bench: build
 	$(SERVICES) run postgres s3 elasticsearch -- go run ./integration/bench -rows $(ROWS) $(BENCH)
 
 torture: build
-	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...
+	SLUICE_TORTURE=1 SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run 'Kill|ClientsOwnTests' -v -timeout 0 ./integration/...
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) go run ./integration/suite fuzz
