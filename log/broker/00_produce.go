@@ -16,14 +16,16 @@ import (
 func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ProduceRequest)
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	if r.version >= produceByID {
+		for i := range req.Topics {
+			req.Topics[i].Topic, _ = b.nameOf(req.Topics[i].TopicID) // append says where there is none
+		}
+	}
 	var waits []func()
 	for i := range req.Topics {
 		t := &req.Topics[i]
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
-		if r.version >= produceByID {
-			t.Topic, _ = b.nameOf(t.TopicID) // append says if there is none
-		}
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			if wait := b.append(r, req, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
