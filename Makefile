@@ -5,7 +5,7 @@
 # make bench    throughput, latency and memory against real servers
 # make bench-registry   what the schema registry answers a second, and how long a start over a long history takes
 # make fuzz     every fuzz target for FUZZTIME
-# make torture  the kill tests, ROUNDS times each
+# make torture  the kill tests, ROUNDS times each, and franz-go's tests with many records
 # make setup    what test and demo need on a Debian machine with Go
 
 SHELL := /bin/bash
@@ -48,7 +48,7 @@ bench-registry: build
 	go run ./integration/benchregistry $(BENCH)
 
 torture: build
-	SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run Kill -v -timeout 0 ./integration/...
+	SLUICE_TORTURE=1 SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run 'Kill|ClientsOwnTests' -v -timeout 0 ./integration/...
 
 fuzz:
 	FUZZTIME=$(FUZZTIME) go run ./integration/suite fuzz

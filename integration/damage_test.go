@@ -55,7 +55,9 @@ func appendNumbered(t *testing.T, client *kgo.Client, topic string, i int) (int6
 	req.Acks, req.TimeoutMillis = -1, 30_000
 	p := kmsg.NewProduceRequestTopicPartition()
 	p.Records = b.Batch()
-	req.Topics = append(req.Topics, kmsg.ProduceRequestTopic{Topic: topic, Partitions: []kmsg.ProduceRequestTopicPartition{p}})
+	known, err := kadm.NewClient(client).ListTopics(deadline(t), topic)
+	must(t, err)
+	req.Topics = append(req.Topics, kmsg.ProduceRequestTopic{Topic: topic, TopicID: known[topic].ID, Partitions: []kmsg.ProduceRequestTopicPartition{p}})
 	resp, err := req.RequestWith(deadline(t), client)
 	if err != nil {
 		return -1, err

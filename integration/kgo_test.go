@@ -28,9 +28,13 @@ func TestClientsOwnTests(t *testing.T) {
 	must(t, err)
 	tests := filepath.Join(t.TempDir(), "kgo.test")
 	output(t, "", "go", "test", "-c", "-o", tests, "github.com/twmb/franz-go/pkg/kgo")
-	cmd := exec.CommandContext(deadline(t), tests, "-test.v", "-test.run", kgoTests)
+	ctx, records := deadline(t), "2000"
+	if os.Getenv("SLUICE_TORTURE") != "" {
+		ctx, records = t.Context(), "500000"
+	}
+	cmd := exec.CommandContext(ctx, tests, "-test.v", "-test.timeout", "0", "-test.run", kgoTests)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "KGO_SEEDS="+w.Kafka, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+kgoRecords())
+	cmd.Env = append(os.Environ(), "KGO_SEEDS="+w.Kafka, "KGO_TEST_RF=1", "KGO_TEST_RECORDS="+records) // how many the chains of topics and groups pass on
 	out, runErr := cmd.CombinedOutput()
 	passed := make(map[string]bool)
 	for _, m := range regexp.MustCompile(`(?m)^ *--- PASS: (\S+)`).FindAllSubmatch(out, -1) {
@@ -48,12 +52,4 @@ func TestClientsOwnTests(t *testing.T) {
 	if t.Failed() {
 		t.Logf("kgo.test: %v\n%s", runErr, out[max(0, len(out)-20_000):])
 	}
-}
-
-// kgoRecords is how many records the chains of topics and groups pass on.
-func kgoRecords() string {
-	if os.Getenv("SLUICE_TORTURE") != "" {
-		return "500000"
-	}
-	return "2000"
 }

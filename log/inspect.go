@@ -57,6 +57,9 @@ func OpenFolders(fsys vfs.FS, dir string) (*Folders, error) {
 	}) { // one partition's
 		entries, dir = []vfs.Entry{{Name: filepath.Base(dir), Dir: true}}, filepath.Dir(dir)
 	}
+	if !slices.ContainsFunc(entries, func(e vfs.Entry) bool { _, ok := topicOfFolder(e); return ok }) {
+		return nil, fmt.Errorf("%s holds no partitions: name a data directory, or the folder of one partition in it", dir)
+	}
 	if f.lock, err = lockDir(fsys, dir); err != nil {
 		return nil, err
 	}
@@ -70,9 +73,6 @@ func OpenFolders(fsys vfs.FS, dir string) (*Folders, error) {
 			f.dirs = append(f.dirs, path)
 			f.compacted[path] = compacted == nil || compacted[topic]
 		}
-	}
-	if len(f.dirs) == 0 {
-		return nil, errors.Join(fmt.Errorf("%s holds no partitions: name a data directory, or the folder of one partition in it", dir), f.Close())
 	}
 	return f, nil
 }

@@ -171,6 +171,16 @@ func readsAllBut(t *testing.T, dir string, lost map[int64]bool) {
 	}
 }
 
+func TestFoldersWithoutPartitionsAreLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	if f, err := OpenFolders(nil, dir); err == nil {
+		t.Errorf("an empty directory is %+v", f)
+	}
+	if left, _ := os.ReadDir(dir); len(left) > 0 {
+		t.Errorf("%s was left in it", left[0].Name())
+	}
+}
+
 func TestFoldersKeepOthersOut(t *testing.T) {
 	dir := t.TempDir()
 	threeSegments(t, dir)

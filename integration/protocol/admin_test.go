@@ -203,6 +203,13 @@ func clusterExchanges(a string) []exchange {
 	offsets := []string{"LeaderEpoch", "HighWatermark", "LogEndOffset", "LastFetchTimestamp", "LastCaughtUpTimestamp", "ReplicaDirectoryID", "Listeners"}
 	return []exchange{
 		{name: "describe topic partitions", version: 0, request: describePartitions(2, a, a+".none"), differs: []string{"LeaderEpoch"}},
+		{name: "describe the partitions from a cursor on", version: 0, request: func(*node) kmsg.Request {
+			req := describePartitions(2000, a)(nil).(*kmsg.DescribeTopicPartitionsRequest)
+			cursor := kmsg.NewDescribeTopicPartitionsRequestCursor()
+			cursor.Topic, cursor.Partition = a, 2
+			req.Cursor = &cursor
+			return req
+		}, differs: []string{"LeaderEpoch"}},
 		{name: "describe all partitions of a topic", version: 0, request: describePartitions(2000, a), differs: []string{"LeaderEpoch"}},
 		{name: "describe cluster", version: 2, request: always(kmsg.NewPtrDescribeClusterRequest())},
 		{name: "describe cluster with operations", version: 2, request: always(&kmsg.DescribeClusterRequest{IncludeClusterAuthorizedOperations: true, EndpointType: 1})},

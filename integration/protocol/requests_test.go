@@ -199,6 +199,10 @@ func dataExchanges(a, gone string) []exchange {
 		list = append(list, exchange{name: fmt.Sprintf("list offset at %d", at), version: 11, request: listOffset(a, at), differs: []string{"LeaderEpoch"}})
 	}
 	return append(list,
+		exchange{name: "end of an epoch", version: 4, request: epochEnd(a, 0, 0, -1), differs: []string{"LeaderEpoch", "EndOffset"}},
+		exchange{name: "end of an epoch to come", version: 4, request: epochEnd(a, 0, 99, -1)},
+		exchange{name: "end of an epoch for one who is ahead", version: 4, request: epochEnd(a, 0, 0, 99)},
+		exchange{name: "end of an epoch of no partition", version: 4, request: epochEnd(a, 9, 0, -1)},
 		exchange{name: "list offset at -6 before its version", version: 9, request: listOffset(a, -6), differs: []string{"LeaderEpoch"}},
 		exchange{name: "list offset of no topic", version: 10, request: listOffset(gone, -1)},
 		exchange{name: "delete records", once: true, version: 2, request: deleteRecords(a, 2)},
@@ -206,6 +210,18 @@ func dataExchanges(a, gone string) []exchange {
 		exchange{name: "delete all records", once: true, version: 2, request: deleteRecords(a, -1)},
 		exchange{name: "delete records again", version: 2, request: deleteRecords(a, 1)},
 	)
+}
+
+func epochEnd(topic string, partition, epoch, current int32) func(*node) kmsg.Request {
+	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+	req.ReplicaID = -1
+	t := kmsg.NewOffsetForLeaderEpochRequestTopic()
+	t.Topic = topic
+	p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	p.Partition, p.LeaderEpoch, p.CurrentLeaderEpoch = partition, epoch, current
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return always(req)
 }
 
 func deleteRecords(topic string, offset int64) func(*node) kmsg.Request {

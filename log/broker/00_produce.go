@@ -28,9 +28,6 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		t := &req.Topics[i]
 		rt := kmsg.NewProduceResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
-		if r.version >= produceByID {
-			t.Topic, _ = b.nameOf(t.TopicID) // append says if there is none
-		}
 		rt.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(t.Partitions))
 		for j := range t.Partitions {
 			if wait := b.append(r, req, txn, t, &t.Partitions[j], &rt.Partitions[j]); wait != nil {
