@@ -76,13 +76,10 @@ func (p *producer) begin(epoch int16) {
 	}
 }
 
-// end takes a marker. first is where the transaction it ends began; open is
-// false when there was none.
-func (p *producer) end(m segment.Marker, now int64) (first int64, open bool) {
-	first, open = p.txnFirst, p.open
+// end takes a marker.
+func (p *producer) end(m segment.Marker, now int64) {
 	p.begin(m.ProducerEpoch)
 	p.open, p.txnFirst, p.marked, p.seen = false, 0, m.CoordinatorEpoch+1, now
-	return first, open
 }
 
 // coordinator is the epoch of the coordinator that wrote its last marker, or -1.

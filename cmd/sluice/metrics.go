@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker"
 	"github.com/sluicehub/sluice/schemaregistry"
 )
 
@@ -10,7 +11,7 @@ import (
 func collectors(b *brokers, registry *schemaregistry.Registry) []prometheus.Collector {
 	all := []prometheus.Collector{registryCollector(registry)}
 	if b.log != nil {
-		all = append(all, logCollector(b.log), brokerCollector{b.broker}, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		all = append(all, logCollector(b.log), brokerCollector{b.broker}, transactionCollector(b.broker), prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "sluice_broker_connections", Help: "Kafka clients connected, those of this process included."},
 			func() float64 { return float64(b.broker.Connections()) }))
 	}
@@ -58,6 +59,16 @@ func registryCollector(r *schemaregistry.Registry) prometheus.Collector {
 		{desc("sluice_registry_versions", "Versions of all subjects."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Versions) }},
 		{desc("sluice_registry_deleted_versions", "Versions that are deleted and could be restored."), prometheus.GaugeValue, func(f s) float64 { return float64(f.DeletedVersions) }},
 		{desc("sluice_registry_schemas", "Schemas with an id."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Schemas) }},
+	}}
+}
+
+func transactionCollector(b *broker.Broker) prometheus.Collector {
+	type s = broker.TransactionFigures
+	return &snapshotCollector[s]{take: b.Transactions, figures: []figure[s]{
+		{desc("sluice_broker_transactional_ids", "Transactional ids of Kafka clients."), prometheus.GaugeValue, func(f s) float64 { return float64(f.IDs) }},
+		{desc("sluice_broker_open_transactions", "Transactions that are open: readers of committed records stop before them."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Open) }},
+		{desc("sluice_broker_oldest_transaction_seconds", "How long the oldest open transaction has been open."), prometheus.GaugeValue, func(f s) float64 { return f.OldestOpen.Seconds() }},
+		{desc("sluice_broker_incomplete_transactions", "Transactions that are decided and lack markers; more than a moment means that a partition cannot be written."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Incomplete) }},
 	}}
 }
 

@@ -328,3 +328,33 @@ func (c *txnCoordinator) forget(t *txn) {
 	defer c.mu.Unlock()
 	delete(c.byID, t.id)
 }
+
+// TransactionFigures are figures of the transactional ids.
+type TransactionFigures struct {
+	IDs        int           // transactional ids
+	Open       int           // transactions that are open
+	Incomplete int           // transactions that are decided and lack markers
+	OldestOpen time.Duration // how long the oldest open one has been open
+}
+
+// Transactions sums up the transactional ids, for metrics. It waits for nobody: an id that is just changing counts as
+// one, and no more.
+func (b *Broker) Transactions() TransactionFigures {
+	var f TransactionFigures
+	for _, t := range b.txns.list() {
+		f.IDs++
+		if !t.mu.TryLock() {
+			continue
+		}
+		m := t.meta
+		t.mu.Unlock()
+		switch m.state {
+		case txnOngoing:
+			f.Open++
+			f.OldestOpen = max(f.OldestOpen, time.Since(time.UnixMilli(m.start)))
+		case txnPrepareCommit, txnPrepareAbort:
+			f.Incomplete++
+		}
+	}
+	return f
+}

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/segment"
+	"github.com/sluicehub/sluice/log/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -299,4 +303,67 @@ func FuzzTxnMeta(f *testing.F) {
 			t.Errorf("%v, %v; want %v", again, err, m)
 		}
 	})
+}
+
+// TestDecisionStandsOnAFullDisk: a marker that cannot be written now is written later; until then the decided
+// transaction is neither open nor over.
+func TestDecisionStandsOnAFullDisk(t *testing.T) {
+	var full atomic.Bool
+	fs := vfs.Faulty(vfs.NewMem(), func(op vfs.Op, name string, _ int) vfs.Fault {
+		if op == vfs.OpWrite && full.Load() && strings.Contains(name, "t-0") && strings.HasSuffix(name, segment.LogSuffix) {
+			return vfs.Fault{Err: syscall.ENOSPC}
+		}
+		return vfs.Fault{}
+	})
+	l, err := log.Open(log.Options{Dir: "data", FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := New(Options{Log: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(b.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := l.CreateTopic("t", log.TopicID{}, wholePartitions, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := &wholeProducer{b: b, id: "x"}
+	pid, epoch, err := b.txns.init("x", 60_000, -1, -1)
+	for part := range int32(wholePartitions) {
+		if code := p.produce(part, pid, epoch, 1); err != nil || code != 0 {
+			t.Fatal(err, code)
+		}
+	}
+	full.Store(true)
+	next, nextEpoch, err := b.txns.end("x", pid, epoch, true, 2)
+	if err != nil || next != pid || nextEpoch != epoch+1 {
+		t.Fatalf("%d, %d, %v", next, nextEpoch, err)
+	}
+	part, _ := l.Partition("t", 0)
+	if f := b.Transactions(); f.Incomplete != 1 || part.LastStable() != 0 {
+		t.Errorf("%+v, last stable offset %d", f, part.LastStable())
+	}
+	if code := p.produce(1, pid, nextEpoch, 2); code != kerr.ConcurrentTransactions.Code {
+		t.Errorf("the next transaction began before the last one was complete: code %d", code)
+	}
+	w := log.NewWaiter()
+	part.Watch(w)
+	defer part.Unwatch(w)
+	full.Store(false)
+	for ctx := context60(t); part.LastStable() != 2; {
+		select {
+		case <-w.C():
+		case <-ctx.Done():
+			t.Fatalf("last stable offset %d", part.LastStable())
+		}
+	}
+	for code := int16(-1); code != 0; { // as soon as the state is saved
+		if code = p.produce(0, pid, nextEpoch, 2); code != 0 && code != kerr.ConcurrentTransactions.Code {
+			t.Fatal(code)
+		}
+	}
 }

@@ -101,6 +101,9 @@ func TestTransactions(t *testing.T) {
 			read(s)
 			begin(t, cl)
 			txnProduce(t, cl, "t", "open", "open")
+			if f := s.b.Transactions(); f.IDs != 1 || f.Open != 1 || f.Incomplete != 0 || f.OldestOpen <= 0 || f.OldestOpen > time.Minute {
+				t.Errorf("figures %+v", f)
+			}
 			for _, committed := range []bool{false, true} {
 				adm := kadm.NewClient(cl)
 				list := adm.ListEndOffsets
