@@ -101,3 +101,18 @@ func TestConfluentKafkaPythonSerializes(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 }
+
+// What the registry's OpenAPI document allows, and what it does not, is answered as the document says.
+func TestRegistryAnswersAsItsOpenAPIDocumentSays(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, worker.Options{})
+	python, err := services.FetchSchemathesis(deadline(t))
+	must(t, err)
+	// It keeps what it found in a folder where it runs.
+	got := output(t, "", "env", "-C", t.TempDir(), python, "-m", "schemathesis.cli", "run", w.Registry+"/openapi.json", "--seed", "1", "--max-examples", "4",
+		"--phases", "coverage,fuzzing", "--generation-database", "none",
+		"--checks", "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance")
+	if !strings.Contains(got, "Tested: 46") {
+		t.Errorf("not all was tried: %s", got)
+	}
+}

@@ -24,6 +24,10 @@ func (m *metadata) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	for path, tags := range m.Tags {
+		if tags == nil {
+			delete(m.Tags, path)
+			continue
+		}
 		m.Tags[path] = set(tags)
 	}
 	m.Sensitive = set(m.Sensitive)

@@ -188,3 +188,11 @@ func TestHealth(t *testing.T) {
 	r.Close()
 	run(t, url, []step{{"GET /_health", "", 503, `~503`}, {"GET /master_available", "", 200, `{"master_available":false}`}})
 }
+
+func TestRulesOfAConfigurationAreChecked(t *testing.T) {
+	run(t, serve(t, open(t, newKafka(t))), []step{
+		{"PUT /config/s", `{"defaultRuleSet":{"domainRules":[{"name":"","type":"CEL"}]}}`, 422, `~42210`},
+		{"PUT /config/s", `{"overrideRuleSet":{"domainRules":[{"name":"a","type":"CEL","mode":"UPGRADE"}]}}`, 422, `~42210`},
+		{"PUT /config/s", `{"overrideMetadata":{"tags":{"a":null,"b":["y","x"]}}}`, 200, `{"overrideMetadata":{"tags":{"b":["x","y"]}}}`},
+	})
+}

@@ -59,6 +59,7 @@ func endpoints() []endpoint {
 		{[]string{"_health"}, map[string]action{get: {(*call).health, nobody}}},            // Karapace's
 		{[]string{"master_available"}, map[string]action{get: {(*call).writable, nobody}}}, // Karapace's
 		{[]string{"status", "ready"}, map[string]action{get: {(*call).health, nobody}}},    // Redpanda's
+		{[]string{"openapi.json"}, map[string]action{get: {(*call).openAPI, nobody}}},
 		{[]string{"contexts", "*"}, map[string]action{del: {(*call).deleteContext, anybody}}},
 	}
 }

@@ -59,6 +59,11 @@ func (c *call) setConfig() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, rules := range []*ruleSet{echo.DefaultRuleSet, echo.OverrideRuleSet} {
+		if err := rules.check(); err != nil {
+			return nil, invalidRules(err)
+		}
+	}
 	err = c.registry.setConfig(c.Context(), name, func(value *configValue) {
 		for _, change := range changes {
 			change(value)

@@ -143,6 +143,7 @@ func Fetch(ctx context.Context, progress func(string), names ...string) error {
 		timed("kcat", func(context.Context) error { _, err := Kcat(); return err }),
 		timed("kafka-python", func(ctx context.Context) error { _, err := FetchKafkaPython(ctx); return err }),
 		timed("confluent-kafka-python", func(ctx context.Context) error { _, err := FetchConfluentKafkaPython(ctx); return err }),
+		timed("schemathesis", func(ctx context.Context) error { _, err := FetchSchemathesis(ctx); return err }),
 		timed("avro", func(ctx context.Context) error { _, err := FetchAvro(ctx); return err }),
 	)
 }

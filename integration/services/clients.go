@@ -23,6 +23,9 @@ func Kcat() (string, error) {
 // confluentKafkaVersion is the newest one.
 const confluentKafkaVersion = "2.16.0"
 
+// schemathesisVersion is the newest one.
+const schemathesisVersion = "4.32.5"
+
 // FetchKafkaPython installs the kafka-python client into a virtual environment
 // of the cache unless it is there, and returns the path of a Python that can
 // import it.
@@ -35,6 +38,13 @@ func FetchKafkaPython(ctx context.Context) (string, error) {
 func FetchConfluentKafkaPython(ctx context.Context) (string, error) {
 	return fetchPython(ctx, "confluent-kafka-python-"+confluentKafkaVersion,
 		"confluent-kafka[avro,json,protobuf,schemaregistry]=="+confluentKafkaVersion)
+}
+
+// FetchSchemathesis does the same for schemathesis, which tries an HTTP API with
+// all that its OpenAPI document allows and does not. It is run as a module:
+// python -m schemathesis.cli.
+func FetchSchemathesis(ctx context.Context) (string, error) {
+	return fetchPython(ctx, "schemathesis-"+schemathesisVersion, "schemathesis=="+schemathesisVersion)
 }
 
 // fetchPython installs a package from PyPI into a virtual environment.
