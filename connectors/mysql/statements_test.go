@@ -61,3 +61,32 @@ func TestStatementsInTheLog(t *testing.T) {
 		})
 	}
 }
+
+// TestRolledBackXA delivers a prepared transaction where the log has it, and warns when it is rolled back later. One that
+// is rolled back before it is prepared is not in the log.
+func TestRolledBackXA(t *testing.T) {
+	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server(), "mariadb": mariadb()} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, start(t), "")
+			b.script("CREATE TABLE a (id int PRIMARY KEY);")
+			r := b.start(b.config(map[string]string{"include.schema.changes": "false"}), nil)
+			b.awaitStream(r)
+			b.script("XA START 'never';\nINSERT INTO a VALUES (1);\nXA END 'never';\nXA ROLLBACK 'never';")
+			b.script("XA START 'back';\nINSERT INTO a VALUES (2);\nXA END 'back';\nXA PREPARE 'back';\nXA ROLLBACK 'back';")
+			b.script("XA START 'kept';\nINSERT INTO a VALUES (3);\nXA END 'kept';\nXA PREPARE 'kept';\nXA COMMIT 'kept';\nINSERT INTO a VALUES (4);")
+			b.settle(r)
+			r.stop()
+			records, offsets := r.taken()
+			topic := "p." + b.db + ".a "
+			sameLines(t, "the changes", []string{topic + `{"id":2} null {"id":2} "c"`, topic + `{"id":3} null {"id":3} "c"`, topic + `{"id":4} null {"id":4} "c"`}, lines(t, records))
+			if said := r.said(); !strings.Contains(said, "a prepared XA transaction was rolled back") || !strings.Contains(said, "back") {
+				t.Errorf("nothing warns: %s", said)
+			}
+			again := b.start(b.config(map[string]string{"include.schema.changes": "false"}), offsets)
+			b.script("INSERT INTO a VALUES (5);")
+			b.settle(again)
+			records, _ = again.taken()
+			sameLines(t, "the changes after a restart", []string{topic + `{"id":5} null {"id":5} "c"`}, lines(t, records))
+		})
+	}
+}
