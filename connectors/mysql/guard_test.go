@@ -140,6 +140,28 @@ func TestAnotherServer(t *testing.T) {
 	}
 }
 
+// TestRetention stands still while the server's log goes on: how far behind that is can be seen, and before what was not
+// read is purged there is a warning.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, server("--binlog-expire-logs-seconds=3600")(t), "")
+	b.script("CREATE TABLE a (id int PRIMARY KEY);")
+	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data", "include.schema.changes": "false", "binlog.retention.warning.ms": "7200000", "test.most": "1"}), nil)
+	b.awaitStream(r)
+	b.script("INSERT INTO a VALUES (1);\nFLUSH BINARY LOGS;\nINSERT INTO a VALUES (2);")
+	r.until("the warning", func() bool {
+		return strings.Contains(r.said(), "the server will soon purge a binary log that has not been read")
+	})
+	figures := map[string]float64{}
+	for _, f := range r.task.(interface{ Figures() []connectors.Figure }).Figures() {
+		figures[f.Name] = f.Value
+	}
+	if left := figures["binlog_retention_left_seconds"]; figures["binlog_behind_bytes"] <= 0 || left <= 0 || left > 3600 {
+		t.Errorf("the figures are %v", figures)
+	}
+	expect(t, problems(b, b.config(nil)), "purges its binary logs after 3600 seconds")
+}
+
 // TestSameNumber reads with the number of another reader. MariaDB cuts one of them off, whose error says why; MySQL tells
 // readers by a UUID, and serves both.
 func TestSameNumber(t *testing.T) {

@@ -93,6 +93,7 @@ type run struct {
 	err     error
 	bad     []connectors.Record
 	stopped bool
+	log     *saying
 	most    int // records after which no further batch is taken; 0 is no limit
 }
 
@@ -101,6 +102,29 @@ func logger(testing.TB) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+}
+
+// saying keeps what a task logs, by any of its goroutines.
+type saying struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (s *saying) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if os.Getenv("SLUICE_TEST_LOG") != "" {
+		os.Stderr.Write(b)
+	}
+	return s.text.Write(b)
+}
+
+// said is what the task has logged so far.
+func (r *run) said() string {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return r.log.text.String()
 }
 
 // start starts a task from the offsets and reads until stop.
@@ -121,14 +145,14 @@ func (b *bench) newTask() connectors.SourceTask {
 }
 
 func (b *bench) tryStart(config map[string]string, offsets []connectors.SourceOffset) (*run, error) {
-	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}}
+	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}, log: &saying{}}
 	for _, o := range offsets {
 		r.offsets[string(o.Partition)] = o
 	}
 	r.most, _ = strconv.Atoi(config["test.most"])
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
-	err := r.task.Start(ctx, connectors.SourceStart{Connector: "my", Config: config, Offsets: offsets, Log: logger(b.t),
+	err := r.task.Start(ctx, connectors.SourceStart{Connector: "my", Config: config, Offsets: offsets, Log: slog.New(slog.NewTextHandler(r.log, nil)),
 		Report: func(_ context.Context, bad connectors.Record, err error) error {
 			if config["test.tolerate"] == "" {
 				return err
