@@ -206,6 +206,19 @@ func (r *runner) ownFigures(into []TaskFigures) {
 	}
 }
 
+// signallers returns the running tasks that take signals.
+func (r *runner) signallers() (out []connectors.Signaller) {
+	r.mu.Lock()
+	tasks := r.tasks
+	r.mu.Unlock()
+	for _, t := range tasks {
+		if s := t.run.signaller(); s != nil {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // usage returns what the child costs; false if there is none or nobody knows.
 func (r *runner) usage() (cpu time.Duration, resident int64, ok bool) {
 	r.mu.Lock()

@@ -28,19 +28,28 @@ type taskRun struct {
 	report    func(State, string) // changes the task's status
 
 	mu       sync.Mutex
-	observer connectors.Observer // the running task, if it has figures of its own
+	observer connectors.Observer  // the running task, if it has figures of its own
+	asked    connectors.Signaller // the running task, if it takes signals
 }
 
-// observe keeps a task for its figures until forget is called.
+// observe keeps a task for its figures and for signals until forget is called.
 func (r *taskRun) observe(task any) (forget func()) {
 	observer, _ := task.(connectors.Observer)
-	set := func(o connectors.Observer) {
+	asked, _ := task.(connectors.Signaller)
+	set := func(o connectors.Observer, s connectors.Signaller) {
 		r.mu.Lock()
-		r.observer = o
+		r.observer, r.asked = o, s
 		r.mu.Unlock()
 	}
-	set(observer)
-	return func() { set(nil) }
+	set(observer, asked)
+	return func() { set(nil, nil) }
+}
+
+// signaller returns the task if it runs and takes signals.
+func (r *taskRun) signaller() connectors.Signaller {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.asked
 }
 
 // own returns the figures that the task itself has.

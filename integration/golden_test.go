@@ -116,6 +116,7 @@ func replay(t *testing.T, server *services.Postgres, dir string, excused *golden
 	for _, block := range strings.Split(s.file("changes.sql"), "-- @settle\n") {
 		s.run(block)
 		s.settle()
+		s.snapshotEnded()
 	}
 	s.heartbeat()
 	must(t, s.w.Running(s.ctx, s.name))
@@ -133,6 +134,17 @@ func replay(t *testing.T, server *services.Postgres, dir string, excused *golden
 	_, err = s.db.Exec(s.ctx, "SELECT pg_drop_replication_slot($1)", s.body.Config["slot.name"])
 	must(t, err)
 	s.judge(got, documents, excused)
+}
+
+// snapshotEnded waits until no incremental snapshot is going on.
+func (s *story) snapshotEnded() {
+	s.t.Helper()
+	must(s.t, eventually(s.ctx, "the end of an incremental snapshot", func() error {
+		if offsets := s.get("/connectors/" + s.name + "/offsets"); bytes.Contains(offsets, []byte("incremental_snapshot")) {
+			return fmt.Errorf("the offsets are %s", offsets)
+		}
+		return nil
+	}))
 }
 
 // namesServer finds the source partition that says which server the offsets are of, which DEVIATIONS.md argues.

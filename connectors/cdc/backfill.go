@@ -42,7 +42,7 @@ type ChunkReader interface {
 	// Read adds the rows behind the key after (nil: from the first), up to and including the key max, to the window,
 	// until there are no more or the window is full.
 	Read(ctx context.Context, part Part, after, max []string, limit int, w *Window) error
-	// Mark writes a watermark into the signal table, if there is one to write to.
+	// Mark writes a watermark into the signal table, if there is one to write to. A PartError says that it is refused.
 	Mark(ctx context.Context, id, kind, data string) error
 }
 
@@ -126,17 +126,33 @@ func (f *Backfill) Open(ctx context.Context) error {
 	f.id, f.opened, f.stale = newMarkID(), f.now(), false
 	f.window.reset(f.limit)
 	stamp := f.opened.UTC().Format("2006-01-02T15:04:05.000000000Z")
-	if err := f.reader.Mark(ctx, f.id+"-open", WindowOpen, fmt.Sprintf(`{"openWindowTimestamp": "%s"}`, stamp)); err != nil {
-		return fmt.Errorf("open a window of the incremental snapshot: %w", err)
+	if err := f.mark(ctx, "-open", WindowOpen, fmt.Sprintf(`{"openWindowTimestamp": "%s"}`, stamp)); err != nil || f.problem != "" {
+		return err
 	}
 	if err := f.fill(ctx); err != nil {
 		return err
 	}
 	data := fmt.Sprintf(`{"openWindowTimestamp": "%s", "closeWindowTimestamp": "%s"}`, stamp, f.now().UTC().Format("2006-01-02T15:04:05.000000000Z"))
-	if err := f.reader.Mark(ctx, f.id+"-close", WindowClose, data); err != nil {
-		return fmt.Errorf("close a window of the incremental snapshot: %w", err)
+	if err := f.mark(ctx, "-close", WindowClose, data); err != nil {
+		return err
 	}
 	f.open = true
+	return nil
+}
+
+// mark writes a watermark. If the database does not take it, the snapshot waits, and the stream goes on.
+func (f *Backfill) mark(ctx context.Context, suffix, kind, data string) error {
+	err := f.reader.Mark(ctx, f.id+suffix, kind, data)
+	var refused *PartError
+	if errors.As(err, &refused) {
+		f.problem, f.stale = err.Error(), true
+		f.log.Error("the incremental snapshot waits: no watermark can be written into the signal table", "error", err,
+			"remedy", "grant INSERT on it, or set read.only=true, and send resume-snapshot")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write a watermark of the incremental snapshot: %w", err)
+	}
 	return nil
 }
 

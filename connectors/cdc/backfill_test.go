@@ -22,6 +22,7 @@ type shelf struct {
 	tables map[cdc.Table][]int
 	marks  []string
 	fail   error // of the next reading
+	closed error // of writing watermarks
 }
 
 func (s *shelf) Tables(context.Context) (out []cdc.Table, err error) {
@@ -67,6 +68,9 @@ func (s *shelf) Read(_ context.Context, p cdc.Part, after, greatest []string, li
 }
 
 func (s *shelf) Mark(_ context.Context, id, kind, data string) error {
+	if s.closed != nil {
+		return s.closed
+	}
 	if !strings.HasSuffix(id, strings.TrimPrefix(kind, "snapshot-window")) || !json.Valid([]byte(data)) {
 		return fmt.Errorf("mark %s %s %s", id, kind, data)
 	}
@@ -84,7 +88,9 @@ func all(t *testing.T, f *cdc.Backfill, during func(window int)) (rows []string)
 		if during != nil {
 			during(n)
 		}
-		f.Close()
+		if f.Opened() {
+			f.Close()
+		}
 		for f.Draining() {
 			if row, ok := f.Next(); ok {
 				rows = append(rows, string(row))
@@ -179,6 +185,16 @@ func TestBackfillAgain(t *testing.T) {
 			t.Errorf("a table that cannot be read: %v, %v", rows, f.State())
 		}
 		send(t, f, cdc.PauseSnapshot, "")
+		send(t, f, cdc.ResumeSnapshot, "")
+		if rows := all(t, f, nil); len(rows) != 3 {
+			t.Errorf("%v", rows)
+		}
+		db.closed = &cdc.PartError{Err: errors.New("no right")}
+		send(t, f, cdc.ExecuteSnapshot, `{"data-collections": ["s.a"]}`)
+		if rows := all(t, f, nil); rows != nil || f.Due() || f.State() == nil {
+			t.Errorf("a signal table that cannot be written to: %v, %v", rows, f.State())
+		}
+		db.closed = nil
 		send(t, f, cdc.ResumeSnapshot, "")
 		if rows := all(t, f, nil); len(rows) != 3 {
 			t.Errorf("%v", rows)

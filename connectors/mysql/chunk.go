@@ -322,7 +322,7 @@ func (c *chunks) Mark(ctx context.Context, id, kind, data string) error {
 		sql = fmt.Sprintf("DELETE FROM %s WHERE %s = %s", table, quote(def.Columns[0].Name), quoteText(strings.TrimSuffix(id, "-close")+"-open"))
 	}
 	_, err := c.t.control.query(ctx, sql)
-	return trouble("write a watermark into "+c.t.s.signals.String(), err)
+	return ofPart(err)
 }
 
 // ofPart says of an error of a statement on a table whether it is of that statement only: the server answered it, and

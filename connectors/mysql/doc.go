@@ -46,6 +46,16 @@
 // A snapshot that was given up has left rows in the log; what became of them until the next snapshot is read from the
 // log first, so that no row stays that was deleted meanwhile (catchup.go).
 //
+// # Incremental snapshots
+//
+// As the PostgreSQL source's (cdc.Backfill, backfill.go, chunk.go): chunks are read where the stream stands still between
+// two transactions, and changes that come after take their rows out. A transaction is in the log before its rows are
+// visible; but they become visible in the order of the log. So either the watermark that opens a window, written after all
+// that was streamed, is visible, and with it the rest; or the server's executed GTIDs have those that were streamed (MySQL);
+// or the place of a consistent view is behind the stream's (MariaDB). Without any of these the snapshot waits and says so.
+// A metadata lock keeps the table from being altered while a chunk is read. What is prepared only (XA) was delivered and is
+// not visible: a chunk that is read meanwhile has the rows as they were before.
+//
 // # Failure cases
 //
 //	connection lost, server restarts      environment, retried by the hub; the stream begins at the stored offset
@@ -53,6 +63,7 @@
 //	another replica with the same number  environment; the error names database.server.id
 //	a statement in place of rows          config: binlog_format is not ROW somewhere
 //	a definition that does not fit        gone, with the last statement that could not be read
+//	a table of a signal cannot be read    logged, and the incremental snapshot waits: resume-snapshot tries again
 //	a value without a place               data: the change goes to Report as JSON, with file, position, row and column
 //
 // A prepared XA transaction is delivered when it is prepared: that is where the log has it. If it is rolled back later,

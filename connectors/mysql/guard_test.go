@@ -45,6 +45,8 @@ func TestPreflight(t *testing.T) {
 		"binlog_row_metadata = FULL", b.db+".keyless have no key")
 	expect(t, problems(b, b.config(map[string]string{"database.password": "wrong"})), "database.password: Cannot connect")
 	expect(t, problems(b, b.config(map[string]string{"database.server.id": "1"})), "database.server.id: The number 1 is the server's own")
+	expect(t, problems(b, b.config(map[string]string{"signal.data.collection": b.db + ".none"})), "CREATE TABLE `"+b.db+"`.`none` (id varchar(64)")
+	expect(t, problems(b, b.config(map[string]string{"signal.data.collection": b.db + ".keyless"})), "has 1 columns; three are needed")
 	b.script("CREATE USER poor@'%' IDENTIFIED BY 'x';\nGRANT SELECT ON " + b.db + ".* TO poor@'%';")
 	expect(t, problems(b, b.config(map[string]string{"database.user": "poor", "database.password": "x"})),
 		"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO poor", "GRANT RELOAD ON *.* TO poor")

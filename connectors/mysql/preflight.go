@@ -27,7 +27,7 @@ func (c connector) Validate(ctx context.Context, config map[string]string) []con
 	}
 	defer conn.close()
 	p := &preflight{s: s, conn: conn, user: s.v.String("database.user")}
-	for _, check := range []func(context.Context) error{p.checkServer, p.rights, p.replicas, p.tables} {
+	for _, check := range []func(context.Context) error{p.checkServer, p.rights, p.replicas, p.tables, p.signals} {
 		if err := check(ctx); err != nil {
 			p.bad("database.hostname", "The checks could not be finished: %v", err)
 			break

@@ -34,7 +34,8 @@ func (st *stream) backfilled(ctx context.Context, b *connectors.Batch) (enough b
 		}
 	}
 	if st.backfill.Draining() {
-		return false, st.drain(ctx, b)
+		err := st.drain(ctx, b)
+		return st.backfill.State() == nil, err // that it has ended is stored at once
 	}
 	return false, nil
 }

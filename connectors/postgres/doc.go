@@ -61,12 +61,32 @@
 // several sessions, chunks are copied ahead, but delivered in the order of the plan, so that the order, and the markers
 // first and last, do not depend on their number. All tables are locked against being rewritten (ACCESS SHARE).
 //
+// # Incremental snapshots
+//
+// Rows of single tables are read again, or for the first time, while the stream goes on, when a signal asks for it
+// (cdc.Backfill, backfill.go, incremental.go). A chunk is read where the stream stands still between two transactions, and
+// delivered when the stream has come to where the server was then. That a row of it is not older than a change that was
+// delivered before rests on this:
+//
+//   - A change that the stream brings after the chunk was read takes the row out of the chunk, by the primary key or the
+//     unique index that identifies rows. If the log does not say which row (another replica identity), or not all of it
+//     (a large value that did not change), or the table was altered, the chunk is read again.
+//   - A change that the stream brought before is in the chunk: the snapshot in which the chunk is read is compared with the
+//     last 4,096 transactions that were streamed. Only one that was streamed before these, or before the last start of the
+//     task, and has not become visible since (it waits for a synchronous standby), can be missed.
+//   - The table is locked (ACCESS SHARE) before the snapshot is taken. A table that is rewritten between the two would look
+//     empty, and the chunk like the end of the table.
+//
+// The offset has the tables still to be read and the key of the last row delivered; a restart goes on behind it. Bounds
+// are compared by the server, under the column's collation. Memory: a chunk, at most 16 MiB.
+//
 // # Failure cases
 //
 //	connection lost, server restarts     environment, retried by the hub; the stream begins at the stored offset
 //	slot in use                          waits as slot.max.retries says: a dead session lingers in the server
 //	slot missing, lost, or ahead         gone: a gap cannot be excluded (guard.go); the error names the commands
 //	snapshot interrupted                 the next start catches up and takes another one
+//	a table of a signal cannot be read   logged, and the incremental snapshot waits: resume-snapshot tries again
 //	another server                       gone: the system identifier is stored beside the offset (identity.go)
 //	a value without a place              data: the change goes to Report as JSON of its texts, with LSN and column
 //	malformed pgoutput                   bug, with the LSN

@@ -326,7 +326,7 @@ func (c *chunks) Mark(ctx context.Context, id, kind, data string) error {
 	}
 	if sql != "" {
 		if _, err := c.conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
-			return trouble("write a watermark into "+c.s.signals.String(), err)
+			return ofPart(err)
 		}
 	}
 	return nil

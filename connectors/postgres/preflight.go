@@ -27,7 +27,7 @@ func (connector) Validate(ctx context.Context, config map[string]string) []confi
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	p := &preflight{s: s, conn: conn, user: conn.Config().User}
-	for _, check := range []func(context.Context) error{p.server, p.role, p.slot, p.publication, p.tables} {
+	for _, check := range []func(context.Context) error{p.server, p.role, p.slot, p.publication, p.tables, p.signals} {
 		if err := check(ctx); err != nil {
 			p.add(configs.KeyError("database.hostname", "The checks could not be finished: "+err.Error()))
 			break

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -94,6 +95,14 @@ func (idleTask) Commit(context.Context, []connectors.SourceOffset) error { retur
 func (idleTask) Stop(context.Context) error                              { return nil }
 func (idleTask) Figures() []connectors.Figure {
 	return []connectors.Figure{{Name: "slot_retained_wal_bytes", Help: "Kept.", Value: 7}}
+}
+
+// Signal takes what names a table.
+func (idleTask) Signal(_ context.Context, s connectors.Signal) error {
+	if s.Type != "execute-snapshot" || strings.Contains(s.Data, "data-collections") {
+		return nil
+	}
+	return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errors.New("no table is named, says hunter2secret")}
 }
 
 type hole struct{ child }
@@ -225,6 +234,12 @@ func TestLifeOfAConnector(t *testing.T) {
 		{"GET", "/connectors/a->b/tasks/0/status", "", 200, `{"id":0,"state":"RUNNING","worker_id":"w:1","version":"1.2"}`},
 		{"GET", "/connectors/a->b/tasks/1/status", "", 404, `~"error_code":404`},
 		{"POST", "/connectors/a->b/tasks/3/restart", "", 404, `~"error_code":404`},
+		{"POST", "/api/v1/connectors/a->b/snapshot", `{"data-collections":["public.orders"]}`, 202, `~^{"id":"rest-\w+","type":"execute-snapshot"}$`},
+		{"POST", "/api/v1/connectors/a->b/snapshot/pause", "", 202, `~"type":"pause-snapshot"`},
+		{"POST", "/api/v1/connectors/a->b/snapshot/forget", "", 400, `~forget`},
+		{"POST", "/api/v1/connectors/a->b/snapshot", "{}", 400, `~no table is named, says \*+`},
+		{"POST", "/api/v1/connectors/a->b/snapshot", "[]", 400, `~must be a JSON object`},
+		{"POST", "/api/v1/connectors/nobody/snapshot", "{}", 404, `~Connector nobody not found`},
 		{"POST", "/connectors/a->b/tasks/0/restart", "", 204, ``},
 		{"POST", "/connectors/a->b/restart", "", 204, ``},
 		{"POST", "/connectors/a->b/restart?includeTasks=true", "", 202, `~"state":"RESTARTING"`},
@@ -240,6 +255,7 @@ func TestLifeOfAConnector(t *testing.T) {
 		{"PUT", "/connectors/a->b/stop", "", 204, ``},
 		{"PATCH", "/connectors/a->b/offsets", `{"offsets":[{"partition":{"f":1},"offset":{"p":3}}]}`, 200, `~framework-managed offsets`},
 		{"GET", "/connectors/a->b/offsets", "", 200, `{"offsets":[{"partition":{"f":1},"offset":{"p":3}}]}`},
+		{"POST", "/api/v1/connectors/a->b/snapshot", `{"data-collections":["public.orders"]}`, 409, `~no running task`},
 		{"GET", "/connectors/a->b/status", "", 200, `{"name":"a->b","connector":{"state":"STOPPED","worker_id":"w:1","version":"1.2"},"tasks":[],"type":"source"}`},
 		{"DELETE", "/connectors/a->b/offsets", "", 200, `~reset successfully`},
 		{"GET", "/connectors/a->b/offsets", "", 200, `{"offsets":[]}`},

@@ -56,6 +56,9 @@ func (a *API) table(metrics http.Handler) []route {
 		{get, "/connectors/*/topics", a.getTopics},
 		{put, "/connectors/*/topics/reset", a.resetTopics},
 
+		{post, "/api/v1/connectors/*/snapshot", a.askSnapshot},
+		{post, "/api/v1/connectors/*/snapshot/*", a.askSnapshot},
+
 		{get, "/connector-plugins", a.listPlugins},
 		{get, "/connector-plugins/*/config", a.pluginConfig},
 		{put, "/connector-plugins/*/config/validate", a.validate},
