@@ -68,7 +68,10 @@ func (t *task) fit(ctx context.Context, s *shape) error {
 	if len(s.fit()) == 0 {
 		return nil
 	}
-	// Somebody else may have added it since.
+	// Somebody else may have added it since. The writer reads what is known of the table, so it must be idle.
+	if err := t.settle(ctx); err != nil {
+		return err
+	}
 	if err := t.describe(ctx, s.table); err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
+	sqlite "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // remedyOf is what a person can do about an error of a database, "" if that is not known.
@@ -38,6 +40,10 @@ func remedyOf(err error) string {
 		case 1290, 1836:
 			return "the server is read-only: name one in connection.url that takes writes"
 		}
+	}
+	var se *sqlite.Error
+	if errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CANTOPEN {
+		return "make the folder of the file, and let the user that runs sluice write to it"
 	}
 	return ""
 }

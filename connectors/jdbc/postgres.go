@@ -41,6 +41,10 @@ func postgresConfig(a address, user, password string) (*pgconn.Config, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "sluice"
 	}
+	// What literals and casts here mean. As parameters of the start they also hold behind a pooler.
+	for name, value := range map[string]string{"timezone": "UTC", "standard_conforming_strings": "on", "client_encoding": "UTF8"} {
+		config.RuntimeParams[name] = value
+	}
 	return config, nil
 }
 
@@ -50,12 +54,7 @@ func (d *postgres) connect(ctx context.Context) (conn, error) {
 		return nil, err
 	}
 	p := &postgresConn{conn: c, staged: map[int]bool{}, used: map[int]bool{}, statements: map[int]*postgresStatements{}}
-	// The session's own settings may be others than what literals and casts here mean.
-	_, err = p.exec(ctx, "SET timezone = 'UTC'", "SET standard_conforming_strings = on", "SET client_encoding = 'UTF8'", "SET intervalstyle = 'postgres'")
-	if err == nil {
-		err = p.detectPooler(ctx)
-	}
-	if err != nil {
+	if err = p.detectPooler(ctx); err != nil {
 		p.close()
 		return nil, err
 	}

@@ -157,10 +157,14 @@ func (c *sqliteConn) write(ctx context.Context, g *group) error {
 		return err
 	}
 	steps := sqliteSteps(g)
+	uncancelled := context.WithoutCancel(ctx) // the driver would start a goroutine for each statement to watch over ctx
 	return c.conn.Raw(func(raw any) error {
 		for _, r := range g.rows {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			for i, step := range steps {
-				n, err := c.step(ctx, raw, g, r, i, step)
+				n, err := c.step(uncancelled, raw, g, r, i, step)
 				if err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	_ "github.com/go-sql-driver/mysql" // the driver of MySQL
@@ -60,7 +61,7 @@ func (b *bench) target(kind string) (relational, error) {
 
 // jdbc measures a sink that upserts the table, into an empty one, and then another sink that does it again.
 func (b *bench) jdbc(kind string, again bool) (result, error) {
-	w, err := b.filled("avro", "fill_"+kind)
+	w, err := b.filled("avro", fmt.Sprintf("fill_%s_%t", strings.ToLower(kind), again))
 	if err != nil {
 		return result{}, err
 	}
