@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
 )
 
@@ -20,13 +22,38 @@ type Inbox struct {
 	mu      sync.Mutex
 	waiting []connectors.Signal
 	arrived chan struct{}
+
+	end   context.CancelFunc
+	watch sync.WaitGroup
 }
 
 // most is how many signals may wait.
 const most = 1000
 
 // NewInbox returns an empty inbox.
-func NewInbox() *Inbox { return &Inbox{arrived: make(chan struct{}, 1)} }
+func NewInbox() *Inbox { return &Inbox{arrived: make(chan struct{}, 1), end: func() {}} }
+
+// OpenInbox returns an inbox that also takes the signals of signal.file, if signal.enabled.channels has that channel. It
+// must be closed.
+func OpenInbox(v configs.Values, log *slog.Logger) *Inbox {
+	i := NewInbox()
+	if slices.Contains(v.List("signal.enabled.channels"), "file") {
+		var ctx context.Context
+		ctx, i.end = context.WithCancel(context.Background())
+		i.watch.Go(func() {
+			i.watchFile(ctx, v.String("signal.file"), v.Duration("signal.poll.interval.ms"), log)
+		})
+	}
+	return i
+}
+
+// Close ends the reading of the file. The inbox may be nil.
+func (i *Inbox) Close() {
+	if i != nil {
+		i.end()
+		i.watch.Wait()
+	}
+}
 
 // Put takes a signal that can be understood.
 func (i *Inbox) Put(s connectors.Signal) error {
@@ -71,11 +98,11 @@ func (i *Inbox) Take() []connectors.Signal {
 	return out
 }
 
-// WatchFile puts the signals of a file into the inbox, every so often, until ctx ends. A signal is a line of JSON, and
+// watchFile puts the signals of a file into the inbox, every so often, until ctx ends. A signal is a line of JSON, and
 // the file is emptied when it was read:
 //
 //	{"id":"1","type":"execute-snapshot","data":{"data-collections":["public.orders"]}}
-func (i *Inbox) WatchFile(ctx context.Context, name string, every time.Duration, log *slog.Logger) {
+func (i *Inbox) watchFile(ctx context.Context, name string, every time.Duration, log *slog.Logger) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	told := ""

@@ -2,7 +2,6 @@ package cdc_test
 
 import (
 	"bytes"
-	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -10,11 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
 
-func TestWatchFile(t *testing.T) {
+func TestInboxReadsAFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "signals")
 	const lines = `{"id":"1","type":"execute-snapshot","data":{"data-collections":["s.a"]}}
 
@@ -26,14 +26,13 @@ not JSON
 	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	inbox := cdc.NewInbox()
+	definition := &configs.Definition{Keys: cdc.SignalKeys("Signals")}
+	v, problems := definition.Parse(map[string]string{"signal.enabled.channels": "source,file", "signal.file": name, "signal.poll.interval.ms": "1"})
+	if err := configs.Err(problems); err != nil {
+		t.Fatal(err)
+	}
 	var log bytes.Buffer
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		inbox.WatchFile(ctx, name, time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)))
-	}()
+	inbox := cdc.OpenInbox(v, slog.New(slog.NewTextHandler(&log, nil)))
 	var got []connectors.Signal
 	for end := time.Now().Add(time.Minute); len(got) < 3; {
 		select {
@@ -43,8 +42,7 @@ not JSON
 			t.Fatalf("only %v came", got)
 		}
 	}
-	cancel()
-	<-ended
+	inbox.Close()
 	want := []connectors.Signal{{ID: "1", Type: "execute-snapshot", Data: `{"data-collections":["s.a"]}`}, {ID: "2", Type: "log", Data: `{"message": "hello"}`}, {ID: "3", Type: "stop-snapshot"}}
 	for i := range want {
 		if got[i] != want[i] {

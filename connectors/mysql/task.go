@@ -39,8 +39,7 @@ type task struct {
 	from     position // where the stream is to begin, after the snapshot
 	only     bool     // the snapshot is all there is to do
 
-	inbox    *cdc.Inbox // signals that do not come by the log
-	watching func()     // ends the reading of signal.file
+	inbox *cdc.Inbox // signals that do not come by the log
 
 	unannounced bool          // no offset of the snapshot has been handed on
 	announced   chan struct{} // closed when one is durable; nil if rows need not wait for it
@@ -57,7 +56,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.watchSignals()
+	t.inbox = cdc.OpenInbox(s.v, t.log)
 	t.storedServer = s.storedServer(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
@@ -251,9 +250,7 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 
 // Stop ends all sessions.
 func (t *task) Stop(context.Context) error {
-	if t.watching != nil {
-		t.watching()
-	}
+	t.inbox.Close()
 	if t.monitor != nil {
 		t.monitor.close()
 	}

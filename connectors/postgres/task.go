@@ -49,8 +49,7 @@ type task struct {
 	only     bool     // the snapshot is all there is to do
 	opening  *opening // of the stream, behind the snapshot
 
-	inbox    *cdc.Inbox // signals that do not come by the log
-	watching func()     // ends the reading of signal.file
+	inbox *cdc.Inbox // signals that do not come by the log
 
 	unannounced bool          // no offset of the snapshot has been handed on
 	announced   chan struct{} // closed when one is durable; nil if rows need not wait for it
@@ -67,7 +66,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.watchSignals()
+	t.inbox = cdc.OpenInbox(s.v, t.log)
 	t.storedSystem = s.storedSystem(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
@@ -194,9 +193,7 @@ func (t *task) Stop(ctx context.Context) error {
 		t.opening.cancel()
 		<-t.opening.done
 	}
-	if t.watching != nil {
-		t.watching()
-	}
+	t.inbox.Close()
 	if t.monitor != nil {
 		t.monitor.close()
 	}
