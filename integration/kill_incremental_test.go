@@ -52,9 +52,14 @@ func TestKillHubInIncrementalSnapshot(t *testing.T) {
 		return nil
 	}))
 	p.arrive(p.deadline(), p.load.end(100))
-	resumed := strings.Count(p.worker.Log(), "incremental snapshot goes on")
+	resumed := 0
+	for line := range strings.Lines(p.worker.Log()) {
+		if strings.Contains(line, "incremental snapshot goes on") && strings.Contains(line, `"after":"[`) {
+			resumed++
+		}
+	}
 	if resumed == 0 {
-		t.Errorf("none of %d kills was in the middle of the snapshot", kills)
+		t.Errorf("none of %d kills was in the middle of the snapshot, or it did not go on where it was", kills)
 	}
 	read := map[int64]int{}
 	reads := 0
@@ -82,9 +87,6 @@ func TestKillHubInIncrementalSnapshot(t *testing.T) {
 		if _, ok := p.load.table[id]; !ok && got.op != "d" {
 			t.Fatalf("row %d is gone, and the log says %q in the end", id, got.op)
 		}
-	}
-	if again := reads - len(read); again > kills*250*2 {
-		t.Errorf("%d rows came again after %d kills: the snapshot did not go on where it was", again, kills)
 	}
 	t.Logf("%d rows, %d of them read, %d read again, %d kills, %d of them in the snapshot, %d records in the log", len(p.load.table), len(read), reads-len(read), kills, resumed, p.topics.total)
 }

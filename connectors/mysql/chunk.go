@@ -17,7 +17,7 @@ import (
 // A transaction is in the log, and may have been streamed, before others see its rows. They see transactions in the
 // order of the log. So whoever sees a transaction that comes after all that was streamed, sees those too: the watermark
 // that opens a window is one. Without a signal table, the transactions that the server calls executed must have among
-// them those that were streamed (MySQL), or the server says itself where in the log a transaction's view lies (MariaDB).
+// them those that were streamed.
 type chunks struct {
 	t  *task
 	st *stream
@@ -135,12 +135,10 @@ func (c *column) literal(value string) string {
 // begin begins the transaction of a chunk.
 func (c *chunks) begin(ctx context.Context) error {
 	conn, sv := c.t.control, c.t.server
-	level, snapshot := "READ COMMITTED", ""
-	byServer := sv.mariadb && !c.marks()
-	if byServer {
-		level, snapshot = "REPEATABLE READ", "WITH CONSISTENT SNAPSHOT, "
+	if sv.mariadb {
+		return &cdc.PartError{Err: errors.New("incremental snapshots are read from PostgreSQL and MySQL, not from MariaDB: a new connector with snapshot.mode=initial_only reads the table")}
 	}
-	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL " + level, "START TRANSACTION " + snapshot + "READ ONLY",
+	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY",
 		"SELECT 1 FROM " + quoteTable(c.name) + " LIMIT 0"} {
 		if _, err := conn.query(ctx, sql); err != nil {
 			var my *mysql.MyError
@@ -151,9 +149,7 @@ func (c *chunks) begin(ctx context.Context) error {
 		}
 	}
 	switch {
-	case byServer:
-		return c.viewCovers(ctx)
-	case !sv.mariadb && c.st.gtids != nil:
+	case c.st.gtids != nil:
 		r, err := conn.one(ctx, "SELECT @@GLOBAL.gtid_executed")
 		if err != nil {
 			return err
@@ -167,27 +163,6 @@ func (c *chunks) begin(ctx context.Context) error {
 		}
 	case !c.marks():
 		return &cdc.PartError{Err: errors.New("without GTIDs the rows cannot be joined to the stream: set signal.data.collection, or gtid_mode=ON")}
-	}
-	return nil
-}
-
-// viewCovers compares the place of a consistent view of MariaDB with that of the stream.
-func (c *chunks) viewCovers(ctx context.Context) error {
-	rows, err := c.t.control.query(ctx, "SHOW STATUS LIKE 'binlog_snapshot_%'")
-	if err != nil {
-		return err
-	}
-	var at mark
-	for _, r := range rows {
-		switch strings.ToLower(r[0]) {
-		case "binlog_snapshot_file":
-			at.File = r[1]
-		case "binlog_snapshot_position":
-			fmt.Sscan(r[1], &at.Pos)
-		}
-	}
-	if at.compare(mark{File: c.st.file, Pos: c.st.end}) < 0 {
-		return cdc.ErrNotYet
 	}
 	return nil
 }

@@ -51,8 +51,8 @@
 // As the PostgreSQL source's (cdc.Backfill, backfill.go, chunk.go): chunks are read where the stream stands still between
 // two transactions, and changes that come after take their rows out. A transaction is in the log before its rows are
 // visible; but they become visible in the order of the log. So either the watermark that opens a window, written after all
-// that was streamed, is visible, and with it the rest; or the server's executed GTIDs have those that were streamed (MySQL);
-// or the place of a consistent view is behind the stream's (MariaDB). Without any of these the snapshot waits and says so.
+// that was streamed, is visible, and with it the rest; or the server's executed GTIDs have those that were streamed. Without
+// either the snapshot waits and says so, and on MariaDB always.
 // A metadata lock keeps the table from being altered while a chunk is read. What is prepared only (XA) was delivered and is
 // not visible: a chunk that is read meanwhile has the rows as they were before.
 //

@@ -101,8 +101,6 @@ func TestIncrementalUnderChanges(t *testing.T) {
 		{"mysql", server(), nil},
 		{"mysql without GTIDs", server("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"), map[string]string{"incremental.snapshot.watermarking.strategy": "INSERT_DELETE"}},
 		{"mysql without a table", server(), map[string]string{"signal.data.collection": ""}},
-		{"mariadb", mariadb(), nil},
-		{"mariadb without writing", mariadb(), map[string]string{"read.only": "true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { incrementalUnderChanges(t, c.start(t), c.more) })
 	}
