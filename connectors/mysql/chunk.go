@@ -132,11 +132,13 @@ func (c *column) literal(value string) string {
 	return quoteText(value)
 }
 
+var errNotMariaDB = errors.New("incremental snapshots are read from PostgreSQL and MySQL, not from MariaDB: a new connector with snapshot.mode=initial_only reads the table")
+
 // begin begins the transaction of a chunk.
 func (c *chunks) begin(ctx context.Context) error {
 	conn, sv := c.t.control, c.t.server
 	if sv.mariadb {
-		return &cdc.PartError{Err: errors.New("incremental snapshots are read from PostgreSQL and MySQL, not from MariaDB: a new connector with snapshot.mode=initial_only reads the table")}
+		return &cdc.PartError{Err: errNotMariaDB}
 	}
 	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY",
 		"SELECT 1 FROM " + quoteTable(c.name) + " LIMIT 0"} {

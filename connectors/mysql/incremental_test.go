@@ -93,6 +93,7 @@ func (b *bench) changing() (stop func()) {
 // TestIncrementalUnderChanges reads tables while their rows change, and starts again in its middle, several times, from
 // what a hub would have stored. At the end a target has what the tables have, and every row that never changed came.
 func TestIncrementalUnderChanges(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB) *services.MySQL

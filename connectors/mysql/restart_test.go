@@ -53,6 +53,7 @@ func sameLines(t *testing.T, what string, want, got []string) {
 // statements that change tables, and starts again from it: what follows must be exactly the rest. With GTIDs and
 // without, with a log that describes itself and with one that does not.
 func TestRestartFromAnyOffset(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB) *services.MySQL

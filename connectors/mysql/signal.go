@@ -13,6 +13,9 @@ func (t *task) Signal(_ context.Context, s connectors.Signal) error {
 	if t.only {
 		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errors.New("snapshot.mode=initial_only reads no changes, and takes no signals")}
 	}
+	if t.flavor.mariadb {
+		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errNotMariaDB}
+	}
 	return t.inbox.Put(s)
 }
 

@@ -16,6 +16,7 @@ import (
 // TestTypes writes every type with the values at its edges, by snapshot and by the log, and compares: a row must look
 // the same from both, and as the file in testdata has it.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB) *services.MySQL
