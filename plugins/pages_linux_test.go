@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestReleaseStartPages counts the pages of files that are mapped before and after.
-func TestReleaseStartPages(t *testing.T) {
+// TestReleasePages counts the pages of files that are mapped before and after.
+func TestReleasePages(t *testing.T) {
 	mapped := func() int {
 		status, err := os.ReadFile("/proc/self/status")
 		if err != nil {
@@ -25,7 +25,7 @@ func TestReleaseStartPages(t *testing.T) {
 		return kB
 	}
 	before := mapped()
-	releaseStartPages()
+	releasePages()
 	if after := mapped(); after > before*3/4 {
 		t.Errorf("%d kB are mapped, and were %d kB", after, before)
 	}

@@ -2,5 +2,5 @@
 
 package plugins
 
-// releaseStartPages does nothing: it is not known how on this system.
-func releaseStartPages() {}
+// releasePages does nothing: it is not known how on this system.
+func releasePages() {}

@@ -70,6 +70,7 @@ func Serve(c connectors.Connector) {
 		}
 		os.Exit(0)
 	}()
+	go ReleaseAtRest(ended)
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: map[int]plugin.PluginSet{ProtocolVersion: {pluginName: &wallPlugin{server: s}}},

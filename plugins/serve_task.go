@@ -67,7 +67,6 @@ func (s *taskServer) run(ended context.Context, task stopper, as served) {
 
 	var work sync.WaitGroup
 	err := as.begin(ctx)
-	releaseStartPages() // now that the last of the start is done
 	s.out.put(&pluginpb.FromTask{What: &pluginpb.FromTask_Started{Started: done(err)}})
 	if err == nil {
 		work.Go(func() { as.work(ctx) })

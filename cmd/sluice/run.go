@@ -126,6 +126,7 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 		return err
 	}
 
+	go plugins.ReleaseAtRest(ctx)
 	failed := make(chan error, 3) // a door or the hub that ended by itself
 	go func() { failed <- h.Run(context.Background()) }()
 	closeREST := serveHTTP(doors.rest, rest.New(h, rest.Options{Log: logger.With("room", "rest"), Level: level, Collectors: collectors(kafka, registry)}), failed)
