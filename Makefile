@@ -42,7 +42,7 @@ style:
 	go run $(STATICCHECK) ./...
 
 bench: build
-	$(SERVICES) run postgres s3 elasticsearch mysql -- go run ./integration/bench -rows $(ROWS) $(BENCH)
+	SLUICE_TEST_ELASTICSEARCH_JVM=-XX:+TieredCompilation $(SERVICES) run postgres s3 elasticsearch mysql -- go run ./integration/bench -rows $(ROWS) $(BENCH)
 
 bench-registry: build
 	go run ./integration/benchregistry $(BENCH)

@@ -22,8 +22,8 @@ const (
 	// fuzzBuilds is how many programs are built at a time: linking uses one core.
 	fuzzBuilds = 2
 	// fuzzWorkers is how many targets run at a time. Each uses little more than one core and has a time of its own, so
-	// that on two cores all get two thirds of one.
-	fuzzWorkers = 3
+	// that on two cores all get half of one.
+	fuzzWorkers = 4
 )
 
 // goPackage is what is asked of `go list -json`.
@@ -85,8 +85,7 @@ type fuzzResult struct {
 
 // take counts and prints a result.
 func (s *suite) take(r fuzzResult) error {
-	s.tests.passed += r.passed
-	s.tests.failed += r.failed
+	s.count(counts{passed: r.passed, failed: r.failed}, nil)
 	s.out.Write(r.out.Bytes())
 	return r.err
 }

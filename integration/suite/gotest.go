@@ -53,10 +53,7 @@ func (s *suite) goTest(ctx context.Context, args ...string) error {
 	}
 	seen, slow, readErr := report(out, s.out)
 	err = cmd.Wait()
-	s.tests.passed += seen.passed
-	s.tests.failed += seen.failed
-	s.tests.skipped += seen.skipped
-	s.slow = append(s.slow, slow...)
+	s.count(seen, slow)
 	switch {
 	case readErr != nil:
 		return readErr
@@ -68,6 +65,15 @@ func (s *suite) goTest(ctx context.Context, args ...string) error {
 		return fmt.Errorf("%d tests were skipped, which proves nothing: make them run, or delete them", seen.skipped)
 	}
 	return nil
+}
+
+func (s *suite) count(seen counts, slow []timed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tests.passed += seen.passed
+	s.tests.failed += seen.failed
+	s.tests.skipped += seen.skipped
+	s.slow = append(s.slow, slow...)
 }
 
 // report turns events into text and counts.
