@@ -50,8 +50,8 @@ func command(ctx context.Context, args []string) error {
 // suite is one run.
 type suite struct {
 	began time.Time
-	out io.Writer
-	env []string
+	out   io.Writer
+	env   []string
 
 	mu    sync.Mutex
 	steps []step
