@@ -75,8 +75,8 @@ type SourceTask interface {
 	// with a last batch.
 	//
 	// The batch's Offsets must be such that a task started from them reads exactly what follows the batch. Only a
-	// snapshot that cannot go on where it was may say with its offsets that it begins anew: then all of its rows
-	// come again.
+	// snapshot may repeat rows: those of the piece of a table that it was in the middle of, or all of them if it cannot
+	// go on where it was and begins anew.
 	//
 	// With an error besides io.EOF the hub throws the batch away, so the error says what became of its rows: one
 	// that is Retriable, or ctx's, means that nothing was taken, and the next Read of the same task returns it. Any

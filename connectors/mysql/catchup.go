@@ -15,7 +15,8 @@ import (
 //	     ├── catch-up ───────┤
 //	                         ├── rows as of then ── then the changes from there on
 //
-// Rows may thus come twice, a change and then the row as it was left, but never a row without its delete.
+// Rows may thus come twice, a change and then the row as it was left, but never a row without its delete. Behind the
+// catch-up, what was delivered is as of then, too: only the rest is to be read (resume.go).
 
 // catchUp opens the stream from the stored offset to the place of the snapshot that is open.
 func (t *task) catchUp(ctx context.Context, pos position, offsets []connectors.SourceOffset) error {

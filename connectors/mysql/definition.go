@@ -114,7 +114,7 @@ var configuration = &configs.Definition{
 		{Name: "snapshot.include.collection.list", Type: configs.String, Group: groupSnapshot, Check: patterns, Doc: "Regular expressions of the tables to read in a snapshot; without it, all that are captured."},
 		{Name: "snapshot.max.threads", Type: configs.Int, Default: "1", Min: "1", Max: "64", Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Connections that read the snapshot. Large tables are read in pieces; the order of the rows stays the same."},
-		{Name: "snapshot.chunk.rows", Type: configs.Int, Default: "100000", Min: "1", Unit: "rows", Group: groupSnapshot, Doc: "About as many rows are in one piece of a table."},
+		{Name: "snapshot.chunk.rows", Type: configs.Int, Default: "100000", Min: "1", Unit: "rows", Group: groupSnapshot, Doc: "About as many rows are in one piece of a table. A snapshot that was interrupted goes on with the piece that it was in."},
 		{Name: "snapshot.max.threads.multiplier", Type: configs.Int, Default: "1", Group: groupSnapshot, Notice: noEffect("pieces have about snapshot.chunk.rows rows")},
 		{Name: "legacy.snapshot.max.threads", Type: configs.Boolean, Default: "false", Group: groupSnapshot, Notice: noEffect("large tables are always read in pieces")},
 		{Name: "snapshot.fetch.size", Type: configs.Int, Default: "10240", Min: "1", Unit: "rows", Group: groupSnapshot, Notice: noEffect("rows are streamed")},

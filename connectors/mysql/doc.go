@@ -43,8 +43,9 @@
 // read first, and what is committed until the transactions begin comes twice. Large tables are cut by their integer key;
 // chunks are read ahead by several sessions and delivered in order.
 //
-// A snapshot that was given up has left rows in the log; what became of them until the next snapshot is read from the
-// log first, so that no row stays that was deleted meanwhile (catchup.go).
+// A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
+// of the next one meet is read from the log first, so that no row stays that was deleted meanwhile (catchup.go). Then the
+// next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md).
 //
 // # Incremental snapshots
 //
@@ -64,6 +65,7 @@
 //	a statement in place of rows          config: binlog_format is not ROW somewhere
 //	a definition that does not fit        gone, with the last statement that could not be read
 //	a table of a signal cannot be read    logged, and the incremental snapshot waits: resume-snapshot tries again
+//	snapshot interrupted                  the next start catches up and reads the rest, a table that was altered from its begin
 //	a value without a place               data: the change goes to Report as JSON, with file, position, row and column
 //
 // A prepared XA transaction is delivered when it is prepared: that is where the log has it. If it is rolled back later,

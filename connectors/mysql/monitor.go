@@ -131,10 +131,11 @@ func (m *monitor) look(ctx context.Context, conn *session) error {
 
 // Figures are the task's own metrics.
 func (t *task) Figures() []connectors.Figure {
+	out := []connectors.Figure{{Name: "snapshot_remaining_chunks", Help: "Pieces of tables that the snapshot has not delivered yet.", Value: float64(t.chunksLeft.Load())}}
 	if t.monitor == nil || !t.monitor.seen.Load() {
-		return nil
+		return out
 	}
-	out := []connectors.Figure{{Name: "binlog_behind_bytes", Help: "Bytes of the server's binary log behind the committed position.", Value: float64(t.monitor.behind.Load())}}
+	out = append(out, connectors.Figure{Name: "binlog_behind_bytes", Help: "Bytes of the server's binary log behind the committed position.", Value: float64(t.monitor.behind.Load())})
 	if left := t.monitor.left.Load(); left >= 0 {
 		out = append(out, connectors.Figure{Name: "binlog_retention_left_seconds", Help: "Time until the server may purge what has not been read.", Value: float64(left)})
 	}

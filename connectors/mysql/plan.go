@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -39,13 +40,19 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 }
 
 // extent says where a table can be cut: its keys, in steps of about so many rows.
-func (sn *snapshot) extent(ctx context.Context, name cdc.Table, src *source) (cdc.Extent, error) {
-	x := cdc.Extent{Table: name}
+func (sn *snapshot) extent(ctx context.Context, src *source) (cdc.Extent, error) {
+	x := cdc.Extent{Table: src.table.name}
+	sql, last := fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from), int64(math.MinInt64)
+	if sn.inside(src) {
+		x.By, x.From = src.key, sn.resumed.From
+		last, _ = strconv.ParseInt(x.From, 10, 64) // inside has tried
+		sql += " WHERE " + src.key + " >= " + x.From
+	}
 	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
-	if src.key == "" || len(sn.idle) < 2 || src.rows <= chunk {
+	if src.key == "" || src.rows <= chunk {
 		return x, nil
 	}
-	r, err := sn.idle[0].one(ctx, fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from))
+	r, err := sn.idle[0].one(ctx, sql)
 	if err != nil || r[0] == "" {
 		return x, err
 	}
@@ -58,8 +65,9 @@ func (sn *snapshot) extent(ctx context.Context, name cdc.Table, src *source) (cd
 	pieces := int(src.rows/chunk) + 1
 	step := max((high-low)/float64(pieces), 1)
 	for i := 1; i < pieces; i++ {
-		if at := low + step*float64(i); at < high {
-			x.Bounds = append(x.Bounds, strconv.FormatInt(int64(at), 10))
+		at := low + step*float64(i)
+		if n := int64(at); at < high && n > last {
+			x.Bounds, last = append(x.Bounds, strconv.FormatInt(n, 10)), n
 		}
 	}
 	return x, nil

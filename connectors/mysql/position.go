@@ -22,6 +22,7 @@ import (
 //	event, row   how many events of the transaction (its BEGIN is the first), and then rows of the next event, were
 //	             delivered; 0 outside of a transaction
 //	snapshot     of a row of a snapshot that is not complete; with initial_only also of a complete one
+//	snapshot_reached   how far such a snapshot has come (cdc.Reached)
 //	ts_sec, server_id   of the last event
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
 //	incremental_snapshot_…   while an incremental snapshot is going on (cdc.Progress)
@@ -36,6 +37,7 @@ type position struct {
 
 	Snapshot  bool
 	Completed bool
+	Reached   *cdc.Reached // nil: nowhere yet, or it is complete
 
 	TransactionID string
 	Orders        []cdc.Order
@@ -75,6 +77,9 @@ func (p *position) append(dst []byte, tx *cdc.Transactions) []byte {
 	}
 	if p.Events > 0 {
 		number("event", p.Events)
+	}
+	if p.Snapshot && !p.Completed {
+		dst = p.Reached.AppendOffset(dst)
 	}
 	dst = p.Incremental.AppendOffset(dst)
 	dst[len(dst)-1] = '}'
@@ -123,6 +128,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 	sort.Slice(p.Orders, func(i, j int) bool { return p.Orders[i].Table < p.Orders[j].Table })
 	if bad == nil {
 		p.Incremental, p.Restarted, bad = cdc.ReadProgress(m)
+	}
+	if bad == nil && p.Snapshot && !p.Completed {
+		p.Reached, bad = cdc.ReadReached(m)
 	}
 	if bad == nil && p.File == "" {
 		bad = errors.New("the offset has no file")

@@ -33,8 +33,10 @@ type snapshot struct {
 	origin  origin
 	tell    []func(b *connectors.Batch, marker cdc.Snapshot) // records of the tables' definitions, that come first
 
+	resumed *cdc.Reached // where an interrupted snapshot goes on; nil for none
 	markers cdc.Markers
 	waiting *source // the table of the row that waits for its marker
+	held    int     // its chunk
 	row     []byte
 	cells   []cell
 	shown   cdc.Snapshot
@@ -55,6 +57,7 @@ type source struct {
 	from    string // table, or the SELECT that replaces it
 	rows    float64
 	key     string // a single integer column that rows can be cut by, "" if there is none
+	before  string // a digest of the tables before
 }
 
 // block is rows as they came, one behind the other.
@@ -72,8 +75,8 @@ type reading struct {
 }
 
 // openSnapshot opens the sessions at one moment, whose place in the log becomes the position behind the snapshot. With
-// no rows to read, there are only definitions and the place.
-func (t *task) openSnapshot(ctx context.Context, data bool) error {
+// no rows to read, there are only definitions and the place. reached is where an interrupted snapshot goes on, nil for none.
+func (t *task) openSnapshot(ctx context.Context, data bool, reached *cdc.Reached) error {
 	sn := &snapshot{t: t, sources: map[cdc.Table]*source{}, started: time.Now()}
 	sn.ctx, sn.cancel = context.WithCancel(context.Background())
 	t.snapshot = sn
@@ -92,31 +95,49 @@ func (t *task) openSnapshot(ctx context.Context, data bool) error {
 	if err != nil {
 		return err
 	}
-	if err := sn.define(ctx, entries); err != nil {
-		return err
-	}
-	if !data {
-		return nil
-	}
-	var extents []cdc.Extent
+	var read []*entry
+	var tables []cdc.Table
 	for _, e := range entries {
-		if !t.s.listed(e.name) || len(t.s.snapshotTables) > 0 && !t.s.snapshotTables.Match(e.name.String()) {
-			continue
+		if data && t.s.listed(e.name) && (len(t.s.snapshotTables) == 0 || t.s.snapshotTables.Match(e.name.String())) {
+			read, tables = append(read, e), append(tables, e.name)
 		}
+	}
+	delivered := sn.resume(tables, reached)
+	if sn.resumed == nil { // else they came before the first row
+		if err := sn.define(ctx, entries); err != nil {
+			return err
+		}
+	}
+	return sn.prepare(ctx, read[delivered:], cdc.Digests(tables)[delivered:])
+}
+
+// prepare plans what is read of the tables.
+func (sn *snapshot) prepare(ctx context.Context, entries []*entry, digests []string) error {
+	var extents []cdc.Extent
+	for i, e := range entries {
 		src, err := sn.source(ctx, e)
 		if err != nil {
 			return err
 		}
+		src.before = digests[i]
 		sn.sources[e.name] = src
-		x, err := sn.extent(ctx, e.name, src)
+		x, err := sn.extent(ctx, src)
 		if err != nil {
 			return trouble("plan the snapshot of "+e.name.String(), err)
+		}
+		if x.From != "" {
+			sn.waiting = src // rows of it were delivered
 		}
 		extents = append(extents, x)
 	}
 	sn.plan = cdc.NewPlan(extents)
 	sn.busy = make([]*reading, len(sn.plan))
-	t.log.Info("snapshot begins", "tables", len(extents), "chunks", len(sn.plan), "threads", threads, "file", sn.pos.File, "pos", sn.pos.Pos, "gtids", sn.pos.GTIDs)
+	log := sn.t.log.With("tables", len(extents), "chunks", len(sn.plan), "threads", len(sn.idle), "file", sn.pos.File, "pos", sn.pos.Pos, "gtids", sn.pos.GTIDs)
+	if r := sn.resumed; r != nil {
+		log.Info("snapshot resumed", "table", r.Schema+"."+r.Table, "chunk", r.Chunks+1, "of", r.Chunks+len(sn.plan), "key", r.From)
+	} else if len(sn.idle) > 0 {
+		log.Info("snapshot begins")
+	}
 	return nil
 }
 
@@ -286,6 +307,8 @@ func (sn *snapshot) next(ctx context.Context, wait bool) (more bool, err error) 
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
+	sn.pos.Reached = sn.reached()
+	sn.t.chunksLeft.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
 
@@ -301,7 +324,8 @@ func (sn *snapshot) take(ctx context.Context, b *connectors.Batch) error {
 	if sn.block.at > 0 {
 		from = sn.block.ends[sn.block.at-1]
 	}
-	sn.waiting, sn.row = src, sn.block.bytes[from:sn.block.ends[sn.block.at]]
+	sn.waiting, sn.held = src, sn.at
+	sn.row = sn.block.bytes[from:sn.block.ends[sn.block.at]]
 	sn.block.at++
 	return nil
 }
@@ -335,7 +359,7 @@ func (sn *snapshot) finish(ctx context.Context, b *connectors.Batch) error {
 			return err
 		}
 	}
-	sn.pos.Snapshot, sn.pos.Completed = sn.t.only, sn.t.only
+	sn.pos.Snapshot, sn.pos.Completed, sn.held = sn.t.only, sn.t.only, len(sn.plan)
 	sn.close()
 	sn.t.log.Info("snapshot ends", "rows", sn.rows, "seconds", time.Since(sn.started).Seconds())
 	return nil

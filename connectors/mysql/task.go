@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -33,11 +34,12 @@ type task struct {
 	changes  *schemaChanges
 	emit     *emitter
 
-	snapshot *snapshot
-	stream   *stream
-	monitor  *monitor
-	from     position // where the stream is to begin, after the snapshot
-	only     bool     // the snapshot is all there is to do
+	snapshot   *snapshot
+	chunksLeft atomic.Int64 // of the snapshot
+	stream     *stream
+	monitor    *monitor
+	from       position // where the stream is to begin, after the snapshot
+	only       bool     // the snapshot is all there is to do
 
 	inbox *cdc.Inbox // signals that do not come by the log
 
@@ -142,10 +144,15 @@ func (t *task) begin(ctx context.Context, pos position, stored bool, offsets []c
 		t.log.Warn("the changes since the stored offset are not to be had; the tables are read anew, and rows that were deleted meanwhile stay where they were delivered", "cause", err)
 	}
 	t.unannounced, t.announced = true, make(chan struct{})
-	if err := t.openSnapshot(ctx, mode != "no_data"); err != nil {
+	joined := stored && mode != "no_data" && t.checkOffset(ctx, &pos) == nil
+	var reached *cdc.Reached
+	if joined && mode != "always" {
+		reached = pos.Reached
+	}
+	if err := t.openSnapshot(ctx, mode != "no_data", reached); err != nil {
 		return err
 	}
-	if stored && mode != "no_data" && t.checkOffset(ctx, &pos) == nil {
+	if joined {
 		return t.catchUp(ctx, pos, offsets)
 	}
 	return nil

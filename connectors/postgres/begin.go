@@ -108,17 +108,18 @@ func (t *task) beginAnew(ctx context.Context, sl *slot, data bool) error {
 		return t.startStream(ctx, position{Event: made.point, Micros: time.Now().UnixMicro()}, 0)
 	}
 	t.unannounced, t.announced = true, make(chan struct{})
-	return t.openSnapshot(ctx, made)
+	return t.openSnapshot(ctx, made, nil)
 }
 
-// openSnapshot opens the sessions of the snapshot at the slot's point, where the stream is to go on behind it.
-func (t *task) openSnapshot(ctx context.Context, made madeSlot) error {
+// openSnapshot opens the sessions of the snapshot at the slot's point, where the stream is to go on behind it. reached is
+// where an interrupted one goes on, nil for none.
+func (t *task) openSnapshot(ctx context.Context, made madeSlot, reached *cdc.Reached) error {
 	t.from = position{Event: made.point, Micros: time.Now().UnixMicro(), Snapshot: true, Completed: true}
 	entries, err := t.snapshotEntries(ctx)
 	if err != nil {
 		return err
 	}
-	_, err = t.newSnapshot(ctx, made, entries)
+	_, err = t.newSnapshot(ctx, made, entries, reached)
 	t.endExport(ctx)
 	return err
 }
@@ -165,7 +166,7 @@ func (t *task) beginSnapshotOnly(ctx context.Context) error {
 	if err != nil {
 		return trouble("export a snapshot", err)
 	}
-	return t.openSnapshot(ctx, made)
+	return t.openSnapshot(ctx, made, nil)
 }
 
 // snapshotEntries lists the tables to read.

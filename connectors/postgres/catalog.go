@@ -32,6 +32,7 @@ type entry struct {
 	unique   []string
 	columns  []string // of the snapshot: all but generated ones
 	pages    int64    // the table's size
+	file     uint32   // that it is in, another one when it was rewritten; 0 is none
 	rows     float64  // estimated
 	leaf     bool     // it is a partition
 	owned    bool

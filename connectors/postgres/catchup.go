@@ -16,6 +16,8 @@ import (
 //
 // All of it is read from the lasting slot, in two sessions. Rows may thus come twice, a change and then the row as of
 // P1, but never a row without its delete.
+//
+// Behind the catch-up, what was delivered is as of P1, too: only the rest is to be read (resume.go).
 
 // beginAgain opens a snapshot although an offset is stored (of a snapshot that was given up, or under
 // snapshot.mode=always), and before it the changes that lie between.
@@ -25,7 +27,11 @@ func (t *task) beginAgain(ctx context.Context, sl *slot, pos position) error {
 	if err != nil {
 		return err
 	}
-	if err := t.openSnapshot(ctx, made); err != nil {
+	reached := pos.Reached
+	if t.s.snapshotMode == "always" {
+		reached = nil
+	}
+	if err := t.openSnapshot(ctx, made, reached); err != nil {
 		return err
 	}
 	if pos.start() >= made.point {
@@ -51,7 +57,7 @@ func (st *stream) offset() position {
 	if st.until == 0 {
 		return st.pos
 	}
-	return position{Event: st.pos.Commit, TxID: st.pos.TxID, Micros: st.pos.Micros, Snapshot: true}
+	return position{Event: st.pos.Commit, TxID: st.pos.TxID, Micros: st.pos.Micros, Snapshot: true, Reached: st.pos.Reached}
 }
 
 // endCatchUp ends the session of the catch-up. The snapshot is next: what was committed before its point is delivered.

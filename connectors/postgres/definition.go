@@ -112,7 +112,7 @@ var definition = &configs.Definition{
 		{Name: "snapshot.include.collection.list", Type: configs.String, Group: groupSnapshot, Check: patterns, Doc: "Regular expressions of the tables to read in a snapshot; without it, all that are captured."},
 		{Name: "snapshot.max.threads", Type: configs.Int, Default: "1", Min: "1", Max: "64", Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Connections that read the snapshot. Large tables are read in pieces; the order of the rows stays the same."},
-		{Name: "snapshot.chunk.pages", Type: configs.Int, Default: "1024", Min: "1", Max: "4194304", Group: groupSnapshot, Doc: "Pages of 8 KiB in one piece of a table."},
+		{Name: "snapshot.chunk.pages", Type: configs.Int, Default: "1024", Min: "1", Max: "4194304", Group: groupSnapshot, Doc: "Pages of 8 KiB in one piece of a table. A snapshot that was interrupted goes on with the piece that it was in."},
 		{Name: "snapshot.fetch.size", Type: configs.Int, Default: "10240", Min: "1", Unit: "rows", Group: groupSnapshot, Notice: noEffect("rows are streamed with COPY")},
 		{Name: "snapshot.select.statement.overrides", Type: configs.List, Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Tables, written schema.table, for which snapshot.select.statement.overrides.TABLE gives the SELECT to read."},

@@ -41,10 +41,10 @@
 // the slot. If the slot exists already (a slot made by hand, a snapshot that was given up), its snapshot is gone; a
 // temporary slot then gives a later point, the snapshot is taken there, and the lasting slot is read from that point
 // on. There is no gap and nothing twice in either case. The offset says until the last row that the snapshot is not
-// complete; a restart before takes a new one.
+// complete, and how far it has come; a restart before reads the rest of it in a new exported snapshot (resume.go).
 //
-// What a snapshot that was given up has delivered stays delivered. A row of it that is deleted before the next
-// snapshot's point is in neither, and would stay in every target. So the changes between are delivered first
+// What a snapshot that was interrupted has delivered stays delivered. A row of it that is deleted before the next
+// exported snapshot's point is in neither, and would stay in every target. So the changes between are delivered first
 // (catchup.go): from the stored offset, which promises that everything committed before it has been delivered or is
 // older than everything delivered, up to the new point. They may come twice, as a change and as the row it led to; a
 // kill in the middle repeats at most one transaction and what had not become durable. The same happens at every start
@@ -54,8 +54,8 @@
 // For the promise to hold there must be an offset wherever there are rows. A first snapshot therefore hands on its
 // offset alone, and the first rows when that is durable.
 //
-// snapshot.mode=initial_only has no slot and nothing to catch up with: a row that an interrupted run had delivered and
-// that is deleted before the next run stays where it was delivered.
+// snapshot.mode=initial_only has no slot and nothing to catch up with: an interrupted run begins anew, and a row that it
+// had delivered and that is deleted before the next run stays where it was delivered.
 //
 // The snapshot is a plan of chunks (cdc.Plan): ranges of pages, which need no index and cost one scan in all. With
 // several sessions, chunks are copied ahead, but delivered in the order of the plan, so that the order, and the markers
@@ -85,7 +85,7 @@
 //	connection lost, server restarts     environment, retried by the hub; the stream begins at the stored offset
 //	slot in use                          waits as slot.max.retries says: a dead session lingers in the server
 //	slot missing, lost, or ahead         gone: a gap cannot be excluded (guard.go); the error names the commands
-//	snapshot interrupted                 the next start catches up and takes another one
+//	snapshot interrupted                 the next start catches up and reads the rest, a table that was altered from its begin
 //	a table of a signal cannot be read   logged, and the incremental snapshot waits: resume-snapshot tries again
 //	another server                       gone: the system identifier is stored beside the offset (identity.go)
 //	a value without a place              data: the change goes to Report as JSON of its texts, with LSN and column

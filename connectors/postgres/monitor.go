@@ -105,9 +105,10 @@ func (m *monitor) look(ctx context.Context, conn *pgx.Conn) error {
 
 // Figures are the task's own metrics.
 func (t *task) Figures() []connectors.Figure {
-	if t.monitor == nil || !t.monitor.seen.Load() {
-		return nil
+	out := []connectors.Figure{{Name: "snapshot_remaining_chunks", Help: "Pieces of tables that the snapshot has not delivered yet.", Value: float64(t.chunksLeft.Load())}}
+	if t.monitor != nil && t.monitor.seen.Load() {
+		out = append(out, connectors.Figure{Name: "slot_retained_wal_bytes", Help: "WAL that the server keeps for the replication slot.",
+			Value: float64(t.monitor.retained.Load())})
 	}
-	return []connectors.Figure{{Name: "slot_retained_wal_bytes", Help: "WAL that the server keeps for the replication slot.",
-		Value: float64(t.monitor.retained.Load())}}
+	return out
 }

@@ -24,6 +24,7 @@ import (
 //	txId, ts_usec, messageType   of that event
 //	snapshot, snapshot_completed   of the rows of a snapshot, whose consistent point lsn is. While it is not complete,
 //	             everything that was committed before lsn has been delivered, or is older than everything delivered
+//	snapshot_reached   how far a snapshot has come that is not complete (cdc.Reached)
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
 //	incremental_snapshot_…   while an incremental snapshot is going on (cdc.Progress)
 type position struct {
@@ -34,8 +35,9 @@ type position struct {
 	Micros int64
 	Kind   string
 
-	Snapshot  bool // of a row of a snapshot
-	Completed bool // that is done
+	Snapshot  bool         // of a row of a snapshot
+	Completed bool         // that is done
+	Reached   *cdc.Reached // nil: nowhere yet, or it is done
 
 	TransactionID string
 	Orders        []cdc.Order
@@ -75,6 +77,9 @@ func (p *position) append(dst []byte, tx *cdc.Transactions) []byte {
 		number("lsn_events_processed", p.Count)
 	}
 	number("ts_usec", p.Micros)
+	if !p.usable() {
+		dst = p.Reached.AppendOffset(dst)
+	}
 	dst = p.Incremental.AppendOffset(dst)
 	dst[len(dst)-1] = '}'
 	return dst
@@ -118,6 +123,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 		p.Snapshot, p.Completed = true, truth("snapshot_completed") || truth("last_snapshot_record")
 		if lsn := number("lsn"); lsn != 0 { // what else there is comes from before the snapshot
 			p.Event = pglogrepl.LSN(lsn)
+		}
+		if !p.Completed && bad == nil {
+			p.Reached, bad = cdc.ReadReached(m)
 		}
 	}
 	for name := range m {

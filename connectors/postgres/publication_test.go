@@ -88,7 +88,7 @@ func TestFigures(t *testing.T) {
 	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data"}), nil)
 	b.awaitStream(r, b.db)
 	o := r.task.(connectors.Observer)
-	r.until("a figure", func() bool { f := o.Figures(); return len(f) == 1 && f[0].Name == "slot_retained_wal_bytes" })
+	r.until("a figure", func() bool { f := o.Figures(); return len(f) == 2 && f[1].Name == "slot_retained_wal_bytes" })
 	if err := r.task.Commit(context.Background(), nil); err != nil {
 		t.Error(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -31,8 +32,13 @@ type snapshot struct {
 	at     int // the chunk being delivered
 	pos    position
 
+	since   string        // the oldest transaction that the exported snapshot may not see
+	resumed *cdc.Reached  // where an interrupted snapshot goes on; nil for none
+	left    *atomic.Int64 // chunks
+
 	markers cdc.Markers
 	waiting *table // the table of the row that waits for its marker
+	held    int    // its chunk
 	line    []byte
 	scratch []byte
 	cells   []cell
@@ -47,30 +53,49 @@ type source struct {
 	columns string // as they are selected
 	from    string // table, or the SELECT that replaces it
 	columnN int
+	before  string // a digest of the tables before
 }
 
 // newSnapshot opens the sessions under the exported snapshot and plans what they read.
-func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry) (*snapshot, error) {
-	sn := &snapshot{t: t, tables: map[cdc.Table]*source{}, started: time.Now()}
+func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry, reached *cdc.Reached) (*snapshot, error) {
+	sn := &snapshot{t: t, tables: map[cdc.Table]*source{}, left: &t.chunksLeft, started: time.Now()}
 	t.snapshot = sn
+	tables := make([]cdc.Table, len(entries))
+	for i, e := range entries {
+		tables[i] = e.Table
+	}
+	var delivered int
+	delivered, sn.resumed = t.resume(tables, reached)
+	entries = entries[delivered:]
+	// The lock comes first: what is read of the tables then holds for as long as they are read.
+	most := t.s.v.Int("snapshot.max.threads")
+	if err := sn.session(ctx, made.snapshot, readAheadBytes/most, entries); err != nil {
+		return nil, trouble("open a session for the snapshot", err)
+	}
+	if err := t.catalog.files(ctx, entries); err != nil {
+		return nil, trouble("read the catalog", err)
+	}
+	digests := cdc.Digests(tables)
 	var extents []cdc.Extent
-	for _, e := range entries {
+	for i, e := range entries {
 		src, err := t.snapshotSource(ctx, e)
 		if err != nil {
 			return nil, err
 		}
+		src.before = digests[delivered+i]
 		sn.tables[e.Table] = src
-		extents = append(extents, t.extent(src))
+		x := t.extent(src, sn.resumed)
+		if x.From != "" {
+			sn.waiting = src.table // rows of it were delivered
+		}
+		extents = append(extents, x)
 	}
 	sn.plan = cdc.NewPlan(extents)
 	sn.busy = make([]*wire, len(sn.plan))
-	threads := min(t.s.v.Int("snapshot.max.threads"), max(len(sn.plan), 1))
-	for i := range threads {
-		w, err := t.snapshotSession(ctx, made.snapshot, readAheadBytes/threads, entries, i == 0)
-		if err != nil {
+	for range min(most, len(sn.plan)) - 1 {
+		if err := sn.session(ctx, made.snapshot, readAheadBytes/most, nil); err != nil {
 			return nil, trouble("open a session for the snapshot", err)
 		}
-		sn.idle = append(sn.idle, w)
 	}
 	txid, err := t.currentTransaction(ctx)
 	if err != nil {
@@ -78,8 +103,19 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry)
 	}
 	now := time.Now()
 	sn.pos = position{Event: made.point, TxID: txid, Micros: now.UnixMicro(), Snapshot: true}
-	t.log.Info("snapshot begins", "tables", len(entries), "chunks", len(sn.plan), "threads", threads, "at", made.point)
+	sn.begins(len(entries))
 	return sn, nil
+}
+
+// begins says what is to be read.
+func (sn *snapshot) begins(tables int) {
+	log := sn.t.log.With("tables", tables, "chunks", len(sn.plan), "threads", len(sn.idle), "at", sn.pos.Event)
+	if r := sn.resumed; r != nil {
+		sn.markers.Resumed = true
+		log.Info("snapshot resumed", "table", r.Schema+"."+r.Table, "chunk", r.Chunks+1, "of", r.Chunks+len(sn.plan), "page", r.From)
+		return
+	}
+	log.Info("snapshot begins")
 }
 
 // currentTransaction returns the newest transaction id there was.
@@ -134,43 +170,50 @@ func (t *task) override(name cdc.Table) string {
 
 // extent says where a table can be cut: at every so many pages. Scans of a range of pages are there from PostgreSQL
 // 14 on.
-func (t *task) extent(src *source) cdc.Extent {
+func (t *task) extent(src *source, resumed *cdc.Reached) cdc.Extent {
 	x := cdc.Extent{Table: src.entry.Table}
-	step := int64(t.s.v.Int("snapshot.chunk.pages"))
-	if t.version < 140000 || src.entry.pages <= step || t.s.v.Int("snapshot.max.threads") == 1 {
+	if t.version < 140000 {
 		return x
 	}
-	x.By = "ctid"
-	for page := step; page < src.entry.pages; page += step {
-		x.Bounds = append(x.Bounds, strconv.FormatInt(page, 10))
+	page, inside := t.inside(src.entry, resumed)
+	if inside {
+		x.By, x.From, x.Since = "ctid", resumed.From, resumed.Since
+	}
+	step := int64(t.s.v.Int("snapshot.chunk.pages"))
+	for page += step; page < src.entry.pages; page += step {
+		x.By, x.Bounds = "ctid", append(x.Bounds, strconv.FormatInt(page, 10))
 	}
 	return x
 }
 
-// snapshotSession opens a session that sees the exported snapshot. The first one keeps the tables from being
-// rewritten or dropped meanwhile.
-func (t *task) snapshotSession(ctx context.Context, exported string, limit int, entries []*entry, lock bool) (*wire, error) {
-	c, err := t.s.config()
+// session opens a session that sees the exported snapshot, and keeps the tables from being rewritten or dropped
+// meanwhile.
+func (sn *snapshot) session(ctx context.Context, exported string, limit int, lock []*entry) error {
+	s := sn.t.s
+	c, err := s.config()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	conn, err := pgconn.ConnectConfig(ctx, &c.Config)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sql := "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT " + quoteText(exported)
-	if lock && len(entries) > 0 {
-		sql += "; SET LOCAL lock_timeout = " + strconv.FormatInt(t.s.v.Long("snapshot.lock.timeout.ms"), 10) +
-			"; LOCK TABLE " + tableList(entries) + " IN ACCESS SHARE MODE"
+	if len(lock) > 0 {
+		sql += "; SET LOCAL lock_timeout = " + strconv.FormatInt(s.v.Long("snapshot.lock.timeout.ms"), 10) +
+			"; LOCK TABLE " + tableList(lock) + " IN ACCESS SHARE MODE"
 	}
-	if _, err = conn.Exec(ctx, sql).ReadAll(); err == nil {
+	results, err := conn.Exec(ctx, sql+"; SELECT txid_snapshot_xmin(txid_current_snapshot()) & 4294967295").ReadAll()
+	if err == nil {
+		sn.since = string(results[len(results)-1].Rows[0][0])
 		var w *wire
 		if w, err = newWire(ctx, conn, min(limit, 8<<20)); err == nil {
-			return w, nil
+			sn.idle = append(sn.idle, w)
+			return nil
 		}
 	}
 	conn.Close(ctx)
-	return nil, err
+	return err
 }
 
 // copySQL is the statement that reads a chunk.
@@ -184,6 +227,10 @@ func (s *source) copySQL(c cdc.Chunk) string {
 		}
 		if c.To != "" {
 			sql += sep + "ctid < '(" + c.To + ",0)'"
+			sep = " AND "
+		}
+		if c.Since != "" {
+			sql += sep + "age(xmin) <= age(" + quoteText(c.Since) + "::xid)"
 		}
 	}
 	return sql + ") TO STDOUT"
@@ -245,6 +292,8 @@ func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, e
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
+	sn.pos.Reached = sn.reached()
+	sn.left.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
 
@@ -256,7 +305,7 @@ func (sn *snapshot) row(ctx context.Context, b *connectors.Batch, line []byte) e
 			return err
 		}
 	}
-	sn.waiting = tb
+	sn.waiting, sn.held = tb, sn.at
 	sn.line = append(sn.line[:0], line...)
 	return nil
 }
@@ -292,7 +341,7 @@ func (sn *snapshot) finish(ctx context.Context, b *connectors.Batch) error {
 			return err
 		}
 	}
-	sn.pos.Completed = true
+	sn.pos.Completed, sn.held = true, len(sn.plan)
 	sn.close()
 	sn.t.log.Info("snapshot ends", "rows", sn.rows, "seconds", time.Since(sn.started).Seconds())
 	return nil

@@ -41,13 +41,14 @@ type task struct {
 	emit     *emitter
 	versions map[string]*table
 
-	snapshot *snapshot
-	stream   *stream
-	acks     atomic.Pointer[acknowledger] // of the stream; Commit runs beside Read
-	monitor  *monitor
-	from     position // where the stream is to begin, after the snapshot
-	only     bool     // the snapshot is all there is to do
-	opening  *opening // of the stream, behind the snapshot
+	snapshot   *snapshot
+	chunksLeft atomic.Int64 // of the snapshot
+	stream     *stream
+	acks       atomic.Pointer[acknowledger] // of the stream; Commit runs beside Read
+	monitor    *monitor
+	from       position // where the stream is to begin, after the snapshot
+	only       bool     // the snapshot is all there is to do
+	opening    *opening // of the stream, behind the snapshot
 
 	inbox *cdc.Inbox // signals that do not come by the log
 

@@ -1,0 +1,156 @@
+package mysql_test
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/integration/services"
+)
+
+const resumeTables = "CREATE TABLE `0` (id int PRIMARY KEY, n int) AS WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 50) SELECT i AS id, 0 AS n FROM s;\n" +
+	"CREATE TABLE a (id int PRIMARY KEY, n int, pad text) AS SELECT x.id + 50 * (y.id - 1) + 1000 * (z.id - 1) AS id, 0 AS n, REPEAT('x', 300) AS pad FROM `0` x, `0` y, `0` z WHERE y.id <= 20 AND z.id <= 4;\n" +
+	"CREATE TABLE keys2 (b varchar(20), id int, n int, PRIMARY KEY (b, id)) AS SELECT CONCAT('b', id) AS b, id, 0 AS n FROM a WHERE id <= 500;\n" +
+	"CREATE TABLE z (id int PRIMARY KEY, n int) AS SELECT id, n FROM `0`;\n" +
+	"ANALYZE TABLE a;\n"
+
+// reads counts the rows of a snapshot by topic, and by topic and key; and the markers.
+func reads(t *testing.T, b *bench, records []connectors.Record) (byTable, byKey, markers map[string]int) {
+	t.Helper()
+	byTable, byKey, markers = map[string]int{}, map[string]int{}, map[string]int{}
+	for i, l := range lines(t, records) {
+		if !strings.HasSuffix(l, ` "r"`) {
+			continue
+		}
+		table := strings.TrimPrefix(records[i].Topic, "p."+b.db+".")
+		byTable[table]++
+		byKey[table+" "+strings.Fields(l)[1]]++
+		v, _, err := connectors.ReadValue(records[i].Value.Schema, records[i].Value.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		markers[v.List()[2].List()[4].Text()]++
+	}
+	return byTable, byKey, markers
+}
+
+// interrupt takes so many records, and ends the task as a kill does.
+func (b *bench) interrupt(config map[string]string, offsets []connectors.SourceOffset, most int) ([]connectors.Record, []connectors.SourceOffset) {
+	b.t.Helper()
+	c := maps.Clone(config)
+	c["test.most"] = strconv.Itoa(most)
+	r := b.start(c, offsets)
+	r.until("a part of the snapshot", func() bool { return r.count() >= most })
+	r.stop()
+	records, offsets := r.taken()
+	if !strings.Contains(fmt.Sprintf("%s", offsets), `"snapshot_reached":"{`) {
+		b.t.Fatalf("the offsets after %d records are %s", len(records), offsets)
+	}
+	return records, offsets
+}
+
+// TestSnapshotResumes interrupts a snapshot again and again while rows change: those that were read come again only with
+// the chunk that was being read, and a target has in the end what the tables have.
+func TestSnapshotResumes(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server(), "mariadb": mariadb()} {
+		t.Run(name, func(t *testing.T) {
+			server := start(t)
+			for _, threads := range []string{"1", "3"} {
+				t.Run("threads "+threads, func(t *testing.T) { resumes(t, newBench(t, server, ""), threads) })
+			}
+			t.Run("anew", func(t *testing.T) { beginsAnew(t, server) })
+		})
+	}
+}
+
+func resumes(t *testing.T, b *bench, threads string) {
+	b.script(resumeTables)
+	config := b.config(map[string]string{"snapshot.max.threads": threads, "snapshot.chunk.rows": "200", "max.batch.size": "50", "include.schema.changes": "false"})
+	var offsets []connectors.SourceOffset
+	var records []connectors.Record
+	const interruptions = 4
+	for i := range interruptions {
+		var more []connectors.Record
+		more, offsets = b.interrupt(config, offsets, 700)
+		records = append(records, more...)
+		b.script(fmt.Sprintf("DELETE FROM a WHERE id BETWEEN %d AND %d;\nUPDATE a SET n = n + 1 WHERE id IN (20, %d);\nUPDATE a SET id = -id WHERE id IN (%d, %d);\n"+
+			"INSERT INTO a VALUES (%d, 1, 'born');\nINSERT INTO keys2 VALUES ('a', %[6]d, 1);\nUPDATE z SET n = n + 1 WHERE id = 7;\n", 300+i*20, 310+i*20, 3500+i, 3900-i, 40+i, 10000+i))
+	}
+	r := b.start(config, offsets)
+	b.awaitStream(r)
+	b.script("UPDATE a SET n = 5 WHERE id IN (3, 3501);\n")
+	b.settle(r)
+	r.stop()
+	more, _ := r.taken()
+	records = append(records, more...)
+	target, want := states(t, records), b.truth(config)
+	if some, n := target.Lacks(want, 10); n > 0 {
+		t.Fatalf("%d of %d rows differ: %s", n, len(want.Rows), strings.Join(some, "\n"))
+	}
+	tables, keys, markers := reads(t, b, records)
+	again := 0
+	for _, n := range keys {
+		again += n - 1
+	}
+	if again > interruptions*500 || keys[`a {"id":5}`] != 1 || tables["0"] != 50 || tables["z"] != 50 || tables["keys2"] < 500 {
+		t.Errorf("rows read %v, of them %d again", tables, again)
+	}
+	if markers["first"] != 1 || markers["last"] != 1 {
+		t.Errorf("markers %v", markers)
+	}
+	t.Logf("%d records, rows read %v, of them %d again; markers %v", len(records), tables, again, markers)
+}
+
+// beginsAnew changes things while a snapshot is interrupted such that what was read of a table, or of all, is worth
+// nothing.
+func beginsAnew(t *testing.T, server *services.MySQL) {
+	for _, c := range []struct {
+		name, sql string
+		mode      string
+		want      string // rows read of 0 and a
+	}{
+		{"nothing", "", "initial", "0 rest"},
+		{"the end of it", "", "initial_only", "0 rest"},
+		{"always", "", "always", "50 4000"},
+		{"altered", "ALTER TABLE a ADD COLUMN more int NOT NULL DEFAULT 7;\n", "initial", "0 4000"},
+		{"another table", "CREATE TABLE `1` (id int PRIMARY KEY);\n", "initial", "50 4000"},
+		{"no table", "DROP TABLE a;\n", "initial", "0 0"},
+		{"half rows", "SET GLOBAL binlog_row_image = MINIMAL;\n", "initial", "0 4000"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBench(t, server, "")
+			b.script(resumeTables)
+			config := b.config(map[string]string{"snapshot.chunk.rows": "200", "max.batch.size": "50", "include.schema.changes": "false", "snapshot.mode": c.mode})
+			records, offsets := b.interrupt(config, nil, 1200)
+			b.script(c.sql)
+			t.Cleanup(func() { b.script("SET GLOBAL binlog_row_image = FULL;\n") })
+			r := b.start(config, offsets)
+			if c.mode == "initial_only" {
+				<-r.done
+			} else {
+				b.awaitStream(r)
+				b.settle(r)
+			}
+			r.stop()
+			second, _ := r.taken()
+			tables, _, _ := reads(t, b, second)
+			read := fmt.Sprint(tables["0"], " ", tables["a"])
+			if n := tables["a"]; n > 2500 && n < 3500 {
+				read = fmt.Sprint(tables["0"], " rest")
+			}
+			if read != c.want || tables["z"] != 50 {
+				t.Errorf("rows read of 0 and a %s, want %s, and of z %d", read, c.want, tables["z"])
+			}
+			target, want := states(t, append(records, second...)), b.truth(config)
+			for k, row := range want.Rows {
+				if target.Rows[k] != row {
+					t.Fatalf("%s is\n%.200s\nwant\n%.200s", k, target.Rows[k], row)
+				}
+			}
+		})
+	}
+}
