@@ -50,6 +50,7 @@ type Log struct {
 	flushers   sync.WaitGroup
 	syncSlots  chan struct{}
 	doneRound  *round
+	disk       *disk
 	counters
 }
 
@@ -73,6 +74,7 @@ func Open(o Options) (*Log, error) {
 		closing: make(chan struct{}), syncSlots: make(chan struct{}, o.MaxSyncs), doneRound: closedRound(),
 		counters: newCounters(),
 	}
+	l.disk = &disk{log: l}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, errors.Join(err, l.abandon()))
 	}
@@ -80,14 +82,18 @@ func Open(o Options) (*Log, error) {
 	return l, nil
 }
 
-// startBackground starts the one goroutine that applies retention and
-// compaction; Close ends it.
+// startBackground starts the goroutines that look at the disk and apply
+// retention and compaction; Close ends them.
 func (l *Log) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.background.Go(func() {
 		<-l.closing
 		cancel()
 	})
+	if every := l.opts.DiskInterval; every > 0 {
+		look := func(context.Context) error { l.disk.look(); return nil }
+		l.background.Go(func() { l.repeat(ctx, every, "disk", look) })
+	}
 	if every := l.opts.RetentionInterval; every > 0 {
 		l.background.Go(func() { l.repeat(ctx, every, "retention", l.ApplyRetention) })
 	}
@@ -237,7 +243,7 @@ func (l *Log) NextProducerID() (int64, error) {
 	if l.nextPID == l.pidLimit {
 		limit := l.pidLimit + producerIDBlock
 		line := strconv.FormatInt(limit, 10)
-		if err := writeAtomic(l.fs, l.dir, producerIDFile, encodeCheckpoint([]string{line})); err != nil {
+		if err := l.save(producerIDFile, encodeCheckpoint([]string{line})); err != nil {
 			return 0, storageError("reserve producer ids", err)
 		}
 		l.pidLimit = limit

@@ -23,6 +23,10 @@ func (l *Log) open() error {
 		return err
 	}
 	l.lock = lock
+	if err := l.disk.findBallast(); err != nil {
+		return err
+	}
+	l.disk.look()
 	if err := l.loadMeta(); err != nil {
 		return err
 	}
@@ -122,7 +126,7 @@ func (l *Log) nextEpoch() error {
 		}
 	}
 	l.meta.epoch++
-	return writeAtomic(l.fs, l.dir, metaFile, encodeMeta(l.meta))
+	return l.save(metaFile, encodeMeta(l.meta))
 }
 
 // recoverTopics opens all partitions, several at a time.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/sluicehub/sluice/log/vfs"
@@ -295,7 +294,7 @@ func (p *Partition) wake() {
 // storageError classifies an error of the file system.
 func storageError(doing string, err error) error {
 	kind := ErrStorage
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if noSpace(err) {
 		kind = ErrNoSpace
 	}
 	return fmt.Errorf("%w: %s: %w", kind, doing, err)

@@ -37,6 +37,7 @@ type Topic struct {
 	id        TopicID
 	config    atomic.Pointer[TopicConfig]
 	compacted atomic.Bool // compaction has or may have removed records
+	vital     bool        // Options.Vital
 
 	mu    sync.RWMutex
 	parts []*Partition
@@ -89,7 +90,7 @@ func (l *Log) newTopic(rec topicRecord) (*Topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Topic{log: l, name: rec.Name, id: id}
+	t := &Topic{log: l, name: rec.Name, id: id, vital: slices.Contains(l.opts.Vital, rec.Name)}
 	t.config.Store(cfg)
 	t.compacted.Store(rec.Compacted)
 	return t, nil
