@@ -139,24 +139,28 @@ func (l *Log) Close() error {
 	return l.closeErr
 }
 
-// close syncs and closes the files.
+// close syncs what is not synced yet and closes the files.
 func (p *Partition) close() error {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	var err error
-	if p.Err() == nil {
+	p.mu.Lock()
+	dirty := p.err == nil && (p.unsynced > 0 || p.hw < p.end)
+	p.mu.Unlock()
+	if dirty {
 		if err = p.active().Sync(); err != nil {
 			err = storageError("sync "+p.active().Path(), err)
 		} else {
 			p.noteDurable(p.LogEnd())
 		}
 	}
-	return errors.Join(err, p.shut(ErrClosed))
+	p.shut(ErrClosed)
+	return err
 }
 
 // shut refuses everything from now on and closes the files once nobody uses
 // them. Call with wmu.
-func (p *Partition) shut(why error) error {
+func (p *Partition) shut(why error) {
 	p.refuse(why)
 	p.mu.Lock()
 	segs := p.segs
@@ -171,10 +175,7 @@ func (p *Partition) shut(why error) error {
 	for _, h := range now {
 		p.closeSegment(h)
 	}
-	if p.durable == nil {
-		return nil
-	}
-	return p.durable.Close()
+	p.shutHint()
 }
 
 func (l *Log) allPartitions() []*Partition {

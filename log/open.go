@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/sluicehub/sluice/log/vfs"
 )
@@ -143,18 +141,7 @@ func (l *Log) recoverTopics(records []topicRecord, starts map[string]int64) erro
 		all = append(all, t.parts...)
 		l.byName[t.name], l.byID[t.id] = t, t
 	}
-	errs := make([]error, len(all))
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for i, p := range all {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = p.openFiles(starts[p.String()])
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return eachPartition(all, func(p *Partition) error { return p.openFiles(starts[p.String()]) })
 }
 
 // openFiles recovers the partition. A folder that is missing or belongs to
@@ -162,7 +149,7 @@ func (l *Log) recoverTopics(records []topicRecord, starts map[string]int64) erro
 func (p *Partition) openFiles(start int64) error {
 	b, err := readFile(p.log.fs, p.dir, partitionFile)
 	if err != nil {
-		return fmt.Errorf("partition %s: %w", p, err)
+		return err
 	}
 	id, merr := decodePartitionMeta(b)
 	if b == nil {
@@ -178,7 +165,7 @@ func (p *Partition) openFiles(start int64) error {
 		return nil
 	}
 	if err := p.recover(start); err != nil {
-		return fmt.Errorf("recover partition %s: %w", p, err)
+		return fmt.Errorf("recover: %w", err)
 	}
 	return nil
 }
@@ -188,9 +175,6 @@ func (l *Log) abandon() error {
 	for _, p := range l.allPartitions() {
 		for _, h := range p.segs {
 			p.closeSegment(h)
-		}
-		if p.durable != nil {
-			_ = p.durable.Close() // a hint
 		}
 	}
 	if l.lock == nil {

@@ -86,6 +86,9 @@ type Options struct {
 	// DiskInterval is how often the disk is looked at while nothing is appended;
 	// 0 means 5 seconds, negative never.
 	DiskInterval time.Duration
+	// MaxOpenFiles bounds how many files are open for long, roughly; 0 means 4000.
+	// What was not used for the longest time is closed and opened again.
+	MaxOpenFiles int
 	// MaxSyncs bounds fsync calls in flight over all partitions; 0 means 16.
 	MaxSyncs int
 }
@@ -94,6 +97,7 @@ type Options struct {
 const (
 	DefaultDiskWarnPercent   = 90
 	DefaultDiskRejectPercent = 98
+	DefaultMaxOpenFiles      = 4000
 )
 
 type systemClock struct{}
@@ -139,6 +143,10 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("log: DiskWarnPercent %d and DiskRejectPercent %d: want 1 to 100, the first no more than the second",
 			o.DiskWarnPercent, o.DiskRejectPercent)
 	}
+	if o.MaxOpenFiles <= 0 {
+		o.MaxOpenFiles = DefaultMaxOpenFiles
+	}
+	o.FS = vfs.Bounded(o.FS, o.MaxOpenFiles)
 	if o.MaxSyncs <= 0 {
 		o.MaxSyncs = 16
 	}

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"github.com/sluicehub/sluice/log/segment"
-	"github.com/sluicehub/sluice/log/vfs"
 )
 
 // Partition is one ordered log of record batches.
@@ -27,7 +26,9 @@ type Partition struct {
 	wmu        sync.Mutex
 	producers  producers
 	epochSaved bool // the checkpoint holds the present leader epoch
-	durable    vfs.File
+
+	hintMu   sync.Mutex // the durable-end file
+	hintShut bool
 
 	mu        sync.Mutex
 	segs      []*handle // by base offset; the last one is appended to

@@ -48,7 +48,8 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 	}
 	settings := brokerSettings(v)
 	options := log.Options{Dir: v.String("sluice.data.dir"), Logger: logger.With("room", "log"), Durability: durability,
-		DiskWarnPercent: v.Int(diskWarnKey), DiskRejectPercent: v.Int(diskRejectKey), Vital: vitalTopics(v)}
+		DiskWarnPercent: v.Int(diskWarnKey), DiskRejectPercent: v.Int(diskRejectKey), Vital: vitalTopics(v),
+		MaxOpenFiles: v.Int("sluice.log.max.open.files")}
 	if err := broker.ApplyToLog(settings, &options); err != nil {
 		return nil, err
 	}

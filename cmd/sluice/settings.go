@@ -35,6 +35,8 @@ func workerDefinition() *configs.Definition {
 			Doc: "How full the disk of the embedded log is, as df shows it, when that is logged and shown in the metrics."},
 		{Name: diskRejectKey, Type: configs.Int, Default: strconv.Itoa(log.DefaultDiskRejectPercent), Min: "1", Max: "100", Group: group,
 			Doc: "How full it is when producers are told to try again later. Consumers, committed offsets, connectors' configurations, deletions and retention go on."},
+		{Name: "sluice.log.max.open.files", Type: configs.Int, Default: strconv.Itoa(log.DefaultMaxOpenFiles), Min: "100", Group: group,
+			Doc: "About how many files the embedded log keeps open. With more partitions in use, files are closed and opened again."},
 		{Name: "sluice.log.level", Type: configs.String, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Group: group,
 			Doc: "The least important lines that are logged."},
 	}, Rules: []configs.Rule{configs.Check("The disk's marks are in order.", []string{diskWarnKey, diskRejectKey}, checkDiskMarks)}})
