@@ -54,6 +54,7 @@ func TestRunRefusesWhatCannotWork(t *testing.T) {
 		"broken connector file":   {[]string{write(t, "c.json", "{\"name\": ")}, []string{"c.json:1"}},
 		"unknown converter":       {[]string{"--set", "value.converter=JsonKonverter"}, []string{"JsonKonverter"}},
 		"https is not served":     {[]string{"--set", "listeners=https://127.0.0.1:0"}, []string{"listeners", "https"}},
+		"the disk's marks":        {[]string{"--set", "sluice.log.disk.reject.percent=80"}, []string{"sluice.log.disk.warn.percent", "90 is more than", "80"}},
 		"Kafka open to everybody": {[]string{"--set", "sluice.kafka.listener=0.0.0.0:0"}, []string{"sluice.kafka.listener", "SASL_SSL", "sluice.kafka.insecure=true"}},
 		"TLS without certificate": {[]string{"--set", "sluice.kafka.listener=SSL://127.0.0.1:0"}, []string{"sluice.kafka.broker.ssl.keystore.location", "certificate"}},
 		"passwords in the clear": {[]string{"--set", "sluice.kafka.listener=SASL_PLAINTEXT://127.0.0.1:0", "--set", "sluice.kafka.broker.sasl.enabled.mechanisms=PLAIN"},

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/sluicehub/sluice/integration/worker"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -203,6 +204,30 @@ func numberedInOrder(t *testing.T, w *worker.Worker, topic string, n int) {
 	}
 }
 
+// goesOn does what must be possible while producers are refused: to configure a connector, to commit an offset, to alter
+// a topic and to delete one.
+func goesOn(t *testing.T, w *worker.Worker, when string) {
+	t.Helper()
+	ctx := deadline(t)
+	must(t, w.Put(ctx, "other", map[string]string{"connector.class": "FileStreamSource", "file": "/dev/null", "topic": "other", "when": when}))
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.Kafka))
+	must(t, err)
+	defer client.Close()
+	admin, topic := kadm.NewClient(client), "made "+when
+	topic = strings.ReplaceAll(topic, " ", "-")
+	_, err = admin.CreateTopic(ctx, 1, -1, nil, topic)
+	must(t, err)
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, 0, -1)
+	must(t, admin.CommitAllOffsets(ctx, "group", offsets))
+	altered, err := admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{{Name: "retention.ms", Value: kadm.StringPtr("3600000")}}, topic)
+	must(t, err)
+	_, err = altered.On(topic, func(r *kadm.AlterConfigsResponse) error { return r.Err })
+	must(t, err)
+	_, err = admin.DeleteTopic(ctx, topic)
+	must(t, err)
+}
+
 // A full disk refuses records, takes back none, and is no trouble any more once it has space, with and without a
 // restart between.
 func TestDiskFullUnderTheLog(t *testing.T) {
@@ -228,6 +253,7 @@ func TestDiskFullUnderTheLog(t *testing.T) {
 	f.fill()
 	t.Logf("the disk is full after %d of %d records", len(f.acked), f.sent)
 	f.check()
+	goesOn(t, w, "above the mark")
 	more(10, 500)
 	// A producer as people have them tries again until there is space.
 	patient, err := kgo.NewClient(kgo.SeedBrokers(w.Kafka), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -257,8 +283,21 @@ func TestDiskFullUnderTheLog(t *testing.T) {
 	must(t, w.Running(ctx, "lines"))
 	f.check()
 
-	// Full again, killed, and started on a disk without a byte: one clear line, and nothing is lost by the attempt.
+	// Full again, killed, and started on a disk without a byte: the ballast makes the room for that.
 	f.fill()
+	if n := metric(t, w, "sluice_log_ballast_bytes"); n == 0 {
+		t.Error("there is no ballast")
+	}
+	must(t, w.Kill())
+	disk.fillUp(t)
+	must(t, w.Start(ctx))
+	if n := metric(t, w, "sluice_log_ballast_bytes"); n != 0 {
+		t.Errorf("%v bytes of ballast on a disk without a byte", n)
+	}
+	goesOn(t, w, "without the ballast")
+	f.check()
+
+	// And without ballast: one clear line, and nothing is lost by the attempt.
 	must(t, w.Kill())
 	disk.fillUp(t)
 	must(t, w.Begin())
@@ -271,6 +310,9 @@ func TestDiskFullUnderTheLog(t *testing.T) {
 	began := len(w.Log())
 	must(t, w.Start(ctx))
 	f.check()
+	if n := metric(t, w, "sluice_log_ballast_bytes"); n == 0 {
+		t.Error("there is no ballast although there is space")
+	}
 	more(510, 10)
 	numberedInOrder(t, w, "lines", 520)
 	if said := w.Log()[began:]; strings.Contains(said, "torn") || strings.Contains(said, "damaged") || strings.Contains(said, "missing") {

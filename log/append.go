@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/sluicehub/sluice/log/segment"
@@ -106,9 +107,12 @@ func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	a, err := p.begin(hs, batches, cfg, now)
+	if err != nil && p.topic.vital && noSpace(err) && p.log.disk.giveUp() {
+		a, err = p.begin(hs, batches, cfg, now)
+	}
 	if err != nil {
 		err = fmt.Errorf("append to %s: %w", p, err)
-		p.log.noteRefused(err, now)
+		p.log.noteFull(err, now)
 		return nil, err
 	}
 	return a, nil
@@ -117,16 +121,18 @@ func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 // fullPause is how often a full disk is said while it stays full.
 const fullPause = time.Minute
 
-// noteRefused counts an append that had no space. A client tries again and
-// again, and sees only a code: what an operator needs is said here.
-func (l *Log) noteRefused(err error, now time.Time) {
-	if !errors.Is(err, ErrNoSpace) {
+// noteFull counts an append that found no space although the disk was below the
+// mark, or was vital. A client tries again and again, and sees only a code: what
+// an operator needs is said here.
+func (l *Log) noteFull(err error, now time.Time) {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 		return
 	}
 	l.noSpace.Add(1)
+	l.disk.look()
 	last := l.saidFull.Load()
 	if ms := now.UnixMilli(); (last == 0 || ms-last >= fullPause.Milliseconds()) && l.saidFull.CompareAndSwap(last, ms) {
-		l.logger.Error("the disk is full: records are refused until there is space again; make space, or lower retention.bytes or retention.ms of large topics",
+		l.logger.Error("there is no space for records; make space, or lower retention.bytes or retention.ms of large topics",
 			slog.String("dir", l.dir), slog.Any("error", err))
 	}
 }
@@ -157,6 +163,11 @@ func (p *Partition) begin(hs []segment.Header, batches []byte, cfg *TopicConfig,
 			a.Result.AppendTime = first.timestamp
 		}
 		return a, nil
+	}
+	if !p.topic.vital {
+		if err := p.log.disk.admit(len(batches), now); err != nil {
+			return nil, err
+		}
 	}
 	a, err := p.put(hs, batches, next, nil, cfg)
 	if err == nil && cfg.LogAppendTime {

@@ -79,7 +79,7 @@ func TestNoSpace(t *testing.T) {
 			if got := readAll(t, p, 0); len(got) != int(end) || p.HighWatermark() != end {
 				t.Fatalf("%d records, high watermark %d after the failure, want %d", len(got), p.HighWatermark(), end)
 			}
-			if n := strings.Count(logged.String(), "the disk is full"); n != 1 || l.Stats().NoSpace != 2 {
+			if n := strings.Count(logged.String(), "there is no space for records"); n != 1 || l.Stats().NoSpace != 2 {
 				t.Errorf("said %d times, %d refused; want once and 2:\n%s", n, l.Stats().NoSpace, logged)
 			}
 			f.set("", "", vfs.Fault{})

@@ -50,6 +50,7 @@ type Log struct {
 	flushers   sync.WaitGroup
 	syncSlots  chan struct{}
 	doneRound  *round
+	disk       *disk
 	counters
 }
 
@@ -73,6 +74,7 @@ func Open(o Options) (*Log, error) {
 		closing: make(chan struct{}), syncSlots: make(chan struct{}, o.MaxSyncs), doneRound: closedRound(),
 		counters: newCounters(),
 	}
+	l.disk = &disk{log: l}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, errors.Join(err, l.abandon()))
 	}
@@ -80,14 +82,18 @@ func Open(o Options) (*Log, error) {
 	return l, nil
 }
 
-// startBackground starts the one goroutine that applies retention and
-// compaction; Close ends it.
+// startBackground starts the goroutines that look at the disk and apply
+// retention and compaction; Close ends them.
 func (l *Log) startBackground() {
 	ctx, cancel := context.WithCancel(context.Background())
 	l.background.Go(func() {
 		<-l.closing
 		cancel()
 	})
+	if every := l.opts.DiskInterval; every > 0 {
+		look := func(context.Context) error { l.disk.look(); return nil }
+		l.background.Go(func() { l.repeat(ctx, every, "disk", look) })
+	}
 	if every := l.opts.RetentionInterval; every > 0 {
 		l.background.Go(func() { l.repeat(ctx, every, "retention", l.ApplyRetention) })
 	}
@@ -133,24 +139,28 @@ func (l *Log) Close() error {
 	return l.closeErr
 }
 
-// close syncs and closes the files.
+// close syncs what is not synced yet and closes the files.
 func (p *Partition) close() error {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	var err error
-	if p.Err() == nil {
+	p.mu.Lock()
+	dirty := p.err == nil && (p.unsynced > 0 || p.hw < p.end)
+	p.mu.Unlock()
+	if dirty {
 		if err = p.active().Sync(); err != nil {
 			err = storageError("sync "+p.active().Path(), err)
 		} else {
 			p.noteDurable(p.LogEnd())
 		}
 	}
-	return errors.Join(err, p.shut(ErrClosed))
+	p.shut(ErrClosed)
+	return err
 }
 
 // shut refuses everything from now on and closes the files once nobody uses
 // them. Call with wmu.
-func (p *Partition) shut(why error) error {
+func (p *Partition) shut(why error) {
 	p.refuse(why)
 	p.mu.Lock()
 	segs := p.segs
@@ -165,10 +175,7 @@ func (p *Partition) shut(why error) error {
 	for _, h := range now {
 		p.closeSegment(h)
 	}
-	if p.durable == nil {
-		return nil
-	}
-	return p.durable.Close()
+	p.shutHint()
 }
 
 func (l *Log) allPartitions() []*Partition {
@@ -237,7 +244,7 @@ func (l *Log) NextProducerID() (int64, error) {
 	if l.nextPID == l.pidLimit {
 		limit := l.pidLimit + producerIDBlock
 		line := strconv.FormatInt(limit, 10)
-		if err := writeAtomic(l.fs, l.dir, producerIDFile, encodeCheckpoint([]string{line})); err != nil {
+		if err := l.save(producerIDFile, encodeCheckpoint([]string{line})); err != nil {
 			return 0, storageError("reserve producer ids", err)
 		}
 		l.pidLimit = limit

@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"sync"
 
 	"github.com/sluicehub/sluice/log/vfs"
 )
@@ -23,6 +21,10 @@ func (l *Log) open() error {
 		return err
 	}
 	l.lock = lock
+	if err := l.disk.findBallast(); err != nil {
+		return err
+	}
+	l.disk.look()
 	if err := l.loadMeta(); err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func (l *Log) nextEpoch() error {
 		}
 	}
 	l.meta.epoch++
-	return writeAtomic(l.fs, l.dir, metaFile, encodeMeta(l.meta))
+	return l.save(metaFile, encodeMeta(l.meta))
 }
 
 // recoverTopics opens all partitions, several at a time.
@@ -139,18 +141,7 @@ func (l *Log) recoverTopics(records []topicRecord, starts map[string]int64) erro
 		all = append(all, t.parts...)
 		l.byName[t.name], l.byID[t.id] = t, t
 	}
-	errs := make([]error, len(all))
-	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
-	var wg sync.WaitGroup
-	for i, p := range all {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = p.openFiles(starts[p.String()])
-		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return eachPartition(all, func(p *Partition) error { return p.openFiles(starts[p.String()]) })
 }
 
 // openFiles recovers the partition. A folder that is missing or belongs to
@@ -158,7 +149,7 @@ func (l *Log) recoverTopics(records []topicRecord, starts map[string]int64) erro
 func (p *Partition) openFiles(start int64) error {
 	b, err := readFile(p.log.fs, p.dir, partitionFile)
 	if err != nil {
-		return fmt.Errorf("partition %s: %w", p, err)
+		return err
 	}
 	id, merr := decodePartitionMeta(b)
 	if b == nil {
@@ -174,7 +165,7 @@ func (p *Partition) openFiles(start int64) error {
 		return nil
 	}
 	if err := p.recover(start); err != nil {
-		return fmt.Errorf("recover partition %s: %w", p, err)
+		return fmt.Errorf("recover: %w", err)
 	}
 	return nil
 }
@@ -184,9 +175,6 @@ func (l *Log) abandon() error {
 	for _, p := range l.allPartitions() {
 		for _, h := range p.segs {
 			p.closeSegment(h)
-		}
-		if p.durable != nil {
-			_ = p.durable.Close() // a hint
 		}
 	}
 	if l.lock == nil {

@@ -77,9 +77,28 @@ type Options struct {
 	// TopicDefaults are defaults for topic configs that replace Kafka's, by
 	// topic config name. They are reported with SourceBroker.
 	TopicDefaults map[string]string
+	// Vital are topics that are written above the reject mark too, as long as
+	// there is any space: those that the node itself needs.
+	Vital []string
+	// DiskWarnPercent and DiskRejectPercent are how full the disk is, as df shows
+	// it, when it is said, and when producers are refused; 0 means 90 and 98.
+	DiskWarnPercent, DiskRejectPercent int
+	// DiskInterval is how often the disk is looked at while nothing is appended;
+	// 0 means 5 seconds, negative never.
+	DiskInterval time.Duration
+	// MaxOpenFiles bounds how many files are open for long, roughly; 0 means 4000.
+	// What was not used for the longest time is closed and opened again.
+	MaxOpenFiles int
 	// MaxSyncs bounds fsync calls in flight over all partitions; 0 means 16.
 	MaxSyncs int
 }
+
+// Defaults of Options.
+const (
+	DefaultDiskWarnPercent   = 90
+	DefaultDiskRejectPercent = 98
+	DefaultMaxOpenFiles      = 4000
+)
 
 type systemClock struct{}
 
@@ -111,6 +130,23 @@ func (o Options) withDefaults() (Options, error) {
 	if o.ProducerExpiry <= 0 {
 		o.ProducerExpiry = 24 * time.Hour
 	}
+	if o.DiskInterval == 0 {
+		o.DiskInterval = 5 * time.Second
+	}
+	if o.DiskWarnPercent == 0 {
+		o.DiskWarnPercent = DefaultDiskWarnPercent
+	}
+	if o.DiskRejectPercent == 0 {
+		o.DiskRejectPercent = DefaultDiskRejectPercent
+	}
+	if o.DiskWarnPercent < 1 || o.DiskWarnPercent > o.DiskRejectPercent || o.DiskRejectPercent > 100 {
+		return o, fmt.Errorf("log: DiskWarnPercent %d and DiskRejectPercent %d: want 1 to 100, the first no more than the second",
+			o.DiskWarnPercent, o.DiskRejectPercent)
+	}
+	if o.MaxOpenFiles <= 0 {
+		o.MaxOpenFiles = DefaultMaxOpenFiles
+	}
+	o.FS = vfs.Bounded(o.FS, o.MaxOpenFiles)
 	if o.MaxSyncs <= 0 {
 		o.MaxSyncs = 16
 	}

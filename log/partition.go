@@ -8,10 +8,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/sluicehub/sluice/log/segment"
-	"github.com/sluicehub/sluice/log/vfs"
 )
 
 // Partition is one ordered log of record batches.
@@ -28,7 +26,9 @@ type Partition struct {
 	wmu        sync.Mutex
 	producers  producers
 	epochSaved bool // the checkpoint holds the present leader epoch
-	durable    vfs.File
+
+	hintMu   sync.Mutex // the durable-end file
+	hintShut bool
 
 	mu        sync.Mutex
 	segs      []*handle // by base offset; the last one is appended to
@@ -295,7 +295,7 @@ func (p *Partition) wake() {
 // storageError classifies an error of the file system.
 func storageError(doing string, err error) error {
 	kind := ErrStorage
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if noSpace(err) {
 		kind = ErrNoSpace
 	}
 	return fmt.Errorf("%w: %s: %w", kind, doing, err)

@@ -3,7 +3,6 @@ package log
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
 	"path/filepath"
@@ -19,7 +18,16 @@ func (p *Partition) createFiles() error {
 	if err := p.log.fs.MkdirAll(p.dir); err != nil {
 		return err
 	}
-	if err := writeAtomic(p.log.fs, p.dir, partitionFile, encodePartitionMeta(p.topic.id)); err != nil {
+	// Not by writeAtomic: nobody looks into the folder before the topics file
+	// names it, and firstSegment syncs the names.
+	f, err := p.log.fs.Create(filepath.Join(p.dir, partitionFile))
+	if err != nil {
+		return err
+	}
+	if _, err = f.WriteAt(encodePartitionMeta(p.topic.id), 0); err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	return p.firstSegment(0)
@@ -33,31 +41,32 @@ func (p *Partition) firstSegment(offset int64) error {
 	}
 	p.segs = []*handle{{Segment: s}}
 	p.end, p.hw, p.start = offset, offset, offset
-	if err := p.openDurable(); err != nil {
+	if err := p.makeHint(); err != nil {
 		return err
 	}
 	return p.log.fs.SyncDir(p.dir)
 }
 
-// openDurableHint opens the durable-end file and returns what it says, 0 if
-// nothing.
-func (p *Partition) openDurableHint() (int64, error) {
+// readHint returns what the durable-end file says, 0 if nothing, and makes a
+// missing one.
+func (p *Partition) readHint() (int64, error) {
 	b, err := readFile(p.log.fs, p.dir, durableFile)
 	if err != nil {
 		return 0, err
 	}
+	if b == nil {
+		return 0, p.makeHint()
+	}
 	hint, _ := decodeDurable(b)
-	return hint, p.openDurable()
+	return hint, nil
 }
 
-func (p *Partition) openDurable() error {
-	path := filepath.Join(p.dir, durableFile)
-	f, err := p.log.fs.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		f, err = p.log.fs.Create(path)
+func (p *Partition) makeHint() error {
+	f, err := p.log.fs.Create(filepath.Join(p.dir, durableFile))
+	if err != nil {
+		return err
 	}
-	p.durable = f
-	return err
+	return f.Close()
 }
 
 // recovery brings one partition's files into order at Open.
@@ -77,7 +86,7 @@ type recovery struct {
 func (p *Partition) recover(logStart int64) error {
 	r := &recovery{p: p, logger: p.log.logger.With(slog.String("partition", p.String()))}
 	var err error
-	if r.hint, err = p.openDurableHint(); err != nil {
+	if r.hint, err = p.readHint(); err != nil {
 		return err
 	}
 	if err := r.list(logStart); err != nil {
@@ -95,6 +104,11 @@ func (p *Partition) recover(logStart int64) error {
 	r.txns = p.producers.opened()
 	for i := range r.bases {
 		if err := r.segment(i); err != nil {
+			return err
+		}
+	}
+	if !r.untouched() {
+		if err := r.sync(); err != nil {
 			return err
 		}
 	}
@@ -131,7 +145,23 @@ func (r *recovery) list(logStart int64) error {
 		}
 		r.bases = r.bases[1:]
 	}
-	return p.log.fs.SyncDir(p.dir)
+	return nil
+}
+
+// untouched tells a partition that has had no records: its names were durable
+// before the topics file named it. There are thousands of them where a sync of
+// each would make a start slow.
+func (r *recovery) untouched() bool {
+	return len(r.bases) == 1 && r.bases[0] == 0 && r.p.active().Size() == 0
+}
+
+// sync makes durable what was read, names and bytes: what recovery saw must not
+// vanish later.
+func (r *recovery) sync() error {
+	if err := r.p.log.fs.SyncDir(r.p.dir); err != nil || r.p.damage != nil {
+		return err
+	}
+	return r.p.active().Sync()
 }
 
 // leftover tells a temporary file, and an index whose log is gone.
@@ -373,16 +403,10 @@ func (r *recovery) epoch() int32 {
 	return 0
 }
 
-// finish sets the offsets and syncs what was read: what recovery saw must not
-// vanish later.
+// finish sets the offsets.
 func (r *recovery) finish(logStart int64) error {
 	p := r.p
 	last := p.active()
-	if p.damage == nil {
-		if err := last.Sync(); err != nil {
-			return err
-		}
-	}
 	p.end = last.Next()
 	if p.end < r.hint {
 		// The offsets were given to acknowledged records and are not used again.
@@ -406,7 +430,7 @@ func (r *recovery) finish(logStart int64) error {
 	for i := range p.epochs {
 		p.epochs[i].Offset = min(p.epochs[i].Offset, p.end)
 	}
-	if p.damage == nil {
+	if p.damage == nil && p.end != r.hint {
 		p.noteDurable(p.end)
 	}
 	return nil

@@ -42,7 +42,7 @@ func (l *Log) SaveState(name string, content []byte) error {
 	if err := l.openForDDL(); err != nil {
 		return err
 	}
-	if err := writeAtomic(l.fs, l.dir, statePrefix+name, seal(stateHead, content)); err != nil {
+	if err := l.save(statePrefix+name, seal(stateHead, content)); err != nil {
 		return storageError("keep the cluster's "+name, err)
 	}
 	return nil

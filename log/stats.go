@@ -3,6 +3,8 @@ package log
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/sluicehub/sluice/log/vfs"
 )
 
 // SyncBuckets are the upper bounds of Stats.SyncCounts; one more count follows
@@ -30,7 +32,11 @@ type Stats struct {
 	ReadBytes       int64
 	Appends         int64 // calls
 	Duplicates      int64 // batches answered from memory
-	NoSpace         int64 // calls refused because the disk was full
+	NoSpace         int64 // calls refused because the disk was full, or above the mark
+
+	Disk    DiskState
+	Space   vfs.Space // zero where the file system cannot tell
+	Ballast int64     // bytes of the ballast file, 0 when it is given up
 
 	Syncs      int64         // fsyncs of segments
 	SyncTime   time.Duration // total
@@ -88,6 +94,10 @@ func (l *Log) Stats() Stats {
 		RetentionDeletedBytes: l.retentionDeleted.Load(), CompactedBytes: l.compacted.Load(),
 		AppendedRecords: l.goneRecords.Load(), AppendedBytes: l.goneAppended.Load(), ReadBytes: l.goneReadBytes.Load(),
 	}
+	s.Disk = l.disk.State()
+	l.disk.mu.Lock()
+	s.Space, s.Ballast = l.disk.space, l.disk.ballast
+	l.disk.mu.Unlock()
 	for i := range l.syncCounts {
 		s.SyncCounts = append(s.SyncCounts, l.syncCounts[i].Load())
 	}

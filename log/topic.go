@@ -37,6 +37,7 @@ type Topic struct {
 	id        TopicID
 	config    atomic.Pointer[TopicConfig]
 	compacted atomic.Bool // compaction has or may have removed records
+	vital     bool        // Options.Vital
 
 	mu    sync.RWMutex
 	parts []*Partition
@@ -89,7 +90,7 @@ func (l *Log) newTopic(rec topicRecord) (*Topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Topic{log: l, name: rec.Name, id: id}
+	t := &Topic{log: l, name: rec.Name, id: id, vital: slices.Contains(l.opts.Vital, rec.Name)}
 	t.config.Store(cfg)
 	t.compacted.Store(rec.Compacted)
 	return t, nil
@@ -197,25 +198,46 @@ func (l *Log) openForDDL() error {
 // removes.
 func (t *Topic) grow(total int32) error {
 	had := int32(len(t.Partitions()))
-	var made []*Partition
+	made := make([]*Partition, 0, total-had)
 	for n := had; n < total; n++ {
-		p := newPartition(t, n)
-		err := t.log.clearFolder(p.dir)
-		if err == nil {
-			made = append(made, p)
-			err = p.createFiles()
-		}
-		if err != nil {
-			t.setParts(append(t.Partitions(), made...))
-			return errors.Join(storageError("create partition "+p.String(), err), t.undoGrow(had))
+		made = append(made, newPartition(t, n))
+	}
+	for _, p := range made {
+		if err := t.log.clearFolder(p.dir); err != nil {
+			return storageError("create partition "+p.String(), err)
 		}
 	}
-	if err := t.log.fs.SyncDir(t.log.dir); err != nil {
-		t.setParts(append(t.Partitions(), made...))
-		return errors.Join(storageError("create partitions", err), t.undoGrow(had))
+	err := eachPartition(made, (*Partition).createFiles)
+	if err == nil {
+		err = t.log.fs.SyncDir(t.log.dir)
 	}
 	t.setParts(append(t.Partitions(), made...))
+	if err != nil {
+		return errors.Join(storageError("create partitions", err), t.undoGrow(had))
+	}
 	return nil
+}
+
+// atOnce is how many partitions are made or opened at the same time: more than
+// there are processors, because each waits for the disk.
+const atOnce = 16
+
+// eachPartition does something with partitions, several at a time.
+func eachPartition(parts []*Partition, do func(*Partition) error) error {
+	errs := make([]error, len(parts))
+	slots := make(chan struct{}, atOnce)
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if err := do(p); err != nil {
+				errs[i] = fmt.Errorf("partition %s: %w", p, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (t *Topic) setParts(parts []*Partition) {
@@ -239,8 +261,8 @@ func (t *Topic) undoGrow(keep int32) error {
 func (p *Partition) destroy() error {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
-	err := p.shut(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
-	return errors.Join(err, p.log.removeFolder(p.dir))
+	p.shut(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
+	return p.log.removeFolder(p.dir)
 }
 
 // DeleteTopic deletes a topic and its files. Once it returned nil, the topic

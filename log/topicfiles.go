@@ -76,7 +76,7 @@ func (l *Log) saveTopics(records []topicRecord) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAtomic(l.fs, l.dir, topicsFile, b); err != nil {
+	if err := l.save(topicsFile, b); err != nil {
 		return storageError("save topics", err)
 	}
 	return nil
@@ -148,7 +148,7 @@ func (l *Log) saveLogStarts() error {
 			lines = append(lines, fmt.Sprintf("%s %d %d", p.topic.name, p.number, s))
 		}
 	}
-	return writeAtomic(l.fs, l.dir, logStartFile, encodeCheckpoint(lines))
+	return l.save(logStartFile, encodeCheckpoint(lines))
 }
 
 // loadLogStarts reads log starts by "topic-partition".

@@ -117,9 +117,12 @@ func (p *Partition) EndTransaction(m segment.Marker) (*Pending, error) {
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	a, err := p.endTransaction(m, h, batch, cfg, now)
+	if err != nil && noSpace(err) && p.log.disk.giveUp() {
+		a, err = p.endTransaction(m, h, batch, cfg, now)
+	}
 	if err != nil {
 		err = fmt.Errorf("end transaction in %s: %w", p, err)
-		p.log.noteRefused(err, now)
+		p.log.noteFull(err, now)
 		return nil, err
 	}
 	return a, nil

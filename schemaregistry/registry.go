@@ -11,11 +11,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// DefaultTopic is Confluent's.
+const DefaultTopic = "_schemas"
+
 // Options are what a Registry is opened with.
 type Options struct {
 	// Kafka says how the log is reached: seed brokers, a dialer, TLS, SASL, a client id.
 	Kafka []kgo.Opt
-	// Topic is where everything is kept; "" is "_schemas". It is created if it is not there.
+	// Topic is where everything is kept; "" is DefaultTopic. It is created if it is not there.
 	Topic string
 	// Replication is the replication factor of a new topic; 0 leaves it to the broker.
 	Replication int16
@@ -53,7 +56,7 @@ type Registry struct {
 // New opens the registry that is kept in the topic. It returns when all of the topic has been read.
 func New(ctx context.Context, opts Options) (*Registry, error) {
 	if opts.Topic == "" {
-		opts.Topic = "_schemas"
+		opts.Topic = DefaultTopic
 	}
 	if opts.Replication == 0 {
 		opts.Replication = -1

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehub/sluice/hub"
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker"
+	"github.com/sluicehub/sluice/schemaregistry"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -46,7 +47,9 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 		return nil, err
 	}
 	settings := brokerSettings(v)
-	options := log.Options{Dir: v.String("sluice.data.dir"), Logger: logger.With("room", "log"), Durability: durability}
+	options := log.Options{Dir: v.String("sluice.data.dir"), Logger: logger.With("room", "log"), Durability: durability,
+		DiskWarnPercent: v.Int(diskWarnKey), DiskRejectPercent: v.Int(diskRejectKey), Vital: vitalTopics(v),
+		MaxOpenFiles: v.Int("sluice.log.max.open.files")}
 	if err := broker.ApplyToLog(settings, &options); err != nil {
 		return nil, err
 	}
@@ -66,6 +69,12 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 		go func() { e.served <- b.Serve(ln, served[i]) }() // ends with close
 	}
 	return e, nil
+}
+
+// vitalTopics are what the hub and the registry keep in the log: on a full disk a connector can still be paused, changed
+// and deleted, and a schema found.
+func vitalTopics(v configs.Values) []string {
+	return []string{v.String("config.storage.topic"), v.String("offset.storage.topic"), v.String("status.storage.topic"), schemaregistry.DefaultTopic}
 }
 
 // close ends the broker and closes the log. It does nothing for an external cluster.

@@ -6,12 +6,18 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/hub"
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/schemaregistry"
+)
+
+const (
+	diskWarnKey   = "sluice.log.disk.warn.percent"
+	diskRejectKey = "sluice.log.disk.reject.percent"
 )
 
 // workerDefinition is what a worker's configuration may say: Kafka Connect's keys, and ours.
@@ -25,9 +31,23 @@ func workerDefinition() *configs.Definition {
 		{Name: "sluice.log.durability", Type: configs.String, Default: log.DurabilitySync.String(),
 			Enum: []string{log.DurabilitySync.String(), log.DurabilityInterval.String(), log.DurabilityOS.String()}, Importance: configs.Medium, Group: group,
 			Doc: "When the embedded log answers a producer: sync after an fsync, interval after the write with an fsync ten times a second, os without."},
+		{Name: diskWarnKey, Type: configs.Int, Default: strconv.Itoa(log.DefaultDiskWarnPercent), Min: "1", Max: "100", Group: group,
+			Doc: "How full the disk of the embedded log is, as df shows it, when that is logged and shown in the metrics."},
+		{Name: diskRejectKey, Type: configs.Int, Default: strconv.Itoa(log.DefaultDiskRejectPercent), Min: "1", Max: "100", Group: group,
+			Doc: "How full it is when producers are told to try again later. Consumers, committed offsets, connectors' configurations, deletions and retention go on."},
+		{Name: "sluice.log.max.open.files", Type: configs.Int, Default: strconv.Itoa(log.DefaultMaxOpenFiles), Min: "100", Group: group,
+			Doc: "About how many files the embedded log keeps open. With more partitions in use, files are closed and opened again."},
 		{Name: "sluice.log.level", Type: configs.String, Default: "info", Enum: []string{"debug", "info", "warn", "error"}, Group: group,
 			Doc: "The least important lines that are logged."},
-	}})
+	}, Rules: []configs.Rule{configs.Check("The disk's marks are in order.", []string{diskWarnKey, diskRejectKey}, checkDiskMarks)}})
+}
+
+// checkDiskMarks wants the warning first.
+func checkDiskMarks(v configs.Values) []configs.Problem {
+	if warn, reject := v.Int(diskWarnKey), v.Int(diskRejectKey); warn > reject {
+		return []configs.Problem{{Key: diskWarnKey, Message: fmt.Sprintf("Invalid value for configuration %s: %d is more than %s, %d", diskWarnKey, warn, diskRejectKey, reject)}}
+	}
+	return nil
 }
 
 // checkAddress accepts host:port.

@@ -95,11 +95,13 @@ func Settings() []log.ConfigDef {
 	return all
 }
 
-// ApplyToLog puts those of the values, by the names of Settings, that are the log's into its options.
+// ApplyToLog puts those of the values, by the names of Settings, that are the log's into its options, and the broker's
+// own topics among the vital ones.
 func ApplyToLog(values map[string]string, o *log.Options) error {
 	if err := checkSettings(values); err != nil {
 		return err
 	}
+	o.Vital = append(o.Vital, offsetsTopic, transactionsTopic)
 	for _, d := range log.TopicConfigDefs() {
 		if v, ok := values[d.Broker]; ok && d.Broker != "" {
 			if o.TopicDefaults == nil {

@@ -14,7 +14,7 @@ func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := crasher{rng: rng, done: map[*node]*node{}}
-	return &Mem{root: c.clone(m.root), locks: map[string]bool{}}
+	return &Mem{root: c.clone(m.root), locks: map[string]bool{}, limit: m.limit}
 }
 
 type crasher struct {

@@ -1,6 +1,9 @@
 package vfs
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // Op names an operation for a Fault.
 type Op string
@@ -79,6 +82,14 @@ func (f *faulty) ReadDir(name string) ([]Entry, error) {
 }
 
 func (f *faulty) Lock(name string) (io.Closer, error) { return f.FS.Lock(name) }
+
+// Space implements Measured where the wrapped file system does.
+func (f *faulty) Space(dir string) (Space, error) {
+	if m, ok := f.FS.(Measured); ok {
+		return m.Space(dir)
+	}
+	return Space{}, errors.ErrUnsupported
+}
 
 type faultyFile struct {
 	File

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -18,10 +19,49 @@ type Mem struct {
 	mu    sync.Mutex
 	root  *node
 	locks map[string]bool
+	limit int64 // bytes of all files; 0: no end
 }
 
 // NewMem makes an empty file system.
 func NewMem() *Mem { return &Mem{root: newDir(), locks: map[string]bool{}} }
+
+// Limit makes the file system hold so many bytes in all, and no more; 0 takes the end away.
+func (m *Mem) Limit(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit = bytes
+}
+
+// Space implements Measured.
+func (m *Mem) Space(string) (Space, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.limit == 0 {
+		return Space{}, errors.ErrUnsupported
+	}
+	free := max(0, m.limit-m.root.bytes())
+	return Space{Total: m.limit, Free: free, Usable: free}, nil
+}
+
+// bytes of the files in n.
+func (n *node) bytes() int64 {
+	sum := int64(len(n.data))
+	for _, c := range n.names {
+		sum += c.bytes()
+	}
+	return sum
+}
+
+// room is how much of n more bytes there is space for, and an error if that is not all.
+func (m *Mem) room(op, name string, n int) (int, error) {
+	if m.limit == 0 || n <= 0 {
+		return n, nil
+	}
+	if free := max(0, m.limit-m.root.bytes()); int64(n) > free {
+		return int(free), &fs.PathError{Op: op, Path: name, Err: syscall.ENOSPC}
+	}
+	return n, nil
+}
 
 // node is a file or a directory. A directory remembers its durable names and
 // the changes since; a file its durable bytes and the range changed since.
@@ -300,12 +340,20 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer f.m.mu.Unlock()
+	more := int(off) + len(p) - len(f.n.data)
+	fits, err := f.m.room("write", f.name, more)
+	if err != nil {
+		p = p[:max(0, len(p)-(more-fits))]
+	}
 	end := int(off) + len(p)
-	if end > len(f.n.data) {
+	if end > len(f.n.data) && len(p) > 0 {
 		f.n.resize(end)
 	}
+	if len(p) == 0 {
+		return 0, err
+	}
 	f.n.touch(int(off), end)
-	return copy(f.n.data[off:], p), nil
+	return copy(f.n.data[off:], p), err
 }
 
 func (f *memFile) Sync() error {

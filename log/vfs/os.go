@@ -83,7 +83,8 @@ func (osFS) Space(dir string) (Space, error) {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return Space{}, &os.PathError{Op: "statfs", Path: dir, Err: err}
 	}
-	return Space{Total: int64(st.Blocks) * int64(st.Bsize), Usable: int64(st.Bavail) * int64(st.Bsize)}, nil
+	block := int64(st.Bsize)
+	return Space{Total: int64(st.Blocks) * block, Free: int64(st.Bfree) * block, Usable: int64(st.Bavail) * block}, nil
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -97,6 +98,9 @@ func (f *osFile) Size() (int64, error) {
 	}
 	return st.Size(), nil
 }
+
+// Reserve implements Reserver.
+func (f *osFile) Reserve(size int64) error { return reserve(f.File, size) }
 
 // Sync syncs data and size but not the times (see sync_linux.go).
 func (f *osFile) Sync() error { return datasync(f.File) }

@@ -48,14 +48,23 @@ type File interface {
 
 // Measured is an FS that knows how full it is.
 type Measured interface {
-	// Space of the file system that holds the directory.
+	// Space of the file system that holds the directory; errors.ErrUnsupported
+	// where it has no end.
 	Space(dir string) (Space, error)
 }
 
 // Space is the room of a file system, in bytes.
 type Space struct {
 	Total  int64
+	Free   int64
 	Usable int64 // by this process; less than what is free where some is kept back
+}
+
+// Reserver is a File that can take its room on the disk before it is written.
+type Reserver interface {
+	// Reserve makes the file size bytes large, all of them on the disk. An
+	// error that is errors.ErrUnsupported asks for writing them.
+	Reserve(size int64) error
 }
 
 // Entry is one name in a directory.
