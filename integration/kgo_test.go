@@ -23,7 +23,8 @@ const kgoTests = `^(TestPing|TestIssue\w+|TestConsume\w+|Test848\w+|TestDirect\w
 // TestClientsOwnTests runs the tests of the Kafka client franz-go against the log, as they run against Kafka.
 func TestClientsOwnTests(t *testing.T) {
 	t.Parallel()
-	w := startWorker(t, worker.Options{})
+	w := startWorker(t, worker.Options{Settings: map[string]string{ // a rebalance of the consumer protocol takes some heartbeats
+		"sluice.kafka.broker.group.consumer.min.heartbeat.interval.ms": "500", "sluice.kafka.broker.group.consumer.heartbeat.interval.ms": "500"}})
 	listed, err := os.ReadFile(kgoPasses)
 	must(t, err)
 	tests := filepath.Join(t.TempDir(), "kgo.test")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sluicehub/sluice/log/vfs"
@@ -35,6 +36,8 @@ type Log struct {
 	// byName and byID are guarded by mu.
 	byName map[string]*Topic
 	byID   map[TopicID]*Topic
+	// topicsVersion rises with each change of which topics and partitions there are.
+	topicsVersion atomic.Int64
 
 	startsMu  sync.Mutex // the log start checkpoint
 	compactMu sync.Mutex // one compaction at a time, for its memory
@@ -219,6 +222,10 @@ func (l *Log) Topics() []*Topic {
 	defer l.mu.RUnlock()
 	return slices.SortedFunc(maps.Values(l.byName), func(a, b *Topic) int { return cmp.Compare(a.name, b.name) })
 }
+
+// TopicsVersion is another number after each change of which topics and
+// partitions there are. It is not kept over a restart.
+func (l *Log) TopicsVersion() int64 { return l.topicsVersion.Load() }
 
 // Partition finds a partition, or fails with ErrUnknownTopic.
 func (l *Log) Partition(topic string, partition int32) (*Partition, error) {

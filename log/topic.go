@@ -181,6 +181,7 @@ func (l *Log) CreateTopic(name string, id TopicID, partitions int32, configs map
 	l.mu.Lock()
 	l.byName[name], l.byID[id] = t, t
 	l.mu.Unlock()
+	l.topicsVersion.Add(1)
 	return t, nil
 }
 
@@ -288,6 +289,7 @@ func (l *Log) DeleteTopic(name string) error {
 	delete(l.byName, name)
 	delete(l.byID, t.id)
 	l.mu.Unlock()
+	l.topicsVersion.Add(1)
 	var errs []error
 	for _, p := range t.Partitions() {
 		s := p.Stats()
@@ -325,6 +327,7 @@ func (l *Log) CreatePartitions(name string, total int32) error {
 	if err := l.saveTopics(l.topicRecords()); err != nil {
 		return fmt.Errorf("create partitions of %q: %w", name, errors.Join(err, t.undoGrow(had)))
 	}
+	l.topicsVersion.Add(1)
 	return nil
 }
 

@@ -13,7 +13,13 @@ import (
 // startBroker serves an empty log on a free port until the test ends, and returns the address.
 func startBroker(t *testing.T, o broker.Options) string {
 	t.Helper()
-	l, err := log.Open(log.Options{Dir: t.TempDir()})
+	return startBrokerIn(t, t.TempDir(), o)
+}
+
+// startBrokerIn serves the log in a folder.
+func startBrokerIn(t *testing.T, dir string, o broker.Options) string {
+	t.Helper()
+	l, err := log.Open(log.Options{Dir: dir})
 	must(t, err)
 	o.Log = l
 	b, err := broker.New(o)

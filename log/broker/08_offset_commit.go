@@ -1,6 +1,10 @@
 package broker
 
 import (
+	"fmt"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/consumergroup"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -10,8 +14,11 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetCommitRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	code := errorCode(r.group(mayRead, req.Group))
+	var may func(consumergroup.Partition) error
 	if code == 0 {
-		code = b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, false)
+		var err error
+		may, err = b.mayCommit(r, req.Group, req.MemberID, req.InstanceID, req.Generation, false)
+		code = errorCode(err)
 	}
 	offsets := make(map[place]*committed)
 	for i := range req.Topics {
@@ -34,8 +41,10 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 			}
 			if code == 0 && refused != nil {
 				rp.ErrorCode = errorCode(refused)
-			} else if _, err := b.log.Partition(name, p.Partition); code == 0 && err != nil {
+			} else if part, err := b.log.Partition(name, p.Partition); code == 0 && err != nil {
 				rp.ErrorCode = errorCode(err)
+			} else if code == 0 && may(groupPartition(part)) != nil {
+				rp.ErrorCode = errorCode(may(groupPartition(part)))
 			} else if code == 0 && len(c.metadata) > b.set.maxOffsetMetadata {
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			}
@@ -62,18 +71,35 @@ func failCommit(resp *kmsg.OffsetCommitResponse, code int16) {
 	}
 }
 
-// mayCommit checks that the sender is a member of the present generation. Who assigns partitions by hand (generation
-// -1, no member id) may commit while the group has no members. In a transaction, old clients do not say who they are,
-// and a rebalance does not stop a commit.
-func (b *Broker) mayCommit(group, member string, instance *string, generation int32, transactional bool) int16 {
+// mayCommit checks that the sender is a member of the present generation or, in the consumer protocol, epoch. Who
+// assigns partitions by hand (generation -1, no member id) may commit while the group has no members. In a transaction,
+// old clients do not say who they are, and a rebalance does not stop a commit. The function returned says for which
+// partitions the sender may commit.
+func (b *Broker) mayCommit(r *request, group, member string, instance *string, generation int32, transactional bool) (func(consumergroup.Partition) error, error) {
 	if group == "" {
-		return kerr.InvalidGroupID.Code
+		return nil, kerr.InvalidGroupID
 	}
 	byHand := generation < 0 && member == "" && instance == nil
-	g := b.groups.group(group, byHand)
-	if g == nil {
-		return kerr.IllegalGeneration.Code
+	if g := b.groups.consumer(group); g != nil {
+		return g.checkCommit(member, generation, byHand, transactional, r.version)
 	}
+	g := b.groups.group(group, byHand)
+	if g == nil && r.version >= 9 && !transactional {
+		return nil, fmt.Errorf("%w: Group %s not found.", kerr.GroupIDNotFound, group)
+	} else if g == nil {
+		return nil, kerr.IllegalGeneration
+	}
+	return allPartitions, kerr.ErrorForCode(g.mayCommit(member, instance, generation, byHand, transactional))
+}
+
+func allPartitions(consumergroup.Partition) error { return nil }
+
+// groupPartition is a partition as groups know it.
+func groupPartition(p *log.Partition) consumergroup.Partition {
+	return consumergroup.Partition{Topic: p.Topic().ID(), Number: p.Number()}
+}
+
+func (g *group) mayCommit(member string, instance *string, generation int32, byHand, transactional bool) int16 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if byHand {

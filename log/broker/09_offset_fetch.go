@@ -59,6 +59,9 @@ func (f *offsetFetching) group(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 	if rg.ErrorCode = errorCode(f.r.group(mayDescribe, req.Group)); rg.ErrorCode != 0 {
 		return rg
 	}
+	if rg.ErrorCode = errorCode(f.b.mayFetch(req)); rg.ErrorCode != 0 {
+		return rg
+	}
 	if req.Topics == nil {
 		rg.Topics = f.all(req.Group)
 		return rg
@@ -83,6 +86,22 @@ func (f *offsetFetching) group(req *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 		rg.Topics = append(rg.Topics, rt)
 	}
 	return rg
+}
+
+// mayFetch checks who says who it is: a member of a group of the consumer protocol with an epoch that is not the last
+// may have lost the partitions whose offsets it wants.
+func (b *Broker) mayFetch(req *kmsg.OffsetFetchRequestGroup) error {
+	g := b.groups.consumer(req.Group)
+	if g == nil || req.MemberID == nil && req.MemberEpoch < 0 {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	id := ""
+	if req.MemberID != nil {
+		id = *req.MemberID
+	}
+	return g.g.MayFetch(id, req.MemberEpoch)
 }
 
 // all are all offsets that a group has committed, of topics that the client may know of. Offsets of a topic that is gone

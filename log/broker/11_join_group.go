@@ -22,6 +22,9 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 	case len(req.Protocols) == 0 || req.ProtocolType == "":
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil
 	}
+	if err := b.groups.makeClassic(req.Group); err != nil {
+		return now(joinError(errorCode(err), req.MemberID)), nil
+	}
 	g := b.groups.group(req.Group, req.MemberID == "" || req.InstanceID != nil)
 	if g == nil {
 		return now(joinError(kerr.UnknownMemberID.Code, req.MemberID)), nil

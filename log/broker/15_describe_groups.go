@@ -5,7 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// describeGroups answers DescribeGroups. A group nobody knows is Dead; from version 6 it is an error too (KIP-1043).
+// describeGroups answers DescribeGroups, for groups of the classic protocol. Any other is Dead; from version 6 it is an
+// error too (KIP-1043).
 func (b *Broker) describeGroups(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DescribeGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
@@ -17,6 +18,8 @@ func (b *Broker) describeGroups(r *request, kreq kmsg.Request) (reply, error) {
 		} else if g := b.groups.group(id, false); g != nil {
 			g.describe(&rg)
 			rg.AuthorizedOperations = r.operations(groupResource, id, req.IncludeAuthorizedOperations)
+		} else if r.version >= 6 && b.groups.consumer(id) != nil {
+			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" is not a classic group.")
 		} else if r.version >= 6 {
 			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" not found.")
 		}

@@ -12,20 +12,34 @@ import (
 func (b *Broker) listGroups(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.ListGroupsRequest)
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
-	all := r.cluster(mayDescribe) == nil
 	for _, g := range b.groups.list() {
-		if !all && r.group(mayDescribe, g.id) != nil {
-			continue
-		}
-		g.mu.Lock()
-		rg := kmsg.NewListGroupsResponseGroup()
-		rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.id, g.protocolType, string(g.state), "classic"
-		g.mu.Unlock()
-		if matches(req.StatesFilter, rg.GroupState) && matches(req.TypesFilter, rg.GroupType) {
-			resp.Groups = append(resp.Groups, rg)
-		}
+		resp.Groups = append(resp.Groups, g.listed())
 	}
+	for _, g := range b.groups.listConsumers() {
+		resp.Groups = append(resp.Groups, g.listed())
+	}
+	all := r.cluster(mayDescribe) == nil
+	resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool {
+		return !all && r.group(mayDescribe, g.Group) != nil || !matches(req.StatesFilter, g.GroupState) || !matches(req.TypesFilter, g.GroupType)
+	})
+	slices.SortFunc(resp.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
 	return now(resp), nil
+}
+
+func (g *group) listed() kmsg.ListGroupsResponseGroup {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rg := kmsg.NewListGroupsResponseGroup()
+	rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.id, g.protocolType, string(g.state), "classic"
+	return rg
+}
+
+func (g *consumerGroup) listed() kmsg.ListGroupsResponseGroup {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	rg := kmsg.NewListGroupsResponseGroup()
+	rg.Group, rg.ProtocolType, rg.GroupState, rg.GroupType = g.g.ID(), "consumer", g.g.State(), "consumer"
+	return rg
 }
 
 // matches reports whether a filter, which may be empty, lets s through.

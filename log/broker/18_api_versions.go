@@ -30,6 +30,7 @@ func (b *Broker) apiVersions(_ *request, kreq kmsg.Request) (reply, error) {
 	addFeature(resp, "metadata.version", 7, 25)
 	// 2: a producer's epoch rises with each transaction, partitions are added by producing to them (KIP-890).
 	addFeature(resp, "transaction.version", 0, 2)
+	addFeature(resp, "group.version", 0, 1) // 1: groups of the consumer protocol (KIP-848)
 	resp.FinalizedFeaturesEpoch = 0
 	return now(resp), nil
 }

@@ -60,8 +60,16 @@ func (b *Broker) commitInTransaction(r *request, req *kmsg.TxnOffsetCommitReques
 	if err := r.group(mayRead, req.Group); err != nil {
 		return nil, err
 	}
-	if code := b.mayCommit(req.Group, req.MemberID, req.InstanceID, req.Generation, true); code != 0 {
-		return nil, kerr.TypedErrorForCode(code)
+	may, err := b.mayCommit(r, req.Group, req.MemberID, req.InstanceID, req.Generation, true)
+	if err != nil {
+		return nil, err
+	}
+	for p := range offsets {
+		if part, err := b.log.Partition(p.topic, p.partition); err != nil {
+			return nil, err
+		} else if err := may(groupPartition(part)); err != nil {
+			return nil, err
+		}
 	}
 	t, err := b.txns.owned(req.TransactionalID, req.ProducerID, req.ProducerEpoch)
 	if err != nil {

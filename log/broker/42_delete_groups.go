@@ -23,6 +23,9 @@ func (b *Broker) deleteGroups(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 func (b *Broker) deleteGroup(ctx context.Context, id string) int16 {
+	if g := b.groups.consumer(id); g != nil {
+		return errorCode(b.deleteConsumerGroup(ctx, g))
+	}
 	g := b.groups.group(id, false)
 	if g == nil {
 		return kerr.GroupIDNotFound.Code
@@ -38,6 +41,21 @@ func (b *Broker) deleteGroup(ctx context.Context, id string) int16 {
 	g.state = stateDead
 	b.groups.forget(id)
 	return 0
+}
+
+func (b *Broker) deleteConsumerGroup(ctx context.Context, g *consumerGroup) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.gone:
+		return kerr.GroupIDNotFound
+	case g.g.Size() > 0:
+		return kerr.NonEmptyGroup
+	}
+	if err := b.deleteOffsets(ctx, g.g.ID(), b.groups.store.places(g.g.ID())); err != nil {
+		return err
+	}
+	return g.delete()
 }
 
 func (b *Broker) deleteOffsets(ctx context.Context, group string, places []place) error {

@@ -5,30 +5,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// offsetDelete answers OffsetDelete. Offsets of topics that a member of the group may be reading stay: the group
-// must be empty.
+// offsetDelete answers OffsetDelete. Offsets of topics that a member of the group may be reading stay: a group of the
+// classic protocol must be empty, members of the consumer protocol say what they subscribe to.
 func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetDeleteRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
 	if resp.ErrorCode = errorCode(r.group(mayDelete, req.Group)); resp.ErrorCode != 0 {
 		return now(resp), nil
 	}
-	g := b.groups.group(req.Group, false)
-	if g == nil {
+	reads := func(topic string) bool { return false }
+	if g := b.groups.consumer(req.Group); g != nil {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		reads = g.g.Subscribes
+	} else if g := b.groups.group(req.Group, false); g == nil {
 		resp.ErrorCode = kerr.GroupIDNotFound.Code
 		return now(resp), nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if len(g.members) > 0 {
-		resp.ErrorCode = kerr.NonEmptyGroup.Code
-		return now(resp), nil
+	} else {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if len(g.members) > 0 {
+			resp.ErrorCode = kerr.NonEmptyGroup.Code
+			return now(resp), nil
+		}
 	}
 	var gone []place
 	for _, t := range req.Topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
 		refused := r.topic(mayRead, t.Topic)
+		if refused == nil && reads(t.Topic) {
+			refused = kerr.GroupSubscribedToTopic
+		}
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, errorCode(refused)

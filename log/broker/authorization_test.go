@@ -130,8 +130,11 @@ func protected(id [16]byte) map[string]struct {
 		"quorum":                {&kmsg.DescribeQuorumRequest{}, []need{cluster(mayDescribe)}},
 		"producers":             {&kmsg.DescribeProducersRequest{Topics: []kmsg.DescribeProducersRequestTopic{{Topic: t, Partitions: []int32{0}}}}, []need{read}},
 		"describe transactions": {&kmsg.DescribeTransactionsRequest{TransactionalIDs: []string{x}}, []need{{transactionalResource, x, mayDescribe, noTransa}}},
-		"config resources":      {&kmsg.ListConfigResourcesRequest{}, []need{cluster(mayDescribeConfigs)}},
-		"describe topic":        {&kmsg.DescribeTopicPartitionsRequest{Topics: []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: t}}}, []need{seen}},
+		"consumer group heartbeat": {&kmsg.ConsumerGroupHeartbeatRequest{Group: g, MemberID: "m", RebalanceTimeoutMillis: 1000, SubscribedTopicNames: []string{t},
+			MemberEpoch: 1}, []need{member, seen}},
+		"describe consumer group": {&kmsg.ConsumerGroupDescribeRequest{Groups: []string{"k"}}, []need{{groupResource, "k", mayDescribe, noGroup}, seen}},
+		"config resources":        {&kmsg.ListConfigResourcesRequest{}, []need{cluster(mayDescribeConfigs)}},
+		"describe topic":          {&kmsg.DescribeTopicPartitionsRequest{Topics: []kmsg.DescribeTopicPartitionsRequestTopic{{Topic: t}}}, []need{seen}},
 	}
 }
 
@@ -150,6 +153,12 @@ func TestAuthorization(t *testing.T) {
 		if err := adm.CommitAllOffsets(t.Context(), group, kadm.Offsets{"t": {0: {Topic: "t"}}}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	join.Group, join.MemberID, join.RebalanceTimeoutMillis, join.SubscribedTopicNames = "k", "m", 1000, []string{"t"}
+	join.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	if resp, err := join.RequestWith(t.Context(), s.client(false)); err != nil || resp.ErrorCode != 0 { // its description shows the topic
+		t.Fatalf("%+v, %v", resp, err)
 	}
 	topic, err := s.log.Topic("t")
 	if err != nil {

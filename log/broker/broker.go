@@ -91,7 +91,9 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
-	b.groups = newCoordinator(store, o.Logger, set.initialRebalanceDelay)
+	if b.groups, err = newCoordinator(store, o.Logger, set.initialRebalanceDelay, logTopics{o.Log}, b.consumerConfig); err != nil {
+		return nil, fmt.Errorf("load groups: %w", err)
+	}
 	if b.users, err = openUsers(o.Log); err != nil {
 		return nil, fmt.Errorf("load the users: %w", err)
 	}

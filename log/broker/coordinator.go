@@ -5,34 +5,47 @@ import (
 	"sort"
 	"sync"
 	"time"
+
+	"github.com/sluicehub/sluice/log/broker/consumergroup"
 )
 
-// coordinator keeps all consumer groups of the classic protocol and their committed offsets. Groups live in memory:
-// after a restart the members are unknown, join again, and find the committed offsets, which are durable.
+// coordinator keeps all consumer groups and their committed offsets. Groups of the classic protocol live in memory: after
+// a restart the members are unknown, join again, and find the committed offsets, which are durable. Groups of the
+// consumer protocol are kept as they are (consumer_groups.go). A name belongs to one of either kind.
 type coordinator struct {
 	store  *offsetStore
 	logger *slog.Logger
 	delay  time.Duration // of the first rebalance (group.initial.rebalance.delay.ms)
+	topics consumergroup.Topics
+	config func(group string) consumergroup.Config
 
-	mu     sync.Mutex
-	groups map[string]*group
-	closed bool
+	mu        sync.Mutex
+	groups    map[string]*group
+	consumers map[string]*consumerGroup
+	closed    bool
 }
 
-func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration) *coordinator {
-	c := &coordinator{store: store, logger: logger, delay: delay, groups: make(map[string]*group)}
-	for _, id := range store.groups() {
-		c.groups[id] = newGroup(id, logger, delay)
+func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration, topics consumergroup.Topics, config func(string) consumergroup.Config) (*coordinator, error) {
+	c := &coordinator{store: store, logger: logger, delay: delay, topics: topics, config: config,
+		groups: make(map[string]*group), consumers: make(map[string]*consumerGroup)}
+	if err := c.resume(store.loaded); err != nil {
+		return nil, err
 	}
-	return c
+	for _, id := range store.groups() {
+		if c.consumers[id] == nil {
+			c.groups[id] = newGroup(id, logger, delay)
+		}
+	}
+	return c, nil
 }
 
-// group returns the group of that id; with create it makes it if need be, otherwise nil says there is none.
+// group returns the group of that id; with create it makes it if need be, otherwise nil says there is none of the classic
+// protocol.
 func (c *coordinator) group(id string, create bool) *group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	g := c.groups[id]
-	if g == nil && create && !c.closed {
+	if g == nil && create && !c.closed && c.consumers[id] == nil {
 		g = newGroup(id, c.logger, c.delay)
 		c.groups[id] = g
 	}
@@ -64,6 +77,9 @@ func (c *coordinator) close() {
 	c.closed = true
 	c.mu.Unlock()
 	for _, g := range c.list() {
+		g.close()
+	}
+	for _, g := range c.listConsumers() {
 		g.close()
 	}
 }

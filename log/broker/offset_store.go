@@ -11,12 +11,14 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/consumergroup"
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // offsetsTopic holds the committed offsets in Kafka's own record format: key version 1 (group, topic, partition),
-// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one.
+// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one. The groups of the
+// consumer protocol are in it too; consumergroup has their records.
 const offsetsTopic = "__consumer_offsets"
 
 // committed is one committed offset.
@@ -43,6 +45,8 @@ type offsetStore struct {
 	by map[string]map[place]committed // by group
 	// pending are the offsets of open transactions, by producer: they count when the transaction is committed.
 	pending map[int64]map[groupPlace]committed
+	// loaded are the groups of the consumer protocol as the topic has them. The coordinator takes them over.
+	loaded map[string]*consumergroup.Group
 }
 
 // groupPlace is a topic partition as seen by a group.
@@ -60,7 +64,7 @@ func openOffsetStore(l *log.Log) (*offsetStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &offsetStore{by: make(map[string]map[place]committed), pending: make(map[int64]map[groupPlace]committed)}
+	s := &offsetStore{by: make(map[string]map[place]committed), pending: make(map[int64]map[groupPlace]committed), loaded: make(map[string]*consumergroup.Group)}
 	if s.part, err = t.Partition(0); err != nil {
 		return nil, err
 	}
@@ -103,9 +107,15 @@ func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 		if err != nil {
 			return err
 		}
+		if ok, err := consumergroup.Load(s.loaded, consumergroup.Record{Key: rec.Key, Value: rec.Value}); ok {
+			if err != nil {
+				return fmt.Errorf("record of offset %d: %w", rec.Offset, err)
+			}
+			continue
+		}
 		key := kmsg.NewOffsetCommitKey()
 		if len(rec.Key) < 2 || rec.Key[0] != 0 || rec.Key[1] > 1 {
-			continue // group metadata of a Kafka broker: its members are gone
+			continue // a classic group of a Kafka broker: its members are gone
 		}
 		if err := key.ReadFrom(rec.Key); err != nil {
 			return fmt.Errorf("key of offset %d: %w", rec.Offset, err)
@@ -176,6 +186,20 @@ func (s *offsetStore) commit(ctx context.Context, group string, offsets map[plac
 		s.keep(group, p, *c)
 	}
 	return nil
+}
+
+// put writes records of groups. They are durable when the result's Wait returns.
+func (s *offsetStore) put(records []consumergroup.Record) (*log.Pending, error) {
+	var b segment.Builder
+	at := time.Now().UnixMilli()
+	for _, r := range records {
+		b.Add(at, r.Key, r.Value)
+	}
+	a, err := s.part.Begin(b.Batch(), log.AppendOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("write to %s: %w", offsetsTopic, err)
+	}
+	return a, nil
 }
 
 // addOffsets adds the records of committed offsets to a batch.

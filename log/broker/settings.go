@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/consumergroup"
 )
 
 // settings are the values that the broker acts on. The zero value of none is used; see newSettings.
@@ -27,6 +28,7 @@ type settings struct {
 	maxOffsetMetadata     int
 	maxFetchBytes         int
 	maxFetchSessions      int
+	consumer              consumerSettings
 }
 
 // setting is one config of the broker. apply is nil for those of the log: they are in log.Options by the time there is
@@ -52,6 +54,27 @@ func brokerSettings() []setting {
 			func(s *settings, v string, _ int) { s.autoCreate = v == "true" }},
 		num("fetch.max.bytes", "57671680", 1024, maxInt, "Bytes of records in one answer to a fetch; the first batch may be larger.",
 			func(s *settings, _ string, n int) { s.maxFetchBytes = n }),
+		{log.ConfigDef{Name: "group.consumer.assignors", Type: log.TypeList, Default: "uniform,range", Enum: []string{consumergroup.Uniform, consumergroup.Range},
+			Doc: "What assigns partitions in groups of the consumer protocol; the first unless most members ask for another."},
+			func(s *settings, v string, _ int) {
+				s.consumer.assignors = strings.Split(strings.ReplaceAll(v, " ", ""), ",")
+			}},
+		num("group.consumer.heartbeat.interval.ms", "5000", 1, maxInt, "How often members of the consumer protocol are to say that they live.",
+			func(s *settings, _ string, n int) { s.consumer.heartbeat = millis(n) }),
+		num("group.consumer.max.heartbeat.interval.ms", "15000", 1, maxInt, "The longest heartbeat interval that a group may have.",
+			func(s *settings, _ string, n int) { s.consumer.maxHeartbeat = millis(n) }),
+		num("group.consumer.max.session.timeout.ms", "60000", 1, maxInt, "The longest session timeout that a group may have.",
+			func(s *settings, _ string, n int) { s.consumer.maxSession = millis(n) }),
+		num("group.consumer.max.size", "2147483647", 1, maxInt, "How many members a group of the consumer protocol may have.",
+			func(s *settings, _ string, n int) { s.consumer.maxSize = n }),
+		num("group.consumer.min.heartbeat.interval.ms", "5000", 1, maxInt, "The shortest heartbeat interval that a group may have.",
+			func(s *settings, _ string, n int) { s.consumer.minHeartbeat = millis(n) }),
+		num("group.consumer.min.session.timeout.ms", "45000", 1, maxInt, "The shortest session timeout that a group may have.",
+			func(s *settings, _ string, n int) { s.consumer.minSession = millis(n) }),
+		num("group.consumer.regex.refresh.interval.ms", "600000", 10_000, maxInt, "How often subscriptions by regular expression are resolved anew where no topic came or went.",
+			func(s *settings, _ string, n int) { s.consumer.regexRefresh = millis(n) }),
+		num("group.consumer.session.timeout.ms", "45000", 1, maxInt, "After how long a silent member of the consumer protocol is gone.",
+			func(s *settings, _ string, n int) { s.consumer.session = millis(n) }),
 		num("group.initial.rebalance.delay.ms", "0", 0, maxInt, "How long the first rebalance of an empty group waits for more members.",
 			func(s *settings, _ string, n int) { s.initialRebalanceDelay = millis(n) }),
 		num("group.max.session.timeout.ms", "1800000", 1, maxInt, "The longest session timeout that a group's member may ask for.",
@@ -154,5 +177,5 @@ func newSettings(values map[string]string) (*settings, error) {
 	if s.minSession > s.maxSession {
 		return nil, fmt.Errorf("broker config group.min.session.timeout.ms: %s is more than group.max.session.timeout.ms, %s", s.minSession, s.maxSession)
 	}
-	return s, nil
+	return s, s.consumer.check()
 }

@@ -71,6 +71,8 @@ func (b *Broker) serves() []api {
 	set(61, 0, 0, b.describeProducers)
 	set(65, 0, 0, b.describeTransactions)
 	set(66, 0, 2, b.listTransactions)
+	set(68, 0, 1, b.consumerGroupHeartbeat)
+	set(69, 0, 1, b.consumerGroupDescribe)
 	set(74, 0, 1, b.listConfigResources)
 	set(75, 0, 0, b.describeTopicPartitions)
 	return table

@@ -1,0 +1,129 @@
+package protocol
+
+import (
+	"bufio"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicehub/sluice/integration/services"
+	"github.com/sluicehub/sluice/log/broker"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	groupCommand    = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+	consoleConsumer = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+)
+
+// TestKafkasConsumerProtocol: Kafka's console consumer reads with the protocol of KIP-848 and shares the topic with a
+// member of franz-go, kafka-consumer-groups shows the group, and DumpLogSegments reads what is kept of it.
+func TestKafkasConsumerProtocol(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	addr := startBrokerIn(t, dir, broker.Options{Settings: map[string]string{
+		"group.consumer.heartbeat.interval.ms": "100", "group.consumer.min.heartbeat.interval.ms": "100"}})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DefaultProduceTopic("shared"))
+	must(t, err)
+	t.Cleanup(cl.Close)
+	_, err = kadm.NewClient(cl).CreateTopic(deadline(t), 4, 1, nil, "shared")
+	must(t, err)
+	must(t, cl.ProduceSync(deadline(t), kgo.StringRecord("read me")).FirstErr())
+
+	java, err := services.KafkaTool(deadline(t), consoleConsumer, "--bootstrap-server", addr, "--topic", "shared", "--from-beginning", "--group", "both",
+		"--command-property", "group.protocol=consumer", "--command-property", "group.remote.assignor=range")
+	must(t, err)
+	readsOne(t, java, "read me")
+	member, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup("both"), kgo.ServerSideBalancer(), kgo.ConsumeTopics("shared"), kgo.InstanceID("go"))
+	must(t, err)
+	t.Cleanup(member.Close)
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			member.PollFetches(ctx)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	untilShared(t, cl, "both", 2)
+	for _, step := range []struct {
+		args string
+		want []string // regular expressions
+	}{
+		{"--describe --group both --members --verbose", []string{`both +\S+ +go +\S+ +kgo +2 +\d+ +shared:2,3`, `both +\S+ +\S+ +console-consumer +2 +\d+ +shared:0,1`}},
+		{"--describe --group both --state", []string{`both +\S+ \(1\) +range +Stable +2\s`}},
+		{"--list --type consumer --state stable", []string{`(?m)^both +Consumer +Stable`}},
+	} {
+		out := runTool(t, groupCommand, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
+		for _, want := range step.want {
+			if !regexp.MustCompile(want).MatchString(out) {
+				t.Errorf("%s: no %q in\n%s", step.args, want, out)
+			}
+		}
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "__consumer_offsets-0", "*.log"))
+	must(t, err)
+	out := runTool(t, "org.apache.kafka.tools.DumpLogSegments", "--files", strings.Join(logs, ","), "--offsets-decoder")
+	for _, complaint := range []string{"Found ", "isvalid: false", "Exception", "not a valid", "mismatch", "rror"} {
+		if strings.Contains(out, complaint) {
+			t.Errorf("DumpLogSegments complains: %s", out)
+			break
+		}
+	}
+	for _, kind := range []string{"3", "5", "6", "7", "8"} { // group, member, target's epoch, target, what a member has
+		if !strings.Contains(out, `key: {"type":"`+kind+`","data":{"groupId":"both"`) {
+			t.Errorf("DumpLogSegments shows no record of kind %s in\n%s", kind, out)
+		}
+	}
+}
+
+// untilShared waits until a group has so many members and is stable.
+func untilShared(t *testing.T, cl *kgo.Client, group string, members int) {
+	t.Helper()
+	req := kmsg.NewPtrConsumerGroupDescribeRequest()
+	req.Groups = []string{group}
+	for {
+		resp, err := req.RequestWith(deadline(t), cl)
+		must(t, err)
+		if g := resp.Groups[0]; g.State == "Stable" && len(g.Members) == members {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// readsOne starts a consumer and returns when it has printed a line.
+func readsOne(t *testing.T, cmd *exec.Cmd, line string) {
+	t.Helper()
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	var complaints strings.Builder
+	cmd.Stderr = &complaints
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	s := bufio.NewScanner(out)
+	if !s.Scan() || s.Text() != line {
+		t.Fatalf("the consumer printed %q: %s", s.Text(), complaints.String())
+	}
+}
+
+func runTool(t *testing.T, class string, args ...string) string {
+	t.Helper()
+	cmd, err := services.KafkaTool(deadline(t), class, args...)
+	must(t, err)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", class, args, err, out)
+	}
+	return string(out)
+}

@@ -1,0 +1,306 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/consumergroup"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// consumerGroup is a group of the consumer protocol (KIP-848). What the group is, consumergroup says; here are the lock,
+// the clock and the disk. A change is begun to be written before it counts, and is answered when it is durable.
+type consumerGroup struct {
+	c *coordinator
+
+	mu    sync.Mutex
+	g     *consumergroup.Group
+	gone  bool // deleted, or the broker is closed: ask the coordinator again
+	timer *time.Timer
+	wake  time.Time // when timer ends
+}
+
+// retryExpiry is how long to wait until the end of a member's session is tried to be written again.
+const retryExpiry = time.Second
+
+// logTopics shows the log's topics to groups.
+type logTopics struct{ *log.Log }
+
+func (l logTopics) Topic(name string) (log.TopicID, int32, bool) {
+	t, err := l.Log.Topic(name)
+	if err != nil {
+		return log.TopicID{}, 0, false
+	}
+	return t.ID(), int32(len(t.Partitions())), true
+}
+
+func (l logTopics) Names() []string {
+	topics := l.Topics()
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name()
+	}
+	return names
+}
+
+func (l logTopics) Version() int64 { return l.TopicsVersion() }
+
+// resume takes over the groups that were read. Those that have neither members nor offsets are forgotten: the random
+// names of tools would otherwise pile up.
+func (c *coordinator) resume(groups map[string]*consumergroup.Group) error {
+	withOffsets := c.store.groups()
+	for id, g := range groups {
+		if g.Size() == 0 && !slices.Contains(withOffsets, id) {
+			g.Delete()
+			if _, err := c.store.put(g.Records()); err != nil {
+				return err
+			}
+			continue
+		}
+		cg := &consumerGroup{c: c, g: g}
+		g.Resume(c.config(id), time.Now())
+		c.consumers[id] = cg
+		cg.mu.Lock()
+		cg.arm(g.Deadline())
+		cg.mu.Unlock()
+	}
+	return nil
+}
+
+// consumer returns the group of the consumer protocol of that name, nil if there is none.
+func (c *coordinator) consumer(id string) *consumerGroup {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.consumers[id]
+}
+
+// joinConsumer returns the group of that name for a member that joins it. A group of the classic protocol that is empty
+// becomes one of this.
+func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
+	for {
+		classic := c.group(id, false)
+		if classic != nil && !classic.retire() {
+			return nil, fmt.Errorf("%w: Cannot upgrade classic group %s to consumer group because online upgrade is disabled.", kerr.GroupIDNotFound, id)
+		}
+		c.mu.Lock()
+		if classic != nil && c.groups[id] == classic {
+			delete(c.groups, id)
+		}
+		if c.closed {
+			c.mu.Unlock()
+			return nil, kerr.CoordinatorNotAvailable
+		}
+		if c.groups[id] != nil { // somebody was faster
+			c.mu.Unlock()
+			continue
+		}
+		g := c.consumers[id]
+		if g == nil {
+			g = &consumerGroup{c: c, g: consumergroup.New(id)}
+			c.consumers[id] = g
+		}
+		c.mu.Unlock()
+		return g, nil
+	}
+}
+
+// retire ends a group of the classic protocol that is empty.
+func (g *group) retire() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != stateEmpty && g.state != stateDead {
+		return false
+	}
+	g.state = stateDead
+	return true
+}
+
+// makeClassic makes room for a group of the classic protocol. One of the consumer protocol must be empty; its offsets
+// stay.
+func (c *coordinator) makeClassic(id string) error {
+	g := c.consumer(id)
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gone {
+		return nil
+	}
+	if g.g.Size() > 0 {
+		return fmt.Errorf("%w: the members of group %s speak the consumer protocol", kerr.InconsistentGroupProtocol, id)
+	}
+	return g.delete()
+}
+
+// delete deletes the group, which is locked.
+func (g *consumerGroup) delete() error {
+	g.g.Delete()
+	if _, err := g.save(); err != nil {
+		return err
+	}
+	g.end()
+	g.c.mu.Lock()
+	defer g.c.mu.Unlock()
+	delete(g.c.consumers, g.g.ID())
+	return nil
+}
+
+// listConsumers returns all groups of the consumer protocol by id.
+func (c *coordinator) listConsumers() []*consumerGroup {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*consumerGroup, 0, len(c.consumers))
+	for _, g := range c.consumers {
+		all = append(all, g)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i].g.ID() < all[j].g.ID() })
+	return all
+}
+
+func (g *consumerGroup) close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.end()
+}
+
+func (g *consumerGroup) end() {
+	g.gone = true
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+}
+
+// heartbeat puts a heartbeat to the group. The answer counts when what it says is durable.
+func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, *log.Pending, error) {
+	for {
+		g := c.consumer(req.Group)
+		switch {
+		case g == nil && req.MemberEpoch == 0:
+			var err error
+			if g, err = c.joinConsumer(req.Group); err != nil {
+				return nil, nil, err
+			}
+		case g == nil && c.group(req.Group, false) != nil:
+			return nil, nil, fmt.Errorf("%w: Group %s is not a consumer group.", kerr.GroupIDNotFound, req.Group)
+		case g == nil:
+			return nil, nil, fmt.Errorf("%w: Consumer group %s not found.", kerr.GroupIDNotFound, req.Group)
+		}
+		if resp, a, err, ok := g.heartbeat(req, from); ok {
+			return resp, a, err
+		}
+		if c.isClosed() {
+			return nil, nil, kerr.CoordinatorNotAvailable
+		}
+	}
+}
+
+func (c *coordinator) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// heartbeat is false if the group is gone.
+func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, *log.Pending, error, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gone {
+		return nil, nil, nil, false
+	}
+	resp, err := g.g.Heartbeat(req, from, g.c.config(req.Group), g.c.topics, time.Now())
+	var a *log.Pending
+	if err != nil {
+		g.g.Undo()
+	} else {
+		a, err = g.save()
+	}
+	g.arm(g.g.Deadline())
+	if err != nil && g.g.New() {
+		g.end()
+		g.c.mu.Lock()
+		delete(g.c.consumers, req.Group)
+		g.c.mu.Unlock()
+	}
+	return resp, a, err, true
+}
+
+// save writes what changed, or takes it back. Nothing changed: nothing to wait for.
+func (g *consumerGroup) save() (*log.Pending, error) {
+	records := g.g.Records()
+	if len(records) == 0 {
+		return nil, nil
+	}
+	a, err := g.c.store.put(records)
+	if err != nil {
+		g.g.Undo()
+		return nil, err
+	}
+	g.g.Keep()
+	return a, nil
+}
+
+// arm sees to it that expire is called at a time, or before.
+func (g *consumerGroup) arm(at time.Time) {
+	if g.gone || at.IsZero() || g.timer != nil && !g.wake.After(at) {
+		return
+	}
+	if g.timer != nil {
+		g.timer.Stop()
+	}
+	g.wake = at
+	g.timer = time.AfterFunc(time.Until(at), g.expire)
+}
+
+// expire removes the members whose time is over.
+func (g *consumerGroup) expire() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gone {
+		return
+	}
+	g.timer = nil
+	late := g.g.Expire(g.c.topics, time.Now())
+	_, err := g.save()
+	next := g.g.Deadline()
+	switch {
+	case err != nil:
+		g.c.logger.Error("the end of group members' sessions cannot be written; it is tried again", "group", g.g.ID(), "members", late, "error", err)
+		next = time.Now().Add(retryExpiry)
+	case len(late) > 0:
+		g.c.logger.Info("group members expired", "group", g.g.ID(), "members", late)
+	}
+	g.arm(next)
+}
+
+// checkCommit checks that the sender of a commit is a member with an epoch that may commit. Who has no member id may
+// commit while the group is empty. It returns what checks each partition.
+func (g *consumerGroup) checkCommit(member string, epoch int32, byHand, transactional bool, version int16) (func(consumergroup.Partition) error, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.gone:
+		return nil, kerr.CoordinatorNotAvailable
+	case epoch < 0 && g.g.Size() == 0 || byHand && transactional:
+		return allPartitions, nil
+	}
+	check, err := g.g.MayCommit(member, epoch)
+	if err == nil && !transactional && version < 9 {
+		return nil, fmt.Errorf("%w: OffsetCommit version 9 or above must be used by members using the modern group protocol", kerr.UnsupportedVersion)
+	}
+	return check, err
+}
+
+// wait waits for what a heartbeat wrote.
+func wait(a *log.Pending) error {
+	if a == nil {
+		return nil
+	}
+	return a.Wait(context.Background())
+}
