@@ -40,6 +40,11 @@ func (r *Registry) isMeant(asked string) bool {
 	return asked == r.store.self.id || strings.EqualFold(asked, "true")
 }
 
+// isRegistration reports whether the call registers a schema. If that is not there already, it catches up in its turn.
+func (c *call) isRegistration() bool {
+	return c.Method == http.MethodPost && len(c.path) == 3 && c.path[0] == "subjects" && c.path[2] == "versions"
+}
+
 // isFixed reports whether the call asks for what an id means, which never changes once this node knows it.
 func (c *call) isFixed() bool {
 	p := c.path

@@ -131,7 +131,7 @@ func (a *api) handle(req *http.Request) (any, error) {
 			return nil, plain(http.StatusUnsupportedMediaType)
 		}
 	}
-	if !c.isFixed() {
+	if !c.isFixed() && !c.isRegistration() {
 		a.registry.store.follow(c.Context())
 	}
 	c.leaveAlias()
