@@ -102,6 +102,15 @@ func TestConfluentKafkaPythonSerializes(t *testing.T) {
 	}
 }
 
+// All that Confluent's client for Go can ask. It is built without cgo, as a module of its own.
+func TestConfluentGoClient(t *testing.T) {
+	t.Parallel()
+	w := startWorker(t, worker.Options{})
+	if got := output(t, "", "env", "CGO_ENABLED=0", "go", "run", "-C", "testdata/confluentgo", ".", w.Registry); strings.TrimSpace(got) != "ok" {
+		t.Errorf("got %s", got)
+	}
+}
+
 // What the registry's OpenAPI document allows, and what it does not, is answered as the document says.
 func TestRegistryAnswersAsItsOpenAPIDocumentSays(t *testing.T) {
 	t.Parallel()

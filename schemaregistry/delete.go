@@ -102,7 +102,7 @@ func (s *state) unreferenced(name string, versions []*version, permanent, whole 
 // removal returns the records that remove versions for good, newest first, and with the last version everything else
 // that is known about the subject. The first record keeps the highest ids, so that they are never given again.
 func (s *state) removal(name string, versions []*version) []*kgo.Record {
-	records := []*kgo.Record{s.noop()}
+	records := []*kgo.Record{s.noop(s.writer)}
 	for _, v := range slices.Backward(versions) {
 		records = append(records, &kgo.Record{Key: v.key(name)})
 	}
@@ -137,7 +137,7 @@ func (r *Registry) deleteContext(ctx context.Context, name string) error {
 		}
 		records := st.unset(whole)
 		if key := st.in(name).key; key != nil {
-			records = append([]*kgo.Record{st.noop()}, append(records, &kgo.Record{Key: key})...)
+			records = append([]*kgo.Record{st.noop(st.writer)}, append(records, &kgo.Record{Key: key})...)
 		}
 		return records, nil
 	})

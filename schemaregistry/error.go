@@ -119,3 +119,11 @@ func storeError(doing string, err error) *Error {
 func timedOut(doing string, err error) *Error {
 	return &Error{Status: 500, Code: 50002, Message: "Timed out while " + doing + "; it may have been done all the same", Err: err}
 }
+
+func notForwarded(err error) *Error {
+	return &Error{Status: 500, Code: 50003, Message: "Error while forwarding the request to the leader: " + err.Error(), Err: err}
+}
+
+func unknownWriter() *Error {
+	return answer(50004, "The request failed since the leader is unknown, and this registry is not to become it")
+}

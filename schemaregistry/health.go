@@ -17,7 +17,7 @@ func (c *call) health() (any, error) {
 	}{true, c.registry.opts.Topic}, nil
 }
 
-// writable answers whether somebody takes writes: each node does.
+// writable answers whether somebody takes writes: this node or the one that it forwards to.
 func (c *call) writable() (any, error) {
 	return struct {
 		Available bool `json:"master_available"`

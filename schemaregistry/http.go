@@ -50,7 +50,8 @@ type call struct {
 	path     []string // its segments, unescaped
 	query    url.Values
 	users    Users
-	full     bool // the client understands members that Confluent's API has had since 8.0
+	full     bool   // the client understands members that Confluent's API has had since 8.0
+	body     []byte // what has been read of it
 }
 
 // text is an answer that is sent as it is, not as JSON.
@@ -61,6 +62,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	id := req.Header.Get("X-Request-ID")
 	if id == "" {
 		id = requestID()
+		req.Header.Set("X-Request-ID", id)
 	}
 	w.Header().Set("X-Request-ID", id)
 	kind, ok := acceptable(req.Header.Values("Accept"))
@@ -80,6 +82,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	case text:
 		_, err = io.WriteString(w, string(b))
+	case *relayed:
+		err = b.send(w)
 	default:
 		_, err = w.Write(marshal(b))
 	}
@@ -107,6 +111,11 @@ func (a *api) handle(req *http.Request) (any, error) {
 	}
 	c := &call{Request: req, registry: a.registry, users: a.users, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
+	if asked := req.Header.Get(forwardHeader); asked == "" {
+		c.mayForward()
+	} else if !a.registry.isMeant(asked) {
+		return nil, plain(http.StatusMisdirectedRequest)
+	}
 	c.leaveContext()
 	does, notFound := route(endpoints, req.Method, c.path)
 	if does.needs != nobody {
@@ -122,15 +131,18 @@ func (a *api) handle(req *http.Request) (any, error) {
 			return nil, plain(http.StatusUnsupportedMediaType)
 		}
 	}
+	if !c.isFixed() && !c.isRegistration() {
+		a.registry.store.follow(c.Context())
+	}
 	c.leaveAlias()
 	name := c.named()
 	if does.needs == anybody || does.needs == nobody || does.needs == access.Read && name == "" { // what holds for all is no secret
-		return does.handle(c)
+		return c.answered(does)
 	}
 	if err := c.need(does.needs, name); err != nil {
 		return nil, err
 	}
-	return does.handle(c)
+	return c.answered(does)
 }
 
 // leaveContext turns a path that begins with /contexts/C into the one without, in which names have the context.
@@ -281,6 +293,7 @@ func (c *call) decode(into any) error {
 	case err != nil:
 		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "Reading the body: " + err.Error(), Err: err}
 	}
+	c.body = body
 	if err := json.Unmarshal(body, into); err != nil {
 		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "The body is not the JSON that is wanted here: " + err.Error(), Err: err}
 	}

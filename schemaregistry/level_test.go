@@ -2,6 +2,7 @@ package schemaregistry
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,4 +101,67 @@ func TestParseLevel(t *testing.T) {
 			t.Errorf("%q is %s", name, l)
 		}
 	}
+}
+
+func TestCompatibilityOverHTTP(t *testing.T) {
+	a, b, ab, abd := avroBody(fieldA), avroBody(fieldB), avroBody(fieldA, fieldB), avroBody(fieldA, fieldBD)
+	missing := `{errorType:'READER_FIELD_MISSING_DEFAULT_VALUE', description:'The field 'b' at path '/fields/1' in the new schema has no default value and is missing in the old schema', additionalInfo:'b'}`
+	old := `{oldSchema: '` + textA + `'}`
+	const level = `{validateFields: 'false', compatibility: 'BACKWARD'}`
+	messages := string(marshal([]string{missing, "{oldSchemaVersion: 1}", old, level}))
+	refused := failure(409, `Schema being registered is incompatible with an earlier schema for subject "s", details: [`+strings.Join([]string{missing, "{oldSchemaVersion: 1}", old, level}, ", ")+`]`)
+	kafka := newKafka(t)
+	run(t, serve(t, open(t, kafka)), []step{
+		{"POST /compatibility/subjects/s/versions/latest", a, 200, `{"is_compatible":true}`},
+		{"POST /compatibility/subjects/s/versions", a, 200, `{"is_compatible":true}`},
+		{"POST /compatibility/subjects/s/versions/1", a, 404, failure(40402, "Version 1 not found.")},
+		{"POST /compatibility/subjects/s/versions/x", a, 422, `~42202`},
+		{"POST /subjects/s/versions", a, 200, `{"id":1}`},
+		{"POST /subjects/s/versions", ab, 409, refused},
+		{"POST /compatibility/subjects/s/versions/latest", ab, 200, `{"is_compatible":false}`},
+		{"POST /compatibility/subjects/s/versions/latest?verbose=true", ab, 200, `{"is_compatible":false,"messages":` + messages + `}`},
+		{"POST /compatibility/subjects/s/versions?verbose=true", ab, 200, `{"is_compatible":false,"messages":` + messages + `}`},
+		{"POST /compatibility/subjects/s/versions/1?verbose=true", abd, 200, `{"is_compatible":true,"messages":[]}`},
+		{"POST /compatibility/subjects/s/versions/1", schemaBody("x"), 422, `~42201`},
+		{"POST /compatibility/subjects/s/versions/1?verbose=true", schemaBody("x"), 200, `~"is_compatible":false,"messages":["Invalid schema`},
+		{"POST /subjects/s/versions", abd, 200, `{"id":2}`},
+		{"POST /subjects/s/versions", ab, 200, `{"id":3}`}, // only the newest version counts
+		{"PUT /config/s", `{"compatibility":"BACKWARD_TRANSITIVE"}`, 200, `{"compatibility":"BACKWARD_TRANSITIVE"}`},
+		{"POST /compatibility/subjects/s/versions", avroBody(fieldA, `{"name":"b","type":"string","doc":"d"}`), 200, `{"is_compatible":false}`},
+		{"POST /compatibility/subjects/s/versions/2", avroBody(fieldA, `{"name":"b","type":"string","doc":"d"}`), 200, `{"is_compatible":true}`},
+		{"POST /subjects/s/versions", avroBody(fieldA, `{"name":"b","type":"string","doc":"d"}`), 409, `~{oldSchemaVersion: 1}`},
+		{"PUT /config", `{"compatibility":"NONE"}`, 200, `{"compatibility":"NONE"}`},
+		{"POST /subjects/s/versions", b, 409, `~"error_code":409`},
+		{"DELETE /config/s", "", 200, `{"compatibilityLevel":"BACKWARD_TRANSITIVE"}`},
+		{"POST /subjects/s/versions", b, 200, `{"id":4}`},
+	})
+	code := serve(t, open(t, kafka, func(o *Options) { o.IncompatibleCode = 40901 }))
+	run(t, code, []step{
+		{"PUT /config", `{"compatibility":"FULL"}`, 200, `{"compatibility":"FULL"}`},
+		{"POST /subjects/s/versions", schemaBody(`"int"`), 409, `~"error_code":40901`},
+	})
+}
+
+// Nothing is shared between checks but what does not change.
+func TestChecksAtOnce(t *testing.T) {
+	url := serve(t, open(t, newKafka(t)))
+	run(t, url, []step{{"POST /subjects/s/versions", avroBody(fieldA, fieldBD), 200, `{"id":1}`}})
+	var wg sync.WaitGroup
+	for n := range 64 {
+		wg.Go(func() {
+			for range 5 {
+				body, want := avroBody(fieldA), `{"is_compatible":true}`
+				if n%2 == 0 {
+					body, want = avroBody(fieldB), `{"is_compatible":true}`
+				}
+				if n%3 == 0 {
+					body, want = avroBody(`{"name":"c","type":"string"}`), `{"is_compatible":false}`
+				}
+				if _, got, _ := ask(t, url, "POST", "/compatibility/subjects/s/versions/latest", body); got != want {
+					t.Errorf("%s: %s", body, got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

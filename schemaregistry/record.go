@@ -15,7 +15,7 @@ import (
 //	{"keytype":"DELETE_SUBJECT","subject":S,"magic":0}        versions up to the value's are soft-deleted
 //	{"keytype":"CLEAR_SUBJECT","subject":S,"magic":0}         forget what is soft-deleted in the subject
 //	{"keytype":"CONTEXT","tenant":"default","context":C,"magic":0}   the context is there
-//	{"keytype":"NOOP","magic":0}                              nothing; its headers carry our highest ids
+//	{"keytype":"NOOP","magic":0}                              nothing; its headers carry our highest ids, and who writes
 //
 // S is qualified with its context; a context alone, ":.c:", has settings.
 const (
@@ -32,6 +32,9 @@ const (
 // is the rest of the name (nothing: the default one). The tombstones of a version that was deleted for good do not say
 // which id it had, and an id must never mean two schemas. Confluent ignores headers.
 const maxIDHeader = "sluice.max.id"
+
+// writerHeader is the header of a NOOP record that says which node writes from it on; see claim.
+const writerHeader = "sluice.writer"
 
 type recordKey struct {
 	Type    string  `json:"keytype"`

@@ -36,6 +36,16 @@ type Options struct {
 	Extended bool
 	// Access decides who may ask over HTTP, and what; nil: everybody, everything. Go's methods are not asked.
 	Access *access.Guard
+	// Group is what all registries on one topic have in common, and no others: "" is "schema-registry". With the topic's
+	// name behind it, it is the transactional id by which one of them gets the right to write.
+	Group string
+	// Advertised is the URL by which the other registries of the group reach the Handler; "": they cannot, and take the
+	// right to write over when they have something to write.
+	Advertised string
+	// NeverWrites leaves the writing to others: what is to be written is forwarded, or refused while nobody else writes.
+	NeverWrites bool
+	// Peers forwards requests to the registry that writes; nil is a client with Go's defaults.
+	Peers *http.Client
 	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
 	Timeout time.Duration
 	// Logger gets what nobody is told otherwise; nil discards it.
@@ -44,9 +54,9 @@ type Options struct {
 
 // Registry is a schema registry on a topic. Its methods may be called by several goroutines at once.
 //
-// Several registries may use one topic: each follows what the others write, and reads everything before it decides on
-// a write. When two write at the same moment and contradict each other, the record that comes first in the topic
-// counts everywhere, and the other writer notices, mends the topic and decides anew.
+// Several registries may use one topic. One of them has the right to write, which the log itself enforces; the others
+// follow what it writes, and forward to it what they are asked over HTTP. If it cannot be reached, or is not to be asked,
+// another takes the right over.
 type Registry struct {
 	store  *store
 	writer *writer
@@ -67,8 +77,14 @@ func New(ctx context.Context, opts Options) (*Registry, error) {
 	if opts.IncompatibleCode == 0 {
 		opts.IncompatibleCode = http.StatusConflict
 	}
+	if opts.Group == "" {
+		opts.Group = "schema-registry"
+	}
 	if opts.Timeout == 0 {
 		opts.Timeout = 30 * time.Second
+	}
+	if opts.Peers == nil {
+		opts.Peers = &http.Client{}
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -77,7 +93,7 @@ func New(ctx context.Context, opts Options) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{store: store, writer: startWriter(store), opts: opts}, nil
+	return &Registry{store: store, writer: startWriter(store, opts.NeverWrites), opts: opts}, nil
 }
 
 // Close ends the registry's writing and reading. Requests that wait are answered with an error.
@@ -168,6 +184,8 @@ func (s *state) formatted(of *schema, format string) (string, error) {
 // Figures are what the registry is measured by.
 type Figures struct {
 	Subjects, Versions, DeletedVersions, Schemas int
+	// Writes says that this node was the last to claim the topic.
+	Writes bool
 }
 
 // Figures counts what is registered.
@@ -175,7 +193,7 @@ func (r *Registry) Figures() Figures {
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
-	var f Figures
+	f := Figures{Writes: st.writer.id == r.store.self.id}
 	for _, c := range st.contexts {
 		f.Schemas += len(c.byID)
 	}
@@ -199,15 +217,16 @@ func (r *Registry) change(ctx context.Context, doing string, decide func(*state)
 func (r *Registry) make(ctx context.Context, doing string, c *change) error {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
-	c.ctx = ctx
+	c.ctx, c.forwardable = ctx, isForwardable(ctx)
 	return r.failed(doing, r.writer.do(c))
 }
 
 // failed returns what the API answers for an error of a change.
 func (r *Registry) failed(doing string, err error) error {
 	var answered *Error
+	var away *elsewhere
 	switch {
-	case err == nil || errors.As(err, &answered):
+	case err == nil || errors.As(err, &answered) || errors.As(err, &away):
 		return err
 	case tooLarge(err):
 		return &Error{Status: 422, Code: 42209, Message: "Register operation failed because schema is too large", Err: err}

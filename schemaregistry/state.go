@@ -21,6 +21,7 @@ type state struct {
 	modes    map[string]string      // likewise
 	maxIDs   map[string]int         // the highest id ever given, by context
 	oldKeys  map[string][]byte      // of settings whose key is spelled otherwise than ours, by our spelling
+	writer   peer                   // the node that claimed the topic last
 
 	languages map[string]parse
 	documents *documents

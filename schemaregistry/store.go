@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,8 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// store is the topic: it reads all of it into the state for as long as it is open, and writes to it. A write returns
-// when the reader has taken it in, so what was written can be read (from this node).
+// store is the topic: it reads all of it into the state for as long as it is open, and writes to it while it has the
+// right to. A write returns when the reader has taken it in, so what was written can be read (from this node).
 type store struct {
 	client  *kgo.Client
 	topic   string
@@ -32,6 +31,14 @@ type store struct {
 	next  int64         // the offset that the reader is at
 	moved chan struct{} // closed and replaced when next moves
 	ill   error         // why the last attempt to read failed; nil: it did not
+
+	self            peer
+	transactionalID string
+	writing         sync.Mutex // held while this node writes; it guards the next two
+	held            *claim     // nil: somebody else may write
+	leader          *topicLeader
+
+	following rounds
 
 	stop context.CancelFunc
 	done chan struct{} // closed when the reader has ended
@@ -46,16 +53,14 @@ func openStore(ctx context.Context, opts Options) (*store, error) {
 		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{opts.Topic: {0: kgo.NewOffset().AtStart()}}),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.KeepControlRecords(), // they move the offset, too
-		kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.ManualFlushing(),
-		kgo.MaxBufferedRecords(math.MaxInt32), // a deletion may have any number
 		kgo.MetadataMinAge(100*time.Millisecond),
 	)...)
 	if err != nil {
 		return nil, fmt.Errorf("schema registry: Kafka client: %w", err)
 	}
 	s := &store{client: client, topic: opts.Topic, log: opts.Logger, timeout: opts.Timeout,
-		state: newState(), moved: make(chan struct{}), done: make(chan struct{})}
+		state: newState(), moved: make(chan struct{}), done: make(chan struct{}),
+		self: newPeer(opts), transactionalID: opts.Group + "." + opts.Topic}
 	readerCtx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	go s.read(readerCtx)
@@ -69,6 +74,7 @@ func openStore(ctx context.Context, opts Options) (*store, error) {
 func (s *store) close() {
 	s.stop()
 	<-s.done
+	s.following.end()
 	s.client.Close()
 }
 
@@ -91,8 +97,12 @@ func prepare(ctx context.Context, opts Options) error {
 		if err == nil {
 			return nil
 		}
-		if errors.Is(err, kerr.TopicAlreadyExists) { // another node was quicker
-			topics, err = admin.ListTopics(ctx, opts.Topic)
+		if errors.Is(err, kerr.TopicAlreadyExists) { // another node was quicker; brokers know of the topic in a moment
+			for topics, err = admin.ListTopics(ctx, opts.Topic); err == nil && len(topics[opts.Topic].Partitions) == 0; {
+				if err = wait(ctx, retryDelay); err == nil {
+					topics, err = admin.ListTopics(ctx, opts.Topic)
+				}
+			}
 		}
 	}
 	if err != nil {
@@ -145,6 +155,9 @@ func (s *store) take(r *kgo.Record) {
 		return
 	}
 	for _, h := range r.Headers {
+		if h.Key == writerHeader {
+			s.state.writer = parsePeer(h.Value)
+		}
 		name, ok := strings.CutPrefix(h.Key, maxIDHeader)
 		if id, err := strconv.Atoi(string(h.Value)); ok && err == nil {
 			s.state.gave(contextOf(name), id)
@@ -180,9 +193,7 @@ func (s *store) catchUp(ctx context.Context) error {
 	for err != nil && (errors.Is(err, errNoAnswer) || kerr.IsRetriable(err)) {
 		// A topic that has just been created, or a partition whose leader has just moved.
 		s.client.ForceMetadataRefresh()
-		select {
-		case <-time.After(retryDelay):
-		case <-ctx.Done():
+		if wait(ctx, retryDelay) != nil {
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 		end, err = s.end(ctx)
@@ -195,13 +206,12 @@ func (s *store) catchUp(ctx context.Context) error {
 	if err := s.reached(soon, end); err == nil || soon.Err() == nil || ctx.Err() != nil {
 		return err
 	}
-	s.mu.RLock()
-	noop := s.state.noop()
-	s.mu.RUnlock()
-	return s.write(ctx, noop)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.claim(ctx)
 }
 
-// stall is how long the end of the topic may not be read before a record is written behind it, and waited for. The
+// stall is how long the end of the topic may not be read before it is claimed, which writes a record behind it. The
 // last offsets may have no record: compaction or a transaction left none, or a damaged disk took them.
 const stall = 2 * time.Second
 
@@ -233,62 +243,10 @@ func (s *store) end(ctx context.Context) (int64, error) {
 	return 0, fmt.Errorf("asking for the end of the topic: %w", err)
 }
 
-// write appends records, in order, and waits until the reader has taken them in.
-func (s *store) write(ctx context.Context, records ...*kgo.Record) error {
-	return s.append(ctx, records)[0]
-}
-
-// append appends groups of records, in order and in as few batches as their sizes allow, and waits until the reader has
-// taken them in. It returns an error for each group, and is for one goroutine at a time.
-func (s *store) append(ctx context.Context, groups ...[]*kgo.Record) []error {
-	type result struct {
-		group  int
-		offset int64
-		err    error
-	}
-	errs, waiting := make([]error, len(groups)), 0
-	for _, g := range groups {
-		waiting += len(g)
-	}
-	results := make(chan result, waiting)
-	for i, g := range groups {
-		for _, r := range g {
-			r.Topic, r.Partition = s.topic, 0
-			s.client.Produce(ctx, r, func(r *kgo.Record, err error) { results <- result{i, r.Offset, err} })
-		}
-	}
-	_ = s.client.Flush(ctx) // what it has not sent is among the results, or the context has ended
-	last, open := int64(-1), make([]int, len(groups))
-	for i, g := range groups {
-		open[i] = len(g)
-	}
-	for range waiting {
-		select {
-		case r := <-results:
-			open[r.group]--
-			if r.err == nil {
-				last = max(last, r.offset)
-			} else if errs[r.group] == nil {
-				errs[r.group] = r.err
-			}
-		case <-ctx.Done():
-		}
-	}
-	err := s.reached(ctx, last+1)
-	for i := range errs {
-		if open[i] > 0 && errs[i] == nil {
-			errs[i] = context.Cause(ctx)
-		}
-		if errs[i] == nil {
-			errs[i] = err
-		}
-	}
-	return errs
-}
-
-// noop returns a record that keeps the highest ids.
-func (s *state) noop() *kgo.Record {
-	r := &kgo.Record{Key: keyOfNoop()}
+// noop returns a record that keeps the highest ids, and says who writes. It has a value: compaction removes a record
+// without one after a day (delete.retention.ms), and with it what its headers say.
+func (s *state) noop(writer peer) *kgo.Record {
+	r := &kgo.Record{Key: keyOfNoop(), Value: []byte("{}"), Headers: []kgo.RecordHeader{{Key: writerHeader, Value: writer.header()}}}
 	for _, name := range slices.Sorted(maps.Keys(s.maxIDs)) {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: maxIDHeader + joinSubject(name, ""), Value: strconv.AppendInt(nil, int64(s.maxIDs[name]), 10)})
 	}

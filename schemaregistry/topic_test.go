@@ -93,6 +93,7 @@ func TestRecordsAreConfluents(t *testing.T) {
 		{"DELETE /subjects/s?permanent=true", "", 200, `[2]`},
 	})
 	want := []string{
+		`{"keytype":"NOOP","magic":0} → {}`,
 		`{"keytype":"SCHEMA","subject":"a/\"<é","version":1,"magic":1} → {"subject":"a/\"<é","version":1,"id":1,"md5":"CV1xzxJVa51eMwrVdbPfXQ==","schema":"\"string\"","deleted":false}`,
 		`{"keytype":"CONFIG","subject":null,"magic":0} → {"compatibilityLevel":"NONE"}`,
 		`{"keytype":"CONFIG","subject":"s","magic":0} → {"subject":"s","compatibilityLevel":"FULL"}`,
@@ -103,7 +104,7 @@ func TestRecordsAreConfluents(t *testing.T) {
 		`{"keytype":"SCHEMA","subject":"s","version":2,"magic":1} → {"subject":"s","version":2,"id":2,"md5":"71JOobkecxc9k4reNsHbMg==","schema":"\"int\"","deleted":false}`,
 		`{"keytype":"SCHEMA","subject":"s","version":1,"magic":1} → null`,
 		`{"keytype":"DELETE_SUBJECT","subject":"s","magic":0} → {"subject":"s","version":2}`,
-		`{"keytype":"NOOP","magic":0} → null`,
+		`{"keytype":"NOOP","magic":0} → {}`,
 		`{"keytype":"SCHEMA","subject":"s","version":2,"magic":1} → null`,
 		`{"keytype":"DELETE_SUBJECT","subject":"s","magic":0} → null`,
 		`{"keytype":"CONFIG","subject":"s","magic":0} → null`,
@@ -200,104 +201,6 @@ func TestNewWithoutABroker(t *testing.T) {
 	defer cancel()
 	if _, err := New(ctx, Options{Kafka: []kgo.Opt{kgo.SeedBrokers("127.0.0.1:1")}}); err == nil || !strings.Contains(err.Error(), "_schemas") {
 		t.Errorf("%v", err)
-	}
-}
-
-// Writers on several nodes never give an id or a version twice, and all nodes end with one state.
-func TestSeveralNodes(t *testing.T) {
-	kafka := newKafka(t)
-	nodes := []*Registry{open(t, kafka), open(t, kafka), open(t, kafka)}
-	if _, err := nodes[0].Register(t.Context(), "warm", `"int"`); err != nil {
-		t.Fatal(err)
-	}
-	if err := nodes[0].setConfig(t.Context(), "", func(v *configValue) { v.Level = "NONE" }); err != nil {
-		t.Fatal(err)
-	}
-	const each = 15
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	texts := make(map[int]string)
-	for n, r := range nodes {
-		wg.Go(func() {
-			for i := range each {
-				text := fmt.Sprintf(`{"type":"record","name":"N%dT%d","fields":[]}`, n, i)
-				id, err := r.Register(t.Context(), "s", text)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				mu.Lock()
-				if other, twice := texts[id]; twice {
-					t.Errorf("id %d is %s and %s", id, other, text)
-				}
-				texts[id] = text
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	nodes = append(nodes, open(t, kafka)) // one that has seen nothing but the topic
-	for n, r := range nodes {
-		for id, want := range texts {
-			if err := r.store.catchUp(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if text, err := r.ByID(t.Context(), id); err != nil || text != want {
-				t.Errorf("node %d: id %d is %s, want %s (%v)", n, id, text, want, err)
-			}
-		}
-		if f := r.Figures(); f.Versions != len(nodes[1:])*each+1 || f.Schemas != f.Versions {
-			t.Errorf("node %d: %+v", n, f)
-		}
-	}
-	// What compaction would leave, the newest record of each key, says the same.
-	last := newState()
-	newest := make(map[string]string)
-	for _, r := range topicRecords(t, kafka) {
-		key, value, _ := strings.Cut(r, " → ")
-		newest[key] = value
-	}
-	for key, value := range newest {
-		if err := last.apply([]byte(key), []byte(value), 0); err != nil {
-			t.Error(err)
-		}
-	}
-	for id, want := range texts {
-		if s := last.in(defaultContext).byID[id]; s == nil || s.text != want {
-			t.Errorf("after compaction id %d is %v, want %s", id, s, want)
-		}
-	}
-}
-
-// A node that wrote a moment too late finds that out, gives way and keeps the topic right.
-func TestTooLate(t *testing.T) {
-	for name, other := range map[string][2]string{
-		"version": {`{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}`, `{"subject":"s","version":1,"id":50,"schema":"\"string\"","deleted":false}`},
-		"id":      {`{"keytype":"SCHEMA","subject":"o","version":1,"magic":1}`, `{"subject":"o","version":1,"id":1,"schema":"\"string\"","deleted":false}`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			kafka := newKafka(t)
-			r := open(t, kafka, func(o *Options) { o.Level = "NONE" })
-			p := &registration{r: r, subject: "s", request: request{Schema: `"int"`}}
-			first := true
-			err := r.make(t.Context(), "testing", &change{settled: p.settled, shared: true, decide: func(d *draft) ([]*kgo.Record, error) {
-				records, err := p.decide(d)
-				if first { // the other node is quicker
-					first = false
-					put(t, kafka, other[0], other[1])
-				}
-				return records, err
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			again := open(t, kafka)
-			for id, want := range map[int]string{p.result.schema.id: `"int"`, map[string]int{"version": 50, "id": 1}[name]: `"string"`} {
-				if text, err := again.ByID(t.Context(), id); text != want || err != nil {
-					t.Errorf("id %d is %s, want %s (%v)", id, text, want, err)
-				}
-			}
-		})
 	}
 }
 

@@ -12,9 +12,10 @@ import (
 
 // writer makes changes: one goroutine that takes all that wait, catches up with the topic once for them, decides on
 // each, and writes what they come to in one go, which costs one fsync. Registrations share a turn, others have one for
-// themselves.
+// themselves. What another node is to write it gives back.
 type writer struct {
-	store *store
+	store  *store
+	barred bool // others are to write
 
 	mu    sync.Mutex
 	queue []*change
@@ -34,6 +35,8 @@ type change struct {
 	settled func(*state) (mend []*kgo.Record, ok bool)
 	// shared says that decide looks at the whole draft, not only at the state, so others may have decided before it.
 	shared bool
+	// forwardable says that who waits can have another node make the change.
+	forwardable bool
 
 	records []*kgo.Record
 	result  chan error
@@ -48,8 +51,8 @@ const (
 	longTurn = 20 * time.Millisecond
 )
 
-func startWriter(s *store) *writer {
-	w := &writer{store: s, more: make(chan struct{}, 1), done: make(chan struct{})}
+func startWriter(s *store, barred bool) *writer {
+	w := &writer{store: s, barred: barred, more: make(chan struct{}, 1), done: make(chan struct{})}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	go w.run()
 	return w
@@ -104,7 +107,7 @@ func (w *writer) withdraw(c *change) bool {
 
 func (w *writer) run() {
 	defer close(w.done)
-	late := 0 // turns in which another node was quicker, in a row
+	late := 0 // turns in which another node was quicker, or took over, in a row
 	for {
 		select {
 		case <-w.more:
@@ -151,6 +154,15 @@ func (w *writer) turn(list []*change) (again []*change) {
 		answerAll(list, err)
 		return nil
 	}
+	if list = w.giveBack(list); len(list) == 0 {
+		return nil
+	}
+	if err := w.store.hold(ctx); errors.Is(err, errDeposed) {
+		return list // while it claimed the topic, another did
+	} else if err != nil {
+		answerAll(list, err)
+		return nil
+	}
 	made, rest := w.decide(list)
 	w.mu.Lock()
 	w.queue = append(rest, w.queue...)
@@ -167,6 +179,28 @@ func (w *writer) turn(list []*change) (again []*change) {
 		return nil
 	}
 	return again
+}
+
+// giveBack answers the changes that another node is to make, and those that none can make.
+func (w *writer) giveBack(list []*change) (rest []*change) {
+	w.store.mu.RLock()
+	to := w.store.state.writer
+	w.store.mu.RUnlock()
+	if to.id == w.store.self.id {
+		return list
+	}
+	reachable := w.store.self.reaches(to)
+	for _, c := range list {
+		switch {
+		case reachable && c.forwardable:
+			c.result <- &elsewhere{to}
+		case w.barred:
+			c.result <- unknownWriter()
+		default:
+			rest = append(rest, c)
+		}
+	}
+	return rest
 }
 
 func answerAll(list []*change, err error) {
@@ -218,6 +252,10 @@ func (w *writer) settle(made []*change, errs []error) (again []*change, mend []*
 	w.store.mu.RLock()
 	defer w.store.mu.RUnlock()
 	for i, c := range made {
+		if errors.Is(errs[i], errDeposed) {
+			again = append(again, c)
+			continue
+		}
 		if errs[i] != nil || c.settled == nil {
 			c.result <- errs[i]
 			continue

@@ -58,6 +58,12 @@ func registryCollector(r *schemaregistry.Registry) prometheus.Collector {
 		{desc("sluice_registry_subjects", "Subjects of the schema registry."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Subjects) }},
 		{desc("sluice_registry_versions", "Versions of all subjects."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Versions) }},
 		{desc("sluice_registry_deleted_versions", "Versions that are deleted and could be restored."), prometheus.GaugeValue, func(f s) float64 { return float64(f.DeletedVersions) }},
+		{desc("sluice_registry_writes", "1 if this registry is the one of its group that writes."), prometheus.GaugeValue, func(f s) float64 {
+			if f.Writes {
+				return 1
+			}
+			return 0
+		}},
 		{desc("sluice_registry_schemas", "Schemas with an id."), prometheus.GaugeValue, func(f s) float64 { return float64(f.Schemas) }},
 	}}
 }

@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"os"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/tlsstore"
@@ -25,6 +29,20 @@ func registryDefinition() *configs.Definition {
 		{Name: registryPrefix + "listener", Type: configs.String, Default: "127.0.0.1:8081", Importance: configs.High, Group: group,
 			Check: checkAddress, Doc: "Where clients reach the schema registry, host:port. On another address than the loopback's, " +
 				"callers must say who they are: by sluice.registry.auth.*, or by certificates."},
+		{Name: registryPrefix + "topic", Type: configs.String, Default: "_schemas", Group: group, Aliases: []string{"kafkastore.topic"},
+			Doc: "The topic that the registry is kept in. It is compacted and has one partition."},
+		{Name: registryPrefix + "topic.replication.factor", Type: configs.Short, Group: group, Aliases: []string{"kafkastore.topic.replication.factor"},
+			Doc: "Replicas of that topic if it is created. Without it, the cluster's default."},
+		{Name: registryPrefix + "group.id", Type: configs.String, Default: "schema-registry", Group: group, Aliases: []string{"schema.registry.group.id"},
+			Doc: "What all registries on one topic have in common. One of them writes, by the transactional id GROUP.TOPIC, and the others forward to it."},
+		{Name: registryPrefix + "leader.eligibility", Type: configs.Boolean, Default: "true", Group: group, Aliases: []string{"leader.eligibility", "master.eligibility"},
+			Doc: "Whether this registry may be the one that writes. Otherwise it forwards, or refuses while no other writes."},
+		{Name: registryPrefix + "advertised.host.name", Type: configs.String, Group: group, Aliases: []string{"host.name"},
+			Doc: "Host name by which other registries reach this one's listener. Without it, the listener's address, or the machine's name if that is all addresses."},
+		{Name: registryPrefix + "advertised.port", Type: configs.Int, Min: "1", Max: "65535", Group: group,
+			Doc: "Port by which other registries reach this one's listener. Without it, the listener's."},
+		{Name: registryPrefix + "advertised.listener", Type: configs.String, Enum: []string{"http", "https"}, Group: group, Aliases: []string{"inter.instance.protocol"},
+			Doc: "How other registries talk to this one. Without it, as its listener does."},
 		{Name: registryPrefix + "compatibility.level", Type: configs.String, Default: string(schemaregistry.Backward), Group: group,
 			Check: checkLevel, Aliases: []string{"schema.compatibility.level"}, Doc: "The registry's compatibility level where none is configured."},
 		{Name: registryPrefix + "compatibility.inherit", Type: configs.Boolean, Default: "false", Group: group,
@@ -53,12 +71,52 @@ func registryDefinition() *configs.Definition {
 	return configs.Concat(own, tlsstore.Definition().WithPrefix(registryPrefix, group))
 }
 
-func registryOptions(v configs.Values, kafka *brokers, guard *access.Guard, logger *slog.Logger) schemaregistry.Options {
+func registryOptions(v configs.Values, kafka *brokers, guard *access.Guard, at net.Addr, logger *slog.Logger) (schemaregistry.Options, error) {
+	security, err := tlsstore.Config(v, registryPrefix)
+	if err != nil {
+		return schemaregistry.Options{}, err
+	}
 	return schemaregistry.Options{Kafka: kafka.secured, Logger: logger.With("room", "schemaregistry"), Access: guard,
+		Topic:            v.String(registryPrefix + "topic"),
+		Replication:      int16(v.Int(registryPrefix + "topic.replication.factor")),
 		Level:            schemaregistry.Level(strings.ToUpper(v.String(registryPrefix + "compatibility.level"))),
 		InheritLevel:     v.Bool(registryPrefix + "compatibility.inherit"),
 		IncompatibleCode: v.Int(registryPrefix + "incompatible.error.code"),
-		Extended:         v.Bool(registryPrefix + "response.extended")}
+		Extended:         v.Bool(registryPrefix + "response.extended"),
+		Group:            v.String(registryPrefix + "group.id"),
+		Advertised:       advertised(v, at),
+		NeverWrites:      !v.Bool(registryPrefix + "leader.eligibility"),
+		Peers:            &http.Client{Transport: &http.Transport{TLSClientConfig: security, MaxIdleConnsPerHost: 16, IdleConnTimeout: time.Minute}}}, nil
+}
+
+// advertised is the URL by which the registries of other processes reach the one whose door is at an address.
+func advertised(v configs.Values, at net.Addr) string {
+	host, port, err := net.SplitHostPort(at.String())
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host, _ = os.Hostname()
+	}
+	if name := v.String(registryPrefix + "advertised.host.name"); name != "" {
+		host = name
+	}
+	if n := v.Int(registryPrefix + "advertised.port"); n != 0 {
+		port = strconv.Itoa(n)
+	}
+	scheme := v.String(registryPrefix + "advertised.listener")
+	if scheme == "" {
+		scheme = "http"
+		if hasCertificate(v) {
+			scheme = "https"
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// hasCertificate reports whether the registry's door has TLS.
+func hasCertificate(v configs.Values) bool {
+	return v.Has(registryPrefix+"ssl.keystore.location") || v.Has(registryPrefix+"ssl.keystore.key")
 }
 
 // secureRegistry returns who is asked at the registry's door, and the door, with TLS if there is a certificate for it. A
@@ -89,7 +147,7 @@ func secureRegistry(v configs.Values, door net.Listener) (*access.Guard, net.Lis
 
 // serverTLS returns nil if the registry has no certificate.
 func serverTLS(v configs.Values, clientAuth string) (*tls.Config, error) {
-	if v.Has(registryPrefix+"ssl.keystore.location") || v.Has(registryPrefix+"ssl.keystore.key") {
+	if hasCertificate(v) {
 		return tlsstore.ServerConfig(v, registryPrefix, clientAuth)
 	}
 	if clientAuth != "none" {
@@ -136,5 +194,34 @@ func usersOf(h *hub.Hub) schemaregistry.Users {
 			users = append(users, schemaregistry.User{Connector: name, Kind: string(info.Kind), Topics: topics})
 		}
 		return users, nil
+	}
+}
+
+// asOurs renames the keys by which Confluent's registry is told of its cluster to those of this worker, unless they are
+// there. Its list of brokers has a scheme at each, which is the security protocol.
+func asOurs(raw map[string]string) {
+	const prefix = "kafkastore."
+	for key, value := range raw {
+		name, ok := strings.CutPrefix(key, prefix)
+		if !ok || name != "bootstrap.servers" && name != "security.protocol" && !strings.HasPrefix(name, "ssl.") && !strings.HasPrefix(name, "sasl.") {
+			continue
+		}
+		delete(raw, key)
+		if _, there := raw[name]; !there {
+			raw[name] = value
+		}
+	}
+	var servers []string
+	for server := range strings.SplitSeq(raw["bootstrap.servers"], ",") {
+		if scheme, rest, ok := strings.Cut(strings.TrimSpace(server), "://"); ok {
+			server = rest
+			if _, there := raw["security.protocol"]; !there {
+				raw["security.protocol"] = scheme
+			}
+		}
+		servers = append(servers, server)
+	}
+	if _, there := raw["bootstrap.servers"]; there {
+		raw["bootstrap.servers"] = strings.Join(servers, ",")
 	}
 }

@@ -101,7 +101,11 @@ func (r *runner) run(ctx context.Context, files []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, kafka.close()) }()
 
-	registry, err := schemaregistry.New(ctx, registryOptions(v, kafka, guard, logger))
+	settings, err := registryOptions(v, kafka, guard, doors.registry.Addr(), logger)
+	if err != nil {
+		return err
+	}
+	registry, err := schemaregistry.New(ctx, settings)
 	if err != nil {
 		return fmt.Errorf("open the schema registry: %w", err)
 	}

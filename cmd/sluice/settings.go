@@ -87,6 +87,7 @@ func loadWorker(path, data string, set []string) (raw map[string]string, v confi
 		}
 		raw[strings.TrimSpace(key)] = value
 	}
+	asOurs(raw)
 	resolver, more := configs.NewResolver(raw, nil)
 	problems = append(problems, more...)
 	resolved, more := resolver.Resolve(raw)
