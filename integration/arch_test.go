@@ -71,7 +71,9 @@ func importRules() []rule {
 		// The files that the S3 sink writes carry Avro schemas, and one mapping from Connect's schemas is enough.
 		{from: "connectors/s3/...", may: append(contract, "schemaregistry/avro"), tests: connectorTests},
 		// What Debezium's logical types and operations are called is in cdc; the relational sink reads what sources write.
-		{from: "connectors/jdbc", may: append(contract, "connectors/cdc"), tests: connectorTests},
+		{from: "connectors/jdbc", may: append(contract, "connectors/cdc", "connectors/sqldb"), tests: connectorTests},
+		{from: "connectors/jdbcsource", may: append(contract, "connectors/cdc", "connectors/sqldb"), tests: connectorTests},
+		{from: "connectors/sqldb", may: nil},
 		{from: "connectors/tlsstore", may: []string{"configs"}},
 		{from: "connectors/elasticsearch/...", may: append(contract, "connectors/tlsstore"), tests: connectorTests},
 		{from: "connectors/...", may: contract, tests: connectorTests},

@@ -9,6 +9,7 @@ import (
 	"github.com/sluicehub/sluice/connectors/elasticsearch"
 	"github.com/sluicehub/sluice/connectors/filestream"
 	"github.com/sluicehub/sluice/connectors/jdbc"
+	"github.com/sluicehub/sluice/connectors/jdbcsource"
 	"github.com/sluicehub/sluice/connectors/mock"
 	"github.com/sluicehub/sluice/connectors/mysql"
 	"github.com/sluicehub/sluice/connectors/postgres"
@@ -26,6 +27,7 @@ func builtins() []connectors.Connector {
 		s3.New(),
 		elasticsearch.New(),
 		jdbc.New(),
+		jdbcsource.New(),
 		filestream.Source{},
 		filestream.Sink{},
 		mock.Source{},

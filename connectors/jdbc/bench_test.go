@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 	"github.com/sluicehub/sluice/integration/services"
 )
 
@@ -34,19 +35,19 @@ func orders(from, to int) []connectors.Record {
 // BenchmarkUpsert measures a task from Put to the commit: new rows, then the same again.
 func BenchmarkUpsert(b *testing.B) {
 	all := orders(0, 200_000)
-	for _, k := range []kind{postgreSQL, mySQL, mariaDB, sqLite} {
+	for _, k := range []sqldb.Kind{sqldb.PostgreSQL, sqldb.MySQL, sqldb.MariaDB, sqldb.SQLite} {
 		for _, lanes := range []string{"1", "2", "4"} {
-			if k == sqLite && lanes != "1" {
+			if k == sqldb.SQLite && lanes != "1" {
 				continue
 			}
 			b.Run(fmt.Sprintf("%s/lanes=%s", k, lanes), func(b *testing.B) {
 				var s *server
 				switch k {
-				case postgreSQL:
+				case sqldb.PostgreSQL:
 					s = onPostgres(b)
-				case mySQL:
+				case sqldb.MySQL:
 					s = onMySQL(b, services.UseMySQL(b), k)
-				case mariaDB:
+				case sqldb.MariaDB:
 					s = onMySQL(b, services.UseMariaDB(b), k)
 				default:
 					s = onSQLite(b)

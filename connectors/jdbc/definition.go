@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // Groups of keys, as in Confluent's documentation.
@@ -131,7 +132,7 @@ func inert(name string, t configs.Type, why string) configs.Key {
 }
 
 func checkURL(text string) error {
-	_, err := parseURL(text)
+	_, err := sqldb.ParseURL(text)
 	return err
 }
 

@@ -2,11 +2,13 @@ package jdbc
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 const version = "1.0.0"
@@ -45,11 +47,11 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 		return nil // the definition has said so
 	}
 	var problems []configs.Problem
-	if len(s.address.ignored) > 0 {
+	if len(s.address.Ignored) > 0 {
 		problems = append(problems, configs.KeyWarning("connection.url",
-			"Parameters of a JDBC driver that have no effect here: "+strings.Join(s.address.ignored, ", ")+"."))
+			"Parameters of a JDBC driver that have no effect here: "+strings.Join(s.address.Ignored, ", ")+"."))
 	}
-	if s.address.password != "" {
+	if s.address.Password != "" {
 		problems = append(problems, configs.KeyWarning("connection.url",
 			"There is a password in the address, which is shown wherever the configuration is. Put it into connection.password."))
 	}
@@ -74,21 +76,21 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 
 // newDialect returns the dialect of an address.
 func newDialect(s *settings) (dialect, error) {
-	switch s.address.kind {
-	case postgreSQL:
-		config, err := postgresConfig(s.address, s.user, s.password)
+	switch s.address.Kind {
+	case sqldb.PostgreSQL:
+		config, err := s.address.Postgres(s.user, s.password)
 		if err != nil {
 			return nil, err
 		}
 		return &postgres{config: config}, nil
-	case mySQL, mariaDB:
-		all, err := mysqlConfig(s.address, s.user, s.password)
+	case sqldb.MySQL, sqldb.MariaDB:
+		all, err := s.address.MySQL(s.user, s.password)
 		if err != nil {
 			return nil, err
 		}
-		return &mysqlDialect{configs: all, maria: s.address.kind == mariaDB}, nil
-	case sqLite:
-		return &sqliteDialect{path: s.address.database, synced: s.guarantee == guaranteeLeast}, nil
+		return &mysqlDialect{configs: all, maria: s.address.Kind == sqldb.MariaDB}, nil
+	case sqldb.SQLite:
+		return &sqliteDialect{path: s.address.Database, synced: s.guarantee == guaranteeLeast}, nil
 	}
-	return nil, errURL
+	return nil, fmt.Errorf("no dialect for %s", s.address.Kind)
 }

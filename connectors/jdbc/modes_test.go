@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // inserts puts one record with key 1 and one with key 2, flushes, and returns the task.
@@ -89,7 +90,7 @@ func TestEvolution(t *testing.T) {
 			"order", connectors.OptionalInt64Schema, "a \"quoted\" `name'", connectors.OptionalStringSchema)
 		r.put(connectors.Record{Key: data(keySchema, []any{1}), Value: data(wider, []any{1, "A", 1, 10, "x"})}, flat(2, "still", 2))
 		r.flush()
-		name := map[kind]string{postgreSQL: `"order"`, sqLite: `"order"`}[s.kind]
+		name := map[sqldb.Kind]string{sqldb.PostgreSQL: `"order"`, sqldb.SQLite: `"order"`}[s.kind]
 		if name == "" {
 			name = "`order`"
 		}

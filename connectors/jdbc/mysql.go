@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"math"
 	"net"
 	"strconv"
@@ -21,26 +20,6 @@ import (
 type mysqlDialect struct {
 	configs []*mysql.Config // of each host
 	maria   bool
-}
-
-// mysqlConfig makes the driver's configurations of an address, one for each host.
-func mysqlConfig(a address, user, password string) ([]*mysql.Config, error) {
-	var all []*mysql.Config
-	for _, host := range a.hosts {
-		c := mysql.NewConfig()
-		c.User, c.Passwd, c.Net, c.Addr, c.DBName, c.TLSConfig = user, password, "tcp", host, a.database, a.tls
-		if c.TLSConfig == "" {
-			c.TLSConfig = "preferred"
-		}
-		c.ClientFoundRows = true // an update that changes nothing has found its row all the same
-		c.MaxAllowedPacket = 0   // the server says
-		c.Logger = log.New(io.Discard, "", 0)
-		if err := c.Apply(mysql.Charset("utf8mb4", "")); err != nil {
-			return nil, err
-		}
-		all = append(all, c)
-	}
-	return all, nil
 }
 
 // mysqlSession makes a session in which literals mean what appendCell writes, and lanes lock no more than their rows.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // plan is how records of a topic with the same schemas become rows of one table. It is compiled once.
@@ -251,10 +252,10 @@ func (t *task) parseTable(text string) (tableName, error) {
 		}
 	}
 	most := 3
-	if t.address.kind != postgreSQL {
+	if t.address.Kind != sqldb.PostgreSQL {
 		most = 2
 	}
-	if len(parts) == 3 && most == 3 && parts[0] == t.address.database {
+	if len(parts) == 3 && most == 3 && parts[0] == t.address.Database {
 		parts = parts[1:]
 	}
 	if len(parts) > 2 || slices.Contains(parts, "") {

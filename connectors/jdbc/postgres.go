@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -16,36 +15,6 @@ import (
 // depends on the record's schema alone; the server casts it to the column's type.
 type postgres struct {
 	config *pgconn.Config
-}
-
-// postgresConfig makes the driver's configuration of an address.
-func postgresConfig(a address, user, password string) (*pgconn.Config, error) {
-	q := url.Values{}
-	for name, value := range a.params {
-		q.Set(name, value)
-	}
-	if a.tls != "" {
-		q.Set("sslmode", a.tls)
-	}
-	u := url.URL{Scheme: "postgres", Host: strings.Join(a.hosts, ","), Path: "/" + a.database, RawQuery: strings.ReplaceAll(q.Encode(), "+", "%20")}
-	if user != "" {
-		u.User = url.User(user)
-	}
-	config, err := pgconn.ParseConfig(u.String())
-	if err != nil {
-		return nil, fmt.Errorf("connection.url: %w", err)
-	}
-	if password != "" {
-		config.Password = password
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "sluice"
-	}
-	// What literals and casts here mean. As parameters of the start they also hold behind a pooler.
-	for name, value := range map[string]string{"timezone": "UTC", "standard_conforming_strings": "on", "client_encoding": "UTF8"} {
-		config.RuntimeParams[name] = value
-	}
-	return config, nil
 }
 
 func (d *postgres) connect(ctx context.Context) (conn, error) {

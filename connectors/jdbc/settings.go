@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // insertMode is how rows are written.
@@ -39,7 +40,7 @@ const (
 
 // settings are the configuration, typed.
 type settings struct {
-	address        address
+	address        sqldb.Address
 	user, password string
 
 	mode          insertMode
@@ -73,9 +74,9 @@ type settings struct {
 func parseSettings(config map[string]string) (settings, error) {
 	v, problems := definition.Parse(config)
 	err := configs.Err(problems)
-	var a address
+	var a sqldb.Address
 	if err == nil {
-		a, err = parseURL(v.String("connection.url"))
+		a, err = sqldb.ParseURL(v.String("connection.url"))
 	}
 	if err != nil {
 		return settings{}, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
@@ -94,15 +95,15 @@ func parseSettings(config map[string]string) (settings, error) {
 		attempts: v.Int("connection.attempts"), attemptsPause: v.Duration("connection.backoff.ms"),
 	}
 	if s.user == "" {
-		s.user = a.user
+		s.user = a.User
 	}
 	if s.password == "" {
-		s.password = a.password
+		s.password = a.Password
 	}
 	if s.mode == "multi" {
 		s.mode = modeInsert
 	}
-	if s.address.kind == sqLite {
+	if s.address.Kind == sqldb.SQLite {
 		s.lanes = 1
 	}
 	switch v.String("schema.evolution") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/connectortest"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 	"github.com/sluicehub/sluice/plugins/plugintest"
 )
 
@@ -58,7 +59,7 @@ func conformance(s *server) connectortest.Sink {
 				{Name: "no address", Config: map[string]string{}, Class: connectors.ClassConfig},
 				{Name: "another database", Config: map[string]string{"connection.url": "jdbc:oracle:thin:@h:1521:x"}, Class: connectors.ClassConfig},
 			}
-			if s.kind != sqLite {
+			if s.kind != sqldb.SQLite {
 				broken = append(broken, connectortest.Broken{Name: "nobody there", Class: connectors.ClassEnvironment,
 					Config: map[string]string{"connection.url": "jdbc:" + string(s.kind) + "://127.0.0.1:1/x", "connection.attempts": "1"}})
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // Every type becomes a column that holds the value exactly, made by auto.create.
@@ -92,7 +93,7 @@ func TestTypes(t *testing.T) {
 			if c.lite == "" {
 				c.lite = c.maria
 			}
-			want := map[kind]string{postgreSQL: c.pg, mySQL: c.my, mariaDB: c.maria, sqLite: c.lite}[s.kind]
+			want := map[sqldb.Kind]string{sqldb.PostgreSQL: c.pg, sqldb.MySQL: c.my, sqldb.MariaDB: c.maria, sqldb.SQLite: c.lite}[s.kind]
 			if got := s.rows(t, fmt.Sprintf("SELECT f%d FROM orders WHERE id = 1", i)); !slices.Equal(got, []string{want}) {
 				t.Errorf("%s %s: got %q, want %q", c.schema.Type, c.schema.Name, got, want)
 			}
@@ -114,7 +115,7 @@ func TestEndsOfTime(t *testing.T) {
 		r.put(record(1, cdc.PositiveInfinity, "infinity", math.MaxInt32), record(2, cdc.NegativeInfinity, "-infinity", math.MinInt32),
 			record(3, cdc.EpochDays(-43, 3, 15)*microsPerDay, "-0043-03-15T00:00:00Z", int(cdc.EpochDays(-43, 3, 15))), record(4, 0, "1970-01-01T00:00:00Z", 0))
 		r.flush()
-		if s.kind != postgreSQL {
+		if s.kind != sqldb.PostgreSQL {
 			if got := r.refused(); !slices.Equal(got, []int64{0, 1, 2}) {
 				t.Errorf("refused: %v, %v", got, r.causes)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 	"github.com/sluicehub/sluice/integration/services"
 	"github.com/sluicehub/sluice/plugins/plugintest"
 )
@@ -23,7 +24,7 @@ const patience = time.Minute
 
 // server is a database of the test's own, of one kind.
 type server struct {
-	kind   kind
+	kind   sqldb.Kind
 	config map[string]string
 	d      dialect
 	worlds int // of the conformance suite, so far
@@ -33,28 +34,28 @@ type server struct {
 func on(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Run("postgresql", func(t *testing.T) { t.Parallel(); test(t, onPostgres(t)) })
 	t.Run("sqlite", func(t *testing.T) { t.Parallel(); test(t, onSQLite(t)) })
-	t.Run("mysql", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMySQL(t), mySQL)) })
-	t.Run("mariadb", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMariaDB(t), mariaDB)) })
+	t.Run("mysql", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMySQL(t), sqldb.MySQL)) })
+	t.Run("mariadb", func(t *testing.T) { t.Parallel(); test(t, onMySQL(t, services.UseMariaDB(t), sqldb.MariaDB)) })
 }
 
-func onMySQL(t testing.TB, m *services.MySQL, k kind) *server {
+func onMySQL(t testing.TB, m *services.MySQL, k sqldb.Kind) *server {
 	return newServer(t, k, map[string]string{
 		"connection.url":  fmt.Sprintf("jdbc:%s://%s:%d/%s", k, m.Host, m.Port, m.NewDatabase(t)),
 		"connection.user": m.User, "connection.password": m.Password})
 }
 
 func onSQLite(t testing.TB) *server {
-	return newServer(t, sqLite, map[string]string{"connection.url": "jdbc:sqlite:" + filepath.Join(t.TempDir(), "a b%.db")})
+	return newServer(t, sqldb.SQLite, map[string]string{"connection.url": "jdbc:sqlite:" + filepath.Join(t.TempDir(), "a b%.db")})
 }
 
 func onPostgres(t testing.TB) *server {
 	pg := services.UsePostgres(t)
-	return newServer(t, postgreSQL, map[string]string{
+	return newServer(t, sqldb.PostgreSQL, map[string]string{
 		"connection.url":  fmt.Sprintf("jdbc:postgresql://%s:%d/%s?sslmode=disable", pg.Host, pg.Port, pg.NewDatabase(t)),
 		"connection.user": pg.User, "connection.password": pg.Password})
 }
 
-func newServer(t testing.TB, k kind, config map[string]string) *server {
+func newServer(t testing.TB, k sqldb.Kind, config map[string]string) *server {
 	t.Helper()
 	s, err := parseSettings(config)
 	if err != nil {

@@ -1,4 +1,6 @@
-package jdbc
+// Package sqldb says where a relational database is and how it is spoken to, for the connectors that take it as a JDBC
+// driver does: from a URL, a user and a password.
+package sqldb
 
 import (
 	"errors"
@@ -9,35 +11,35 @@ import (
 	"strings"
 )
 
-// kind is one of the databases that the sink writes to.
-type kind string
+// Kind is one of the databases that are spoken to.
+type Kind string
 
 // The kinds, named as in a JDBC URL.
 const (
-	postgreSQL kind = "postgresql"
-	mySQL      kind = "mysql"
-	mariaDB    kind = "mariadb"
-	sqLite     kind = "sqlite"
+	PostgreSQL Kind = "postgresql"
+	MySQL      Kind = "mysql"
+	MariaDB    Kind = "mariadb"
+	SQLite     Kind = "sqlite"
 )
 
-// address is where a database is and how it is spoken to, as connection.url says it.
-type address struct {
-	kind     kind
-	hosts    []string // HOST:PORT in the order to try them, the port always there; none for SQLite
-	database string   // of SQLite the path of the file
-	user     string
-	password string
-	tls      string            // PostgreSQL's sslmode in its own words; "" is the driver's own choice
-	params   map[string]string // of PostgreSQL: what libpq calls them
-	ignored  []string          // parameters of the URL that have no meaning here, in order
+// Address is where a database is and how it is spoken to, as connection.url says it. It is immutable.
+type Address struct {
+	Kind     Kind
+	Hosts    []string // HOST:PORT in the order to try them, the port always there; none for SQLite
+	Database string   // of SQLite the path of the file
+	User     string
+	Password string
+	TLS      string            // PostgreSQL's sslmode in its own words; "" is the driver's own choice
+	Params   map[string]string // of PostgreSQL: what libpq calls them
+	Ignored  []string          // parameters of the URL that have no meaning here, in order
 }
 
 var errURL = errors.New("must be jdbc:postgresql://HOST:PORT/DATABASE, jdbc:mysql://HOST:PORT/DATABASE, " +
 	"jdbc:mariadb://HOST:PORT/DATABASE or jdbc:sqlite:PATH (jdbc: may be left out)")
 
-// parseURL reads an address in JDBC's spelling, or the driver's own: with a scheme and user, or as go-sql-driver/mysql
+// ParseURL reads an address in JDBC's spelling, or the driver's own: with a scheme and user, or as go-sql-driver/mysql
 // spells it (USER:PASSWORD@tcp(HOST:PORT)/DATABASE). The errors never repeat the text: it may hold a password.
-func parseURL(text string) (address, error) {
+func ParseURL(text string) (Address, error) {
 	text = strings.TrimSpace(text)
 	if rest, ok := cutPrefixFold(text, "jdbc:"); ok {
 		text = rest
@@ -46,20 +48,20 @@ func parseURL(text string) (address, error) {
 	}
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok {
-		return address{}, errURL
+		return Address{}, errURL
 	}
-	a := address{params: map[string]string{}}
+	a := Address{Params: map[string]string{}}
 	switch strings.ToLower(scheme) {
 	case "postgresql", "postgres":
-		a.kind = postgreSQL
+		a.Kind = PostgreSQL
 	case "mysql":
-		a.kind = mySQL
+		a.Kind = MySQL
 	case "mariadb":
-		a.kind = mariaDB
+		a.Kind = MariaDB
 	case "sqlite", "file":
 		return parseSQLite(rest)
 	default:
-		return address{}, errURL
+		return Address{}, errURL
 	}
 	return a, a.parseServer(rest)
 }
@@ -73,7 +75,7 @@ func cutPrefixFold(s, prefix string) (rest string, ok bool) {
 }
 
 // parseDSN reads go-sql-driver's spelling, which is known by its protocol in front of parentheses.
-func parseDSN(text string) (a address, ok bool, err error) {
+func parseDSN(text string) (a Address, ok bool, err error) {
 	at := strings.Index(text, "@tcp(")
 	if at < 0 {
 		return a, false, nil
@@ -82,13 +84,13 @@ func parseDSN(text string) (a address, ok bool, err error) {
 	if !closed {
 		return a, true, errURL
 	}
-	a = address{kind: mySQL, params: map[string]string{}}
-	a.user, a.password, _ = strings.Cut(text[:at], ":")
+	a = Address{Kind: MySQL, Params: map[string]string{}}
+	a.User, a.Password, _ = strings.Cut(text[:at], ":")
 	return a, true, a.parseServer("//" + host + rest)
 }
 
 // parseSQLite reads what follows "sqlite:": a path, with or without "//" and "file:".
-func parseSQLite(rest string) (address, error) {
+func parseSQLite(rest string) (Address, error) {
 	rest, _ = strings.CutPrefix(rest, "file:")
 	path, query, _ := strings.Cut(rest, "?")
 	if trimmed, ok := strings.CutPrefix(path, "//"); ok && !strings.HasPrefix(trimmed, "/") {
@@ -96,7 +98,7 @@ func parseSQLite(rest string) (address, error) {
 	} else if strings.HasPrefix(path, "///") {
 		path = path[2:]
 	}
-	a := address{kind: sqLite, database: path, params: map[string]string{}}
+	a := Address{Kind: SQLite, Database: path, Params: map[string]string{}}
 	if path == "" || strings.HasPrefix(path, ":") {
 		return a, errors.New("must name a file: jdbc:sqlite:PATH; a database in memory would be gone with the task")
 	}
@@ -106,7 +108,7 @@ func parseSQLite(rest string) (address, error) {
 	if query != "" {
 		for pair := range strings.SplitSeq(query, "&") {
 			name, _, _ := strings.Cut(pair, "=")
-			a.ignored = append(a.ignored, name)
+			a.Ignored = append(a.Ignored, name)
 		}
 	}
 	return a, nil
@@ -114,26 +116,26 @@ func parseSQLite(rest string) (address, error) {
 
 // parseServer reads //USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?NAME=VALUE&…; PostgreSQL's driver also takes a
 // database alone.
-func (a *address) parseServer(rest string) error {
+func (a *Address) parseServer(rest string) error {
 	rest, query, _ := strings.Cut(rest, "?")
 	hosts, database := "", rest
 	if server, ok := strings.CutPrefix(rest, "//"); ok {
 		hosts, database, _ = strings.Cut(server, "/")
-	} else if a.kind != postgreSQL || rest == "" {
+	} else if a.Kind != PostgreSQL || rest == "" {
 		return errURL
 	}
 	if at := strings.LastIndex(hosts, "@"); at >= 0 {
 		user, password, _ := strings.Cut(hosts[:at], ":")
 		var err, err2 error
-		a.user, err = url.PathUnescape(user)
-		a.password, err2 = url.PathUnescape(password)
+		a.User, err = url.PathUnescape(user)
+		a.Password, err2 = url.PathUnescape(password)
 		if err != nil || err2 != nil {
 			return errors.New("has a user or password that is not percent-encoded")
 		}
 		hosts = hosts[at+1:]
 	}
 	var err error
-	if a.database, err = url.PathUnescape(database); err != nil || strings.Contains(a.database, "\x00") {
+	if a.Database, err = url.PathUnescape(database); err != nil || strings.Contains(a.Database, "\x00") {
 		return errors.New("has a database name that is not percent-encoded")
 	}
 	if err := a.parseHosts(hosts); err != nil {
@@ -142,9 +144,9 @@ func (a *address) parseServer(rest string) error {
 	return a.parseParams(query)
 }
 
-func (a *address) parseHosts(list string) error {
+func (a *Address) parseHosts(list string) error {
 	port := "5432"
-	if a.kind != postgreSQL {
+	if a.Kind != PostgreSQL {
 		port = "3306"
 	}
 	for host := range strings.SplitSeq(list, ",") {
@@ -161,14 +163,14 @@ func (a *address) parseHosts(list string) error {
 		if strings.Contains(strings.Trim(h, "[]"), ":") != strings.HasPrefix(h, "[") || strings.ContainsAny(h, " \t\r\n\x00()@'\\") {
 			return errors.New("has a host that is neither a name nor an IP address; an IPv6 address stands in brackets")
 		}
-		a.hosts = append(a.hosts, h+":"+p)
+		a.Hosts = append(a.Hosts, h+":"+p)
 	}
 	return nil
 }
 
 // parseParams reads NAME=VALUE&…. Those of the JDBC drivers that say where and as whom to connect are obeyed; the others
 // tune a driver that is not here.
-func (a *address) parseParams(query string) error {
+func (a *Address) parseParams(query string) error {
 	if query == "" {
 		return nil
 	}
@@ -186,29 +188,29 @@ func (a *address) parseParams(query string) error {
 		if a.param(strings.ToLower(name), value) {
 			continue
 		}
-		a.ignored = append(a.ignored, name)
+		a.Ignored = append(a.Ignored, name)
 	}
-	if a.kind != postgreSQL {
-		a.tls = mysqlTLS(given)
-	} else if a.tls == "" && slices.Contains([]string{"true", "", "1"}, given["ssl"]) {
+	if a.Kind != PostgreSQL {
+		a.TLS = mysqlTLS(given)
+	} else if a.TLS == "" && slices.Contains([]string{"true", "", "1"}, given["ssl"]) {
 		if _, ok := given["ssl"]; ok {
-			a.tls = "verify-full" // as pgjdbc since version 42
+			a.TLS = "verify-full" // as pgjdbc since version 42
 		}
 	}
 	return nil
 }
 
 // param obeys a parameter, or reports that it has no meaning here.
-func (a *address) param(name, value string) bool {
+func (a *Address) param(name, value string) bool {
 	switch name {
 	case "user":
-		a.user = value
+		a.User = value
 		return true
 	case "password":
-		a.password = value
+		a.Password = value
 		return true
 	}
-	if a.kind != postgreSQL {
+	if a.Kind != PostgreSQL {
 		switch name {
 		case "usessl", "requiressl", "verifyservercertificate", "sslmode", "trustservercertificate", "tls":
 			return true // see mysqlTLS
@@ -222,7 +224,7 @@ func (a *address) param(name, value string) bool {
 	switch name {
 	case "ssl":
 	case "sslmode":
-		a.tls = value
+		a.TLS = value
 	default:
 		known := libpq[name]
 		if known == "" {
@@ -238,7 +240,7 @@ func (a *address) param(name, value string) bool {
 				value = "any"
 			}
 		}
-		a.params[known] = value
+		a.Params[known] = value
 	}
 	return true
 }
@@ -274,9 +276,9 @@ func mysqlTLS(given map[string]string) string {
 }
 
 // String names the database without user and password.
-func (a address) String() string {
-	if a.kind == sqLite {
-		return "sqlite:" + a.database
+func (a Address) String() string {
+	if a.Kind == SQLite {
+		return "sqlite:" + a.Database
 	}
-	return fmt.Sprintf("%s://%s/%s", a.kind, strings.Join(a.hosts, ","), a.database)
+	return fmt.Sprintf("%s://%s/%s", a.Kind, strings.Join(a.Hosts, ","), a.Database)
 }

@@ -1,0 +1,273 @@
+package jdbcsource
+
+import (
+	"bytes"
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// mysqlDialect is the dialect of MySQL and MariaDB. Answers come in the binary protocol: its text has six digits of a
+// float only.
+type mysqlDialect struct {
+	configs   []*mysql.Config // of each host
+	isolation string
+}
+
+func (d *mysqlDialect) connect(ctx context.Context) (conn, error) {
+	var errs []error
+	for _, config := range d.configs {
+		connector, err := mysql.NewConnector(config)
+		if err != nil {
+			return nil, err
+		}
+		c, err := connector.Connect(ctx)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		m := &driverConn{conn: c}
+		// Who reads slowly keeps the server waiting, which gives up after a minute by default.
+		session := []string{"SET SESSION time_zone = '+00:00'", "SET SESSION net_write_timeout = 3600"}
+		if d.isolation != "" {
+			session = append(session, "SET SESSION TRANSACTION ISOLATION LEVEL "+d.isolation)
+		}
+		if err := m.exec(ctx, session...); err != nil {
+			m.close()
+			return nil, err
+		}
+		return &mysqlConn{m}, nil
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (*mysqlDialect) quote(name string) string       { return quotedIn("`", name) }
+func (*mysqlDialect) comparable(stamp string) string { return stamp }
+func (*mysqlDialect) exact(at instant) instant       { return at }
+
+func (*mysqlDialect) moment(at instant, _ sqlType) string {
+	return string(append(at.appendTo([]byte("TIMESTAMP'"), ' ', 6), '\''))
+}
+
+// literal returns text as a literal.
+func literal(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", "''").Replace(text) + "'"
+}
+
+type mysqlConn struct{ *driverConn }
+
+func (c *mysqlConn) now(ctx context.Context) (instant, error) {
+	rows, err := c.ask(ctx, "SELECT CAST(NOW(6) AS CHAR)")
+	if err != nil {
+		return instant{}, err
+	}
+	at, _, err := parseInstant([]byte(rows[0][0]))
+	return at, err
+}
+
+func (c *mysqlConn) tables(ctx context.Context) ([]table, error) {
+	rows, err := c.ask(ctx, `SELECT table_schema, table_name, CASE table_type WHEN 'VIEW' THEN 'VIEW' ELSE 'TABLE' END FROM information_schema.tables
+		WHERE table_type IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')`)
+	var out []table
+	for _, r := range rows {
+		out = append(out, table{catalog: r[0], name: r[1], kind: r[2]})
+	}
+	return out, err
+}
+
+func (c *mysqlConn) describe(ctx context.Context, q question) ([]column, error) {
+	if !q.where {
+		return nil, nil
+	}
+	cursor, err := c.query(ctx, q.sql+nothing, nil)
+	if err != nil {
+		return nil, err
+	}
+	columns := cursor.columns()
+	if _, err := cursor.next(); err != io.EOF {
+		return nil, errors.Join(err, cursor.close())
+	}
+	if err := cursor.close(); err != nil || q.table == nil {
+		return columns, err
+	}
+	rows, err := c.ask(ctx, `SELECT column_name, extra LIKE '%auto_increment%', COALESCE(numeric_precision, 0) FROM information_schema.columns
+		WHERE table_schema = `+literal(q.table.catalog)+" AND table_name = "+literal(q.table.name))
+	for _, r := range rows {
+		if of := find(columns, r[0]); of != nil {
+			of.numbered = r[1] == "1"
+			if of.sized() {
+				of.precision, _ = strconv.Atoi(r[2])
+			}
+		}
+	}
+	return columns, err
+}
+
+func (c *mysqlConn) query(ctx context.Context, sql string, described []column) (cursor, error) {
+	return c.open(ctx, sql, func(rows driver.Rows, i int) column {
+		out := mysqlColumn(rows, i)
+		if known := find(described, out.name); known != nil && out.sized() && known.precision > 0 {
+			out.precision = known.precision
+		}
+		return out
+	})
+}
+
+// sized reports whether an answer does not tell the precision (of bits), or not for sure (of unsigned decimals).
+func (c *column) sized() bool { return c.typ == sqlBits || c.typ == sqlDecimal }
+
+// mysqlColumn returns what the answer tells of a column.
+func mysqlColumn(rows driver.Rows, i int) column {
+	c := column{name: rows.Columns()[i], nullable: true}
+	if r, ok := rows.(driver.RowsColumnTypeDatabaseTypeName); ok {
+		c.native = r.ColumnTypeDatabaseTypeName(i)
+	}
+	if r, ok := rows.(driver.RowsColumnTypeNullable); ok {
+		nullable, known := r.ColumnTypeNullable(i)
+		c.nullable = nullable || !known
+	}
+	name, unsigned := strings.CutPrefix(c.native, "UNSIGNED ")
+	integer := func(bits int) {
+		c.typ, c.bits = sqlInt, bits
+		if unsigned && bits < 64 {
+			c.bits *= 2
+		}
+	}
+	switch name {
+	case "TINYINT":
+		integer(8)
+	case "SMALLINT":
+		integer(16)
+	case "MEDIUMINT", "INT":
+		integer(32)
+	case "BIGINT":
+		integer(64)
+	case "FLOAT":
+		c.typ = sqlFloat32
+	case "DOUBLE":
+		c.typ = sqlFloat64
+	case "DECIMAL":
+		c.typ = sqlDecimal
+		if r, ok := rows.(driver.RowsColumnTypePrecisionScale); ok {
+			precision, scale, _ := r.ColumnTypePrecisionScale(i)
+			c.precision, c.scale = int(min(precision, math.MaxInt32)), int(min(scale, math.MaxInt32))
+		}
+	case "CHAR", "VARCHAR", "TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT", "ENUM", "SET", "JSON":
+		c.typ = sqlText
+	case "BINARY", "VARBINARY", "TINYBLOB", "BLOB", "MEDIUMBLOB", "LONGBLOB", "GEOMETRY", "VECTOR":
+		c.typ = sqlBytes
+	case "BIT":
+		c.typ = sqlBits
+	case "DATE":
+		c.typ = sqlDate
+	case "YEAR":
+		c.typ = sqlYear
+	case "TIME":
+		c.typ = sqlTime
+	case "DATETIME":
+		c.typ = sqlTimestamp
+	case "TIMESTAMP":
+		c.typ = sqlZonedTimestamp
+	}
+	return c
+}
+
+// driverConn is a connection of a driver made for database/sql. That package's pool has no place here, and boxes each
+// value once more.
+type driverConn struct{ conn driver.Conn }
+
+func (c *driverConn) close() { _ = c.conn.Close() } // the connection is gone either way
+
+func (c *driverConn) exec(ctx context.Context, statements ...string) error {
+	for _, s := range statements {
+		if _, err := c.conn.(driver.ExecerContext).ExecContext(ctx, s, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask returns the answer to a question as text; null is empty.
+func (c *driverConn) ask(ctx context.Context, question string) ([][]string, error) {
+	cursor, err := c.open(ctx, question, func(rows driver.Rows, i int) column { return column{name: rows.Columns()[i]} })
+	if err != nil {
+		return nil, err
+	}
+	var out [][]string
+	for {
+		row, err := cursor.next()
+		if err == io.EOF {
+			return out, cursor.close()
+		}
+		if err != nil {
+			return nil, errors.Join(err, cursor.close())
+		}
+		texts := make([]string, len(row))
+		for i := range row {
+			texts[i] = string(row[i].appendTo(nil))
+		}
+		out = append(out, texts)
+	}
+}
+
+// open asks by a prepared statement, and describes the columns of the answer.
+func (c *driverConn) open(ctx context.Context, sql string, describe func(rows driver.Rows, i int) column) (*driverCursor, error) {
+	stmt, err := c.conn.(driver.ConnPrepareContext).PrepareContext(ctx, sql)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.(driver.StmtQueryContext).QueryContext(ctx, nil)
+	if err != nil {
+		return nil, errors.Join(err, stmt.Close())
+	}
+	n := len(rows.Columns())
+	cursor := &driverCursor{stmt: stmt, rows: rows, described: make([]column, n), values: make([]driver.Value, n), row: make([]cell, n)}
+	for i := range cursor.described {
+		cursor.described[i] = describe(rows, i)
+	}
+	return cursor, nil
+}
+
+// driverCursor is the answer of a driver made for database/sql, which both drivers here read row by row.
+type driverCursor struct {
+	stmt      driver.Stmt
+	rows      driver.Rows
+	described []column
+	values    []driver.Value
+	row       []cell
+}
+
+func (c *driverCursor) columns() []column { return c.described }
+
+func (c *driverCursor) next() ([]cell, error) {
+	if err := c.rows.Next(c.values); err != nil {
+		return nil, err
+	}
+	for i, v := range c.values {
+		if err := c.row[i].set(v); err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.described[i].name, err)
+		}
+		c.described[i].settle(&c.row[i])
+	}
+	return c.row, nil
+}
+
+// settle makes text of what is not bytes, and null of MySQL's zero dates, which are no dates, where that is allowed.
+func (c *column) settle(v *cell) {
+	if v.kind != cellBytes || c.typ == sqlBytes || c.typ == sqlBits {
+		return
+	}
+	v.kind = cellText
+	if c.nullable && (c.typ == sqlDate || c.typ == sqlTimestamp || c.typ == sqlZonedTimestamp) && bytes.HasPrefix(v.b, []byte("0000-00-00")) {
+		v.kind = cellNull
+	}
+}
+
+func (c *driverCursor) close() error { return errors.Join(c.rows.Close(), c.stmt.Close()) }

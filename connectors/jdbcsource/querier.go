@@ -1,0 +1,368 @@
+package jdbcsource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+)
+
+// batchBytes ends a batch.
+const batchBytes = 1 << 20
+
+// querier reads one table, or the query, poll by poll.
+type querier struct {
+	s         *settings
+	d         dialect
+	log       *slog.Logger
+	report    func(ctx context.Context, bad connectors.Record, err error) error
+	table     *table // nil: the query
+	topic     string
+	partition json.RawMessage
+
+	taken position  // behind the last batch: the next task would begin here
+	fixed bool      // a source offset says where to begin, or none is needed; else it is fixed at the first poll
+	due   time.Time // when to poll next
+
+	plan   *plan
+	cursor cursor   // the answer that is being read; nil: none
+	row    []cell   // read and not handed on; nil: none
+	ahead  position // of row
+	last   position // of the row before
+	sure   position // every row up to here was handed on
+}
+
+// plan is what the rows of an answer become.
+type plan struct {
+	columns []column
+	schema  *connectors.Schema
+	fields  []planField
+	growing []int // the place of the column in a row; empty: the mode does not go by it
+	stamps  []int
+}
+
+type planField struct {
+	column int
+	schema *connectors.Schema
+	read   reader
+}
+
+// String names the table or query in errors.
+func (q *querier) String() string {
+	if q.table == nil {
+		return "the query"
+	}
+	return q.table.String()
+}
+
+// abandon forgets an answer that broke off: the next poll begins behind what was handed on.
+func (q *querier) abandon() {
+	q.cursor, q.row = nil, nil
+	q.last, q.sure = q.taken, q.taken
+}
+
+// read appends rows to the batch, and asks first if there is no answer yet. The batch stays empty if there is nothing
+// new. An error that comes back leaves the connection in pieces.
+func (q *querier) read(ctx, asking context.Context, c conn, b *connectors.Batch) error {
+	if q.cursor == nil {
+		now, err := q.open(ctx, asking, c)
+		if err != nil || !now {
+			return err
+		}
+		if !q.fixed {
+			q.fixed = true
+			q.offer(b)
+			return nil
+		}
+	}
+	for {
+		err := q.peek()
+		if err == io.EOF {
+			q.sure = q.last
+			if err := q.cursor.close(); err != nil {
+				return trouble("read "+q.String(), err)
+			}
+			q.cursor, q.due = nil, time.Now().Add(q.s.poll)
+			break
+		}
+		if err != nil {
+			return err
+		}
+		// Rows of the same timestamp belong together: until the last of them, the offset is that before the first.
+		if q.s.mode == timestamp && q.last.at.before(q.ahead.at) {
+			q.sure = q.last
+		}
+		if len(b.Records) >= q.s.batchRows || len(b.Buf) >= batchBytes {
+			break
+		}
+		if err := q.take(ctx, b); err != nil {
+			return err
+		}
+		if q.last = q.ahead; q.s.mode != timestamp {
+			q.sure = q.last
+		}
+		q.row = nil
+	}
+	if len(b.Records) > 0 || q.sure != q.taken {
+		q.offer(b)
+	}
+	return nil
+}
+
+// offer ends the batch with the source offset.
+func (q *querier) offer(b *connectors.Batch) {
+	q.taken = q.sure
+	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: q.partition, Offset: q.taken.encode(q.s.mode)})
+	if q.s.mode.stamped() && len(b.Records) > 0 {
+		b.EventTime = q.last.at.milliseconds()
+	}
+}
+
+// open asks for what is behind the position. It reports false if the answer is that there can be nothing.
+func (q *querier) open(ctx, asking context.Context, c conn) (bool, error) {
+	ask := q.s.ask(q.d, q.table)
+	described, err := c.describe(ctx, ask)
+	if err != nil {
+		return false, trouble("describe "+q.String(), err)
+	}
+	var by criteria
+	if q.s.mode != bulk {
+		var problems []configs.Problem
+		if by, problems = q.s.criteria(q, described); len(problems) > 0 {
+			return false, wrong("read "+q.String(), "", "%w", errors.Join(asErrors(problems)...))
+		}
+	}
+	var end instant
+	if q.s.mode.stamped() {
+		if end, err = c.now(ctx); err != nil {
+			return false, trouble("ask for the time of the database", err)
+		}
+		if !q.fixed {
+			q.taken.at = end
+		}
+		end = end.minus(q.s.delay)
+	}
+	q.abandon()
+	sql := q.s.statement(q.d, ask, by, q.taken, end)
+	q.log.Debug("asking", "sql", sql)
+	if q.cursor, err = c.query(asking, sql, described); err != nil {
+		q.cursor = nil
+		return false, trouble("read "+q.String(), err)
+	}
+	return true, q.compile(by)
+}
+
+func asErrors(problems []configs.Problem) []error {
+	out := make([]error, len(problems))
+	for i, p := range problems {
+		out[i] = p
+	}
+	return out
+}
+
+// criteria finds the columns that the mode goes by, and says which are not there or not fit.
+func (s *settings) criteria(of fmt.Stringer, columns []column) (by criteria, problems []configs.Problem) {
+	fail := func(key, format string, args ...any) {
+		problems = append(problems, configs.KeyError(key, fmt.Sprintf(format, args...)))
+	}
+	checked := s.nonNull && s.query == "" // of a query's columns it is not known what is nullable
+	if s.mode.increments() {
+		by.growing = s.growingColumn(columns)
+		switch {
+		case by.growing == nil && s.growing == "":
+			fail(keyIncrementing, "%s has no column that the database numbers by itself: name the column in %s", of, keyIncrementing)
+		case by.growing == nil:
+			fail(keyIncrementing, "%s has no column %s", of, s.growing)
+		case by.growing.typ != sqlInt && (by.growing.typ != sqlDecimal || by.growing.scale > 0) && by.growing.typ != sqlAnyDecimal:
+			fail(keyIncrementing, "column %s of %s is no integer", by.growing.name, of)
+		case by.growing.nullable && checked:
+			fail(keyIncrementing, "column %s of %s is nullable, and rows that are null there would never be read: make it NOT NULL, or set validate.non.null=false", by.growing.name, of)
+		}
+	}
+	if !s.mode.stamped() {
+		return by, problems
+	}
+	nullable := true
+	for _, name := range s.stamps {
+		c := find(columns, name)
+		switch {
+		case c == nil:
+			fail(keyTimestamp, "%s has no column %s", of, name)
+		case c.typ != sqlTimestamp && c.typ != sqlZonedTimestamp && c.typ != sqlDate:
+			fail(keyTimestamp, "column %s of %s is no timestamp", name, of)
+		default:
+			by.stamps = append(by.stamps, c)
+			nullable = nullable && c.nullable
+		}
+	}
+	if nullable && len(by.stamps) == len(s.stamps) && checked {
+		fail(keyTimestamp, "%s of %s: each is nullable, and rows that are null there would never be read: make one NOT NULL, or set validate.non.null=false",
+			strings.Join(s.stamps, ", "), of)
+	}
+	return by, problems
+}
+
+func (s *settings) growingColumn(columns []column) *column {
+	if s.growing != "" {
+		return find(columns, s.growing)
+	}
+	for i := range columns {
+		if columns[i].numbered {
+			return &columns[i]
+		}
+	}
+	return nil
+}
+
+// compile makes the plan for the columns of the answer. The schema of the last answer stays if it is the same.
+func (q *querier) compile(by criteria) error {
+	columns := q.cursor.columns()
+	if q.plan != nil && slices.Equal(q.plan.columns, columns) {
+		return nil
+	}
+	p := &plan{columns: slices.Clone(columns), schema: &connectors.Schema{Type: connectors.Struct}}
+	if q.table != nil {
+		p.schema.Name = q.table.name
+	}
+	for i := range p.columns {
+		c := &p.columns[i]
+		schema, read := q.s.field(c)
+		switch {
+		case schema == nil:
+			q.log.Warn("column left out: its type has no like in Connect; cast it to text in a query, or in a view with table.types=VIEW",
+				"table", q.String(), "column", c.name, "type", c.native)
+			continue
+		case p.schema.FieldIndex(c.name) >= 0:
+			return wrong("read "+q.String(), "give one of them another name with AS", "there are two columns %s", c.name)
+		}
+		p.schema.Fields = append(p.schema.Fields, connectors.Field{Name: c.name, Schema: schema})
+		p.fields = append(p.fields, planField{i, schema, read})
+	}
+	at := func(of *column) (int, error) {
+		i := slices.IndexFunc(columns, func(c column) bool { return c.name == of.name })
+		if i < 0 {
+			return 0, wrong("read "+q.String(), "select it", "the answer has no column %s", of.name)
+		}
+		return i, nil
+	}
+	if by.growing != nil {
+		i, err := at(by.growing)
+		if err != nil {
+			return err
+		}
+		p.growing = append(p.growing, i)
+	}
+	for _, c := range by.stamps {
+		i, err := at(c)
+		if err != nil {
+			return err
+		}
+		p.stamps = append(p.stamps, i)
+	}
+	q.plan = p
+	return nil
+}
+
+// peek reads the next row, unless there is one, and its position.
+func (q *querier) peek() error {
+	if q.row != nil {
+		return nil
+	}
+	row, err := q.cursor.next()
+	if err == io.EOF {
+		return err
+	}
+	if err != nil {
+		return trouble("read "+q.String(), err)
+	}
+	ahead := q.last
+	for _, i := range q.plan.growing {
+		if ahead.id, err = row[i].integer(); err != nil {
+			return q.astray(keyIncrementing, i, err)
+		}
+	}
+	for _, i := range q.plan.stamps {
+		if row[i].kind == cellNull {
+			continue
+		}
+		at, err := q.s.instant(&q.plan.columns[i], &row[i])
+		if err != nil {
+			return q.astray(keyTimestamp, i, err)
+		}
+		ahead.at = q.d.exact(at)
+		break
+	}
+	q.row, q.ahead = row, ahead
+	return nil
+}
+
+// astray is the error of a row that does not say where it is. There is no way around it.
+func (q *querier) astray(key string, column int, err error) error {
+	return &connectors.Error{Op: "read " + q.String(), Class: connectors.ClassConfig, Err: fmt.Errorf("column %s: %w", q.plan.columns[column].name, err),
+		Record: &connectors.RecordRef{Place: fmt.Sprintf("%s, behind %s", q, q.last.encode(q.s.mode))}, Remedy: "correct the row, or choose another column in " + key}
+}
+
+// take appends the row to the batch, or reports it.
+func (q *querier) take(ctx context.Context, b *connectors.Batch) error {
+	start := len(b.Buf)
+	buf, err := q.plan.encode(b.Buf, q.row)
+	if err != nil {
+		b.Buf = buf[:start]
+		return q.refuse(ctx, err)
+	}
+	b.Buf = buf
+	b.Records = append(b.Records, connectors.Record{Topic: q.topic, Partition: connectors.AnyPartition, Timestamp: connectors.NoTimestamp,
+		Value: connectors.Data{Schema: q.plan.schema, Bytes: buf[start:len(buf):len(buf)]}})
+	return nil
+}
+
+func (p *plan) encode(dst []byte, row []cell) ([]byte, error) {
+	var err error
+	for i := range p.fields {
+		f := &p.fields[i]
+		v := &row[f.column]
+		if v.kind == cellNull {
+			if !f.schema.Optional {
+				return dst, fmt.Errorf("column %s: null where the table says NOT NULL", p.columns[f.column].name)
+			}
+			dst = connectors.AppendNull(dst, f.schema)
+			continue
+		}
+		if dst, err = f.read(connectors.AppendPresent(dst, f.schema), v); err != nil {
+			return dst, fmt.Errorf("column %s: %w", p.columns[f.column].name, err)
+		}
+	}
+	return dst, nil
+}
+
+// refuse hands a row that cannot be written to the hub, as an object of its columns, and goes on if the hub has it.
+func (q *querier) refuse(ctx context.Context, cause error) error {
+	err := &connectors.Error{Op: "make a record", Class: connectors.ClassData, Err: cause,
+		Record: &connectors.RecordRef{Place: fmt.Sprintf("%s, %s", q, q.ahead.encode(q.s.mode))},
+		Remedy: "correct the row, choose or cast its columns in a query, or set errors.tolerance=all"}
+	text := []byte{'{'}
+	for i := range q.row {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = append(connectors.AppendJSONString(text, []byte(q.plan.columns[i].name)), ':')
+		if q.row[i].kind == cellNull {
+			text = append(text, "null"...)
+		} else {
+			text = connectors.AppendJSONString(text, []byte(strings.ToValidUTF8(string(q.row[i].appendTo(nil)), "\uFFFD")))
+		}
+	}
+	return q.report(ctx, connectors.Record{Topic: q.topic, Partition: connectors.AnyPartition, Timestamp: connectors.NoTimestamp,
+		Value: connectors.Data{Bytes: append(text, '}')}}, err)
+}
+
+func formatID(id int64) string { return strconv.FormatInt(id, 10) }
