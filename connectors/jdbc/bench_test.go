@@ -3,7 +3,9 @@ package jdbc
 import (
 	"context"
 	"fmt"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -52,12 +54,12 @@ func BenchmarkUpsert(b *testing.B) {
 				default:
 					s = onSQLite(b)
 				}
-				config := append([]string{"connection.lanes", lanes}, upsert...)
+				config := append([]string{"connection.lanes", lanes, "table.name.format", "${source.table}"}, upsert...)
 				for b.Loop() {
 					s.exec(b, "DROP TABLE IF EXISTS orders", "DROP TABLE IF EXISTS "+offsetsTable)
 					r := s.start(b, config...)
-					rate(b, r, all, "new-rows/s")
-					rate(b, r, all, "same-rows/s")
+					rate(b, r, all, "new")
+					rate(b, r, all, "same")
 					b.ReportMetric(float64(r.task.(*task).figures.retries.Load()), "retries")
 					b.ReportMetric(float64(r.task.(*task).figures.transactions.Load()), "transactions")
 					if len(r.refused()) > 0 {
@@ -72,14 +74,24 @@ func BenchmarkUpsert(b *testing.B) {
 	}
 }
 
-// rate puts as the hub does, by a mebibyte or so at once, and reports how many rows were committed in a second.
-func rate(b *testing.B, r *run, all []connectors.Record, unit string) {
-	before, rows := b.Elapsed(), len(all)
+// rate puts as the hub does, by a mebibyte or so at once, and reports how many rows were committed in a second, and the
+// processor time of this process for each: the latter also tells something on a machine that has other work.
+func rate(b *testing.B, r *run, all []connectors.Record, what string) {
+	before, used, rows := b.Elapsed(), processorTime(b), len(all)
 	for len(all) > 0 {
 		n := min(4096, len(all))
 		r.put(all[:n]...)
 		all = all[n:]
 	}
 	r.flush()
-	b.ReportMetric(float64(rows)/(b.Elapsed()-before).Seconds(), unit)
+	b.ReportMetric(float64(rows)/(b.Elapsed()-before).Seconds(), what+"-rows/s")
+	b.ReportMetric((processorTime(b)-used).Seconds()*1e6/float64(rows), what+"-CPU-µs/row")
+}
+
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

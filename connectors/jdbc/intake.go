@@ -21,18 +21,26 @@ type planKey struct {
 	key, value *connectors.Schema
 }
 
+// namerKey is what a namer was compiled for.
+type namerKey struct {
+	topic string
+	value *connectors.Schema
+}
+
 // plans finds the plan of a record. It is used by Put alone.
 type plans struct {
 	byKey  map[planKey]*plan
 	last   *plan
 	lastOf planKey
+	namers map[namerKey]*namer // of topics whose records say the table
+	namer  *namer              // that of last, or nil
 	shapes int
 	tables map[tableName]*table
 	seed   maphash.Seed
 }
 
 func newPlans() plans {
-	return plans{byKey: map[planKey]*plan{}, tables: map[tableName]*table{}, seed: maphash.MakeSeed()}
+	return plans{byKey: map[planKey]*plan{}, namers: map[namerKey]*namer{}, tables: map[tableName]*table{}, seed: maphash.MakeSeed()}
 }
 
 func (p *plans) nextShape() int {
@@ -60,32 +68,28 @@ func (t *task) planOf(ctx context.Context, r *connectors.Record) (*plan, error) 
 		key.key = r.Key.Schema
 	}
 	p := &t.plans
-	if p.last != nil && p.lastOf == key {
-		return p.last, nil
-	}
-	name, dynamic, err := t.tableOf(r.Topic)
-	if err != nil {
-		return nil, err
-	}
-	if dynamic {
-		e := (*envelope)(nil)
-		if r.Value.Schema != nil && r.Value.Schema.Type == connectors.Struct {
-			e = findEnvelope(r.Value.Schema)
-		}
-		if e == nil {
-			return nil, fmt.Errorf("no change event, so that %s says no table", t.tableFormat)
-		}
-		if name, err = t.sourceTable(r.Topic, e, r.Value.Bytes); err != nil {
+	same := p.last != nil && p.lastOf.topic == key.topic && p.lastOf.key == key.key && p.lastOf.value == key.value
+	var err error
+	if !same {
+		p.last = nil
+		if key.table, p.namer, err = t.namerOf(r.Topic, r.Value.Schema); err != nil {
 			return nil, err
 		}
-		key.table = name
+	}
+	if p.namer != nil {
+		if key.table, err = p.namer.table(t, r.Value); err != nil {
+			return nil, err
+		}
+	}
+	if same && (p.namer == nil || key.table == p.lastOf.table) {
+		return p.last, nil
 	}
 	found := p.byKey[key]
 	if found == nil {
 		if len(p.byKey) >= maxPlans {
 			clear(p.byKey)
 		}
-		if found, err = t.compile(r.Topic, name, key.key, key.value); err != nil {
+		if found, err = t.compile(r.Topic, key.table, key.key, key.value); err != nil {
 			return nil, err
 		}
 		if err := t.ensure(ctx, found); err != nil {
@@ -93,10 +97,28 @@ func (t *task) planOf(ctx context.Context, r *connectors.Record) (*plan, error) 
 		}
 		p.byKey[key] = found
 	}
-	if !dynamic {
-		p.last, p.lastOf = found, key
-	}
+	p.last, p.lastOf = found, key
 	return found, nil
+}
+
+// namerOf returns the table of a topic's records, or what names it by each of them.
+func (t *task) namerOf(topic string, value *connectors.Schema) (tableName, *namer, error) {
+	name, dynamic, err := t.tableOf(topic)
+	if err != nil || !dynamic {
+		return name, nil, err
+	}
+	of := namerKey{topic, value}
+	n := t.plans.namers[of]
+	if n == nil {
+		if len(t.plans.namers) >= maxPlans {
+			clear(t.plans.namers)
+		}
+		if n, err = t.newNamer(topic, value); err != nil {
+			return name, nil, err
+		}
+		t.plans.namers[of] = n
+	}
+	return name, n, nil
 }
 
 // take makes rows of a record in the batch that is being filled. Errors without a class are about the record; errSkip

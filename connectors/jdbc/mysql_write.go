@@ -11,8 +11,9 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// mysqlStatementBytes is how long a statement of many rows gets, unless the server takes less.
-const mysqlStatementBytes = 4 << 20
+// mysqlStatementBytes is how long a statement of many rows gets, unless the server takes less. Measured: the server spends
+// a sixth more on each row if a statement has a megabyte, and no less if it has 20 KiB.
+const mysqlStatementBytes = 128 << 10
 
 // mysqlConn is a connection to MySQL or MariaDB. Rows are written by statements of many rows, with their values as
 // literals: one round trip, and nothing to prepare.

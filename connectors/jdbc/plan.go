@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
-	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // plan is how records of a topic with the same schemas become rows of one table. It is compiled once.
@@ -220,78 +219,4 @@ func (t *task) nullCell(f *walkField) ([]byte, error) {
 	}
 	cell, _, err := t.cells.value(nil, f.typed, encoded)
 	return cell, err
-}
-
-// tableOf returns the table of a topic's records. dynamic says that it takes the source block of each to know.
-func (t *task) tableOf(topic string) (name tableName, dynamic bool, err error) {
-	if mapped, ok := t.tables[topic]; ok {
-		name, err = t.parseTable(mapped)
-		return name, false, err
-	}
-	if strings.Contains(t.tableFormat, "${source.") {
-		return name, true, nil
-	}
-	name, err = t.parseTable(t.expand(topic))
-	return name, false, err
-}
-
-// expand puts the topic into the format.
-func (t *task) expand(topic string) string {
-	if t.underscores {
-		topic = strings.ReplaceAll(topic, ".", "_")
-	}
-	return strings.ReplaceAll(t.tableFormat, "${topic}", topic)
-}
-
-// parseTable parts schema and table. Names of three parts name the database first, which must be the connection's own.
-func (t *task) parseTable(text string) (tableName, error) {
-	parts := strings.Split(text, ".")
-	if !t.quoted {
-		for i := range parts {
-			parts[i] = t.dialect.fold(parts[i])
-		}
-	}
-	most := 3
-	if t.address.Kind != sqldb.PostgreSQL {
-		most = 2
-	}
-	if len(parts) == 3 && most == 3 && parts[0] == t.address.Database {
-		parts = parts[1:]
-	}
-	if len(parts) > 2 || slices.Contains(parts, "") {
-		return tableName{}, &connectors.Error{Op: "name a table", Class: connectors.ClassConfig,
-			Err:    fmt.Errorf("%q is not a table's name, nor schema and table", text),
-			Remedy: "set table.name.format=${source.table}, collection.name.format=${topic} (which makes underscores of dots), or topics.to.tables.mapping"}
-	}
-	if len(parts) == 2 {
-		return tableName{parts[0], parts[1]}, nil
-	}
-	return tableName{name: parts[0]}, nil
-}
-
-// sourceTable names the table by the format and the source block of a change event.
-func (t *task) sourceTable(topic string, e *envelope, value []byte) (tableName, error) {
-	src := value
-	var err error
-	for i := 0; i < e.source && err == nil; i++ {
-		src, err = connectors.SkipValue(e.schema.Fields[i].Schema, src)
-	}
-	s := e.schema.Fields[e.source].Schema
-	var block connectors.Value
-	if err == nil {
-		block, _, err = connectors.ReadValue(s, src)
-	}
-	if err != nil {
-		return tableName{}, err
-	}
-	text := t.expand(topic)
-	for i, v := range block.List() {
-		if v.Type == connectors.String {
-			text = strings.ReplaceAll(text, "${source."+s.Fields[i].Name+"}", v.Text())
-		}
-	}
-	if strings.Contains(text, "${source.") {
-		return tableName{}, fmt.Errorf("the source block has not all that %s asks for", t.tableFormat)
-	}
-	return t.parseTable(text)
 }

@@ -6,7 +6,6 @@ import (
 	"database/sql/driver"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -28,12 +27,21 @@ type sqliteDialect struct {
 // sqliteBusy is how long a transaction waits for one of another process.
 const sqliteBusy = "5000"
 
+const (
+	// sqliteCache is the page cache in KiB, with a minus. The pages that a batch touches fit, so that they are written once.
+	sqliteCache = "-32768"
+	// sqliteCheckpoint is after how many pages of 4 KiB the write-ahead log goes back into the file. Pages that many
+	// batches touch are written there once, and the file is synced less often.
+	sqliteCheckpoint = "8192"
+)
+
 func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
 	synchronous := "synchronous(NORMAL)"
 	if d.synced {
 		synchronous = "synchronous(FULL)"
 	}
-	q := url.Values{"_pragma": {"busy_timeout(" + sqliteBusy + ")", "journal_mode(WAL)", synchronous, "foreign_keys(1)"}}
+	q := url.Values{"_pragma": {"busy_timeout(" + sqliteBusy + ")", "journal_mode(WAL)", synchronous, "foreign_keys(1)",
+		"cache_size(" + sqliteCache + ")", "wal_autocheckpoint(" + sqliteCheckpoint + ")"}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: d.path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, err
@@ -123,150 +131,4 @@ func (d *sqliteDialect) describe(ctx context.Context, c conn, name tableName) (d
 		out.columns = append(out.columns, target{name: row[0], sqlType: row[1], required: row[2] == "1", computed: row[3] == "1"})
 	}
 	return out, nil
-}
-
-// sqliteConn is a connection to a SQLite file. Rows are written by a prepared statement each: there is no round trip to
-// save.
-type sqliteConn struct {
-	textConn
-	statements map[statementKey]*sqliteStatement
-	args       []driver.NamedValue
-}
-
-type statementKey struct {
-	shape int
-	verb  verb
-	step  int
-}
-
-type sqliteStatement struct {
-	version int
-	stmt    driver.Stmt
-}
-
-func (c *sqliteConn) close() {
-	for _, s := range c.statements {
-		_ = s.stmt.Close() // the connection is closed with it
-	}
-	c.textConn.close()
-}
-
-func (c *sqliteConn) write(ctx context.Context, g *group) error {
-	if g.verb == truncateTable {
-		_, err := c.exec(ctx, "DELETE FROM "+g.shape.table.quoted)
-		return err
-	}
-	steps := sqliteSteps(g)
-	uncancelled := context.WithoutCancel(ctx) // the driver would start a goroutine for each statement to watch over ctx
-	return c.conn.Raw(func(raw any) error {
-		for _, r := range g.rows {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			for i, step := range steps {
-				n, err := c.step(uncancelled, raw, g, r, i, step)
-				if err != nil {
-					return err
-				}
-				if n > 0 {
-					break // the second step is for rows that the first did not find
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// sqliteStep is a statement for one row, with the columns that are its parameters in order.
-type sqliteStep struct {
-	sql     string
-	columns []int
-}
-
-// step runs a statement for a row and returns how many rows it touched.
-func (c *sqliteConn) step(ctx context.Context, raw any, g *group, r *row, i int, step sqliteStep) (int64, error) {
-	key := statementKey{g.shape.id, g.verb, i}
-	s := c.statements[key]
-	if s == nil || s.version != g.shape.version {
-		stmt, err := raw.(driver.ConnPrepareContext).PrepareContext(ctx, step.sql)
-		if err != nil {
-			return 0, err
-		}
-		if s != nil {
-			_ = s.stmt.Close() // the table it was made for has changed
-		}
-		s = &sqliteStatement{g.shape.version, stmt}
-		c.statements[key] = s
-	}
-	for len(c.args) < len(step.columns) {
-		c.args = append(c.args, driver.NamedValue{})
-	}
-	args := c.args[:len(step.columns)]
-	cells := g.arena[r.start:r.end]
-	for column := 0; len(cells) > 0; column++ {
-		var cell []byte
-		cell, cells = nextCell(cells)
-		for j, wanted := range step.columns {
-			if wanted == column {
-				args[j] = driver.NamedValue{Ordinal: j + 1, Value: sqliteValue(cell)}
-			}
-		}
-	}
-	result, err := s.stmt.(driver.StmtExecContext).ExecContext(ctx, args)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-func sqliteValue(cell []byte) driver.Value {
-	if cell == nil {
-		return nil
-	}
-	switch cell[0] {
-	case 'i':
-		return int64(binary.BigEndian.Uint64(cell[1:]))
-	case 'f':
-		return math.Float64frombits(binary.BigEndian.Uint64(cell[1:]))
-	case 't':
-		return string(cell[1:])
-	}
-	return cell[1:]
-}
-
-// sqliteSteps returns the statements for each row of a group: the second for rows that the first does not touch.
-func sqliteSteps(g *group) []sqliteStep {
-	of, quote := g.shape, (&sqliteDialect{}).quote
-	name := func(_ int, c *column) string { return quote(c.target.name) }
-	equals := func(_ int, c *column) string { return quote(c.target.name) + " = ?" }
-	all, keys, rest := make([]int, len(of.columns)), make([]int, of.keys), make([]int, len(of.columns)-of.keys)
-	for i := range all {
-		all[i] = i
-	}
-	copy(keys, all)
-	copy(rest, all[of.keys:])
-	insert := sqliteStep{fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", of.table.quoted, list(of.columns, ", ", name),
-		list(of.columns, ", ", func(int, *column) string { return "?" })), all}
-	where := " WHERE " + list(of.columns[:of.keys], " AND ", equals)
-	update := sqliteStep{"UPDATE " + of.table.quoted + " SET " + list(of.columns[of.keys:], ", ", equals) + where, append(rest, keys...)}
-	if len(of.columns) == of.keys {
-		update.sql = "UPDATE " + of.table.quoted + " SET " + quote(of.columns[0].target.name) + " = " + quote(of.columns[0].target.name) + where
-	}
-	switch g.verb {
-	case deleteRows:
-		return []sqliteStep{{"DELETE FROM " + of.table.quoted + where, keys}}
-	case updateRows:
-		return []sqliteStep{update}
-	case patchRows:
-		return []sqliteStep{update, insert}
-	case upsertRows:
-		action := "NOTHING"
-		if len(of.columns) > of.keys {
-			action = "UPDATE SET " + list(of.columns[of.keys:], ", ", func(_ int, c *column) string {
-				return quote(c.target.name) + " = excluded." + quote(c.target.name)
-			})
-		}
-		insert.sql += " ON CONFLICT (" + list(of.columns[:of.keys], ", ", name) + ") DO " + action
-	}
-	return []sqliteStep{insert}
 }

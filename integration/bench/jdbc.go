@@ -110,8 +110,11 @@ func (b *bench) jdbc(kind string, again bool) (result, error) {
 		return result{}, err
 	}
 	var n int
-	if err := db.QueryRowContext(b.ctx, "SELECT count(*) FROM orders").Scan(&n); err != nil || n != b.rows {
-		return result{}, fmt.Errorf("there are %d of %d rows: %w", n, b.rows, err)
+	if err := db.QueryRowContext(b.ctx, "SELECT count(*) FROM orders").Scan(&n); err != nil {
+		return result{}, fmt.Errorf("count the rows in the target: %w", err)
+	}
+	if n != b.rows {
+		return result{}, fmt.Errorf("the target has %d rows, the source's table was made with %d", n, b.rows)
 	}
 	return result{b.rows, took, *u, ""}, w.Stop()
 }

@@ -188,7 +188,7 @@ func (b *bench) idle() (result, error) {
 		return result{}, err
 	}
 	defer w.Close()
-	if err := b.source(w, "idle", "no_data"); err != nil {
+	if err := b.source(table)(w, "idle", "no_data"); err != nil {
 		return result{}, err
 	}
 	if err := w.Running(b.ctx, "idle"); err != nil {

@@ -20,7 +20,7 @@ func (b *bench) filled(format, name string) (*worker.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := b.source(w, name, "initial_only"); err != nil {
+	if err := b.source(table)(w, name, "initial_only"); err != nil {
 		return nil, err
 	}
 	if _, err := b.reaches(w, topic, b.rows); err != nil {

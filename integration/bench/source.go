@@ -16,7 +16,10 @@ import (
 
 const (
 	database = "bench"
-	topic    = "bench.public.orders"
+	table    = "public.orders"
+	topic    = database + "." + table
+	// committed is the table of what is committed one by one, so that the other keeps its number of rows.
+	committed = "public.committed"
 )
 
 // origin is a database as a source: it has the table, and records of the table's rows in a topic.
@@ -29,7 +32,7 @@ type origin struct {
 }
 
 func (b *bench) postgres() (origin, error) {
-	return origin{topic: topic, put: b.source, exec: b.exec, change: b.change, end: b.end}, nil
+	return origin{topic: topic, put: b.source(table), exec: b.exec, change: b.change, end: b.end}, nil
 }
 
 // of measures a source of one of the databases.
@@ -49,7 +52,7 @@ func snapshot(format string) func(*bench, origin) (result, error) {
 
 func streaming(format string) func(*bench, origin) (result, error) {
 	return func(b *bench, o origin) (result, error) {
-		return b.streaming(o, format, "INSERT INTO orders (customer) VALUES (1)")
+		return b.streaming(o, format, "UPDATE orders SET customer = customer + 1 WHERE id = 1")
 	}
 }
 
@@ -67,7 +70,7 @@ func (b *bench) makeTable() error {
 			created timestamptz NOT NULL DEFAULT now(), changed timestamptz, state int)`,
 		fmt.Sprintf(`INSERT INTO orders (customer, email, total, currency, note, changed, state)
 			SELECT i %% 10000, 'customer' || i || '@example.com', (i %% 100000) / 100.0, 'EUR', repeat('x', 64), now(), i %% 5 FROM generate_series(1, %d) i`, b.rows),
-		"VACUUM ANALYZE orders", "CHECKPOINT")
+		"VACUUM ANALYZE orders", "CREATE TABLE "+committed+" (LIKE orders INCLUDING ALL)", "CHECKPOINT")
 }
 
 // connect opens a connection to the table's database.
@@ -91,15 +94,17 @@ func (b *bench) exec(statements ...string) error {
 	return nil
 }
 
-// source configures the Postgres source.
-func (b *bench) source(w *worker.Worker, name, snapshot string) error {
-	return w.Put(b.ctx, name, map[string]string{
-		"connector.class":   "io.debezium.connector.postgresql.PostgresConnector",
-		"database.hostname": b.pg.Host, "database.port": strconv.Itoa(int(b.pg.Port)), "database.user": b.pg.User, "database.password": b.pg.Password,
-		"database.dbname": database, "topic.prefix": "bench", "plugin.name": "pgoutput", "table.include.list": "public.orders",
-		"slot.name": "bench_" + name, "publication.name": "bench_" + name, "publication.autocreate.mode": "filtered",
-		"snapshot.mode": snapshot, "snapshot.max.threads": "2",
-	})
+// source configures Postgres sources of a table.
+func (b *bench) source(table string) func(w *worker.Worker, name, snapshot string) error {
+	return func(w *worker.Worker, name, snapshot string) error {
+		return w.Put(b.ctx, name, map[string]string{
+			"connector.class":   "io.debezium.connector.postgresql.PostgresConnector",
+			"database.hostname": b.pg.Host, "database.port": strconv.Itoa(int(b.pg.Port)), "database.user": b.pg.User, "database.password": b.pg.Password,
+			"database.dbname": database, "topic.prefix": database, "plugin.name": "pgoutput", "table.include.list": table,
+			"slot.name": "bench_" + name, "publication.name": "bench_" + name, "publication.autocreate.mode": "filtered",
+			"snapshot.mode": snapshot, "snapshot.max.threads": "2",
+		})
+	}
 }
 
 // ended returns how many records a topic has.
@@ -255,23 +260,23 @@ func (b *bench) latency() (result, error) {
 		return result{}, err
 	}
 	defer w.Close()
-	if err := b.source(w, "latency", "no_data"); err != nil {
+	if err := b.source(committed)(w, "latency", "no_data"); err != nil {
 		return result{}, err
 	}
 	if err := w.Running(b.ctx, "latency"); err != nil {
 		return result{}, err
 	}
 	const warm, total = 500, 10_500
-	committed := make([]time.Time, total)
+	times := make([]time.Time, total)
 	var mu sync.Mutex
 	failed := make(chan error, 1)
-	go func() { failed <- b.commitEvery(time.Millisecond, committed, &mu) }()
+	go func() { failed <- b.commitEvery(time.Millisecond, times, &mu) }()
 	var late []time.Duration
 	n := 0
-	err = w.Consume(b.ctx, topic, func(*kgo.Record) bool {
+	err = w.Consume(b.ctx, database+"."+committed, func(*kgo.Record) bool {
 		now := time.Now()
 		mu.Lock()
-		at := committed[n]
+		at := times[n]
 		mu.Unlock()
 		if n++; n > warm {
 			if at.IsZero() || now.Before(at) {
@@ -293,20 +298,20 @@ func (b *bench) latency() (result, error) {
 }
 
 // commitEvery inserts a row each interval, and notes when its transaction was committed.
-func (b *bench) commitEvery(interval time.Duration, committed []time.Time, mu *sync.Mutex) error {
+func (b *bench) commitEvery(interval time.Duration, times []time.Time, mu *sync.Mutex) error {
 	db, err := b.connect()
 	if err != nil {
 		return err
 	}
 	defer db.Close(b.ctx)
 	began := time.Now()
-	for i := range committed {
+	for i := range times {
 		time.Sleep(time.Until(began.Add(time.Duration(i) * interval)))
-		if _, err := db.Exec(b.ctx, "INSERT INTO orders (customer, email, note) VALUES ($1, 'a@example.com', 'latency')", i); err != nil {
+		if _, err := db.Exec(b.ctx, "INSERT INTO "+committed+" (customer, email, note) VALUES ($1, 'a@example.com', 'latency')", i); err != nil {
 			return err
 		}
 		mu.Lock()
-		committed[i] = time.Now()
+		times[i] = time.Now()
 		mu.Unlock()
 	}
 	return nil
