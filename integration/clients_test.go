@@ -1,9 +1,11 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluicehub/sluice/integration/services"
@@ -20,6 +22,26 @@ func output(t *testing.T, stdin, name string, args ...string) string {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
 	return string(out)
+}
+
+// startForeign starts a program of another maker, which ends with the test. What it said is printed if the test fails.
+func startForeign(t *testing.T, name string, cmd *exec.Cmd) *services.Watched {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	watcher, err := services.NewWatcher("")
+	must(t, err)
+	life, err := watcher.Start(cmd)
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, life.Signal(syscall.SIGKILL))
+		<-life.Ended()
+		must(t, watcher.Close())
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, out.String())
+		}
+	})
+	return life
 }
 
 // lines returns n lines, each once.
