@@ -38,7 +38,7 @@ lint: style
 style:
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; fi
-	go vet ./...
+	go vet ./... && go -C integration/sarama vet
 	go run $(STATICCHECK) ./...
 
 bench: build

@@ -1,9 +1,12 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sluicehub/sluice/integration/services"
@@ -20,6 +23,26 @@ func output(t *testing.T, stdin, name string, args ...string) string {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
 	}
 	return string(out)
+}
+
+// startForeign starts a program of another maker, which ends with the test. What it said is printed if the test fails.
+func startForeign(t *testing.T, name string, cmd *exec.Cmd) *services.Watched {
+	t.Helper()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	watcher, err := services.NewWatcher("")
+	must(t, err)
+	life, err := watcher.Start(cmd)
+	must(t, err)
+	t.Cleanup(func() {
+		must(t, life.Signal(syscall.SIGKILL))
+		<-life.Ended()
+		must(t, watcher.Close())
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, out.String())
+		}
+	})
+	return life
 }
 
 // lines returns n lines, each once.
@@ -55,39 +78,36 @@ func TestKcatProducesAndConsumesWithAGroup(t *testing.T) {
 	}
 }
 
-func TestKafkaPythonProducesAndConsumesWithAGroup(t *testing.T) {
+// Programs do what there is to do with clients of other makers: topics and their settings, all codecs,
+// headers, groups, transactions with the offsets of what was read, aborts, and a zombie that is shut out.
+func TestClientsOfOtherMakers(t *testing.T) {
 	t.Parallel()
-	w := startWorker(t, worker.Options{})
-	python, err := services.FetchKafkaPython(deadline(t))
-	must(t, err)
-	script := fmt.Sprintf(`
-from kafka import KafkaProducer, KafkaConsumer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewTopic
-boot = %q
-admin = KafkaAdminClient(bootstrap_servers=boot)
-admin.create_topics([NewTopic(name='python', num_partitions=3, replication_factor=1)])
-producer = KafkaProducer(bootstrap_servers=boot, acks='all', compression_type='gzip')
-for i in range(1000):
-    producer.send('python', key=str(i).encode(), value=b'value %%d' %% i, headers=[('h', b'1')])
-producer.flush()
-def read(n):
-    c = KafkaConsumer('python', bootstrap_servers=boot, group_id='py', auto_offset_reset='earliest', enable_auto_commit=False)
-    got = []
-    while len(got) < n:
-        for records in c.poll(timeout_ms=1000).values():
-            got += [r.value for r in records]
-    c.commit()
-    c.close()
-    return got
-assert sorted(read(1000)) == sorted(b'value %%d' %% i for i in range(1000))
-producer.send('python', value=b'later').get(60)
-assert read(1) == [b'later']
-offsets = KafkaConsumer(bootstrap_servers=boot).end_offsets([TopicPartition('python', p) for p in range(3)])
-assert sum(offsets.values()) == 1001, offsets
-print('ok')
-`, w.Kafka)
-	if got := output(t, "", python, "-c", script); strings.TrimSpace(got) != "ok" {
-		t.Errorf("got %s", got)
+	for name, command := range map[string]func(t *testing.T) []string{
+		"kafka-python": func(t *testing.T) []string {
+			python, err := services.FetchKafkaPython(deadline(t))
+			must(t, err)
+			return []string{python, "testdata/kafka_python_clients.py"}
+		},
+		"librdkafka": func(t *testing.T) []string {
+			python, err := services.FetchConfluentKafkaPython(deadline(t))
+			must(t, err)
+			return []string{python, "testdata/confluent_clients.py"}
+		},
+		"Sarama": func(t *testing.T) []string {
+			program := filepath.Join(t.TempDir(), "sarama")
+			output(t, "", "go", "-C", "sarama", "build", "-o", program)
+			return []string{program}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			program := command(t)
+			w := startWorker(t, worker.Options{})
+			got := output(t, "", program[0], append(program[1:], w.Kafka)...)
+			if !strings.Contains(got, "ok") {
+				t.Errorf("got %s", got)
+			}
+		})
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,20 +90,7 @@ func startConnect(t *testing.T, w *worker.Worker) (ask func(method, path string,
 	must(t, os.WriteFile(config, []byte(strings.Join(settings, "\n")), 0o600))
 	cmd, err := services.KafkaTool(t.Context(), "org.apache.kafka.connect.cli.ConnectDistributed", config)
 	must(t, err)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	watcher, err := services.NewWatcher("")
-	must(t, err)
-	life, err := watcher.Start(cmd)
-	must(t, err)
-	t.Cleanup(func() {
-		must(t, life.Signal(syscall.SIGKILL))
-		<-life.Ended()
-		must(t, watcher.Close())
-		if t.Failed() {
-			t.Logf("Kafka Connect said:\n%s", out.String())
-		}
-	})
+	startForeign(t, "Kafka Connect", cmd)
 	return func(method, path string, body any) error {
 		ctx := deadline(t)
 		code, answer, err := worker.Do(ctx, method, "http://"+port.Addr()+path, body)

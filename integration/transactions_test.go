@@ -270,36 +270,3 @@ func dumpTransactions(t *testing.T, data string) {
 		t.Errorf("__consumer_offsets: %s", got)
 	}
 }
-
-// TestKafkaPythonCommitsAndAborts: a client that nobody here wrote and that is not in Java.
-func TestKafkaPythonCommitsAndAborts(t *testing.T) {
-	t.Parallel()
-	w := startWorker(t, worker.Options{})
-	createTopics(t, w, 1, "python")
-	python, err := services.FetchKafkaPython(deadline(t))
-	must(t, err)
-	script := fmt.Sprintf(`
-from kafka import KafkaProducer, KafkaConsumer
-boot = %q
-producer = KafkaProducer(bootstrap_servers=boot, transactional_id='python', acks='all')
-producer.init_transactions()
-for round in range(4):
-    producer.begin_transaction()
-    for i in range(10):
-        producer.send('python', value=b'%%d-%%d' %% (round, i))
-    if round %% 2:
-        producer.abort_transaction()
-    else:
-        producer.commit_transaction()
-c = KafkaConsumer('python', bootstrap_servers=boot, auto_offset_reset='earliest', isolation_level='read_committed', group_id='g')
-got = []
-while len(got) < 20:
-    for records in c.poll(timeout_ms=1000).values():
-        got += [r.value for r in records]
-assert got == [b'%%d-%%d' %% (round, i) for round in (0, 2) for i in range(10)], got
-print('ok')
-`, w.Kafka)
-	if got := output(t, "", python, "-c", script); strings.TrimSpace(got) != "ok" {
-		t.Errorf("got %s", got)
-	}
-}

@@ -144,6 +144,7 @@ func Fetch(ctx context.Context, progress func(string), names ...string) error {
 		timed("kafka-python", func(ctx context.Context) error { _, err := FetchKafkaPython(ctx); return err }),
 		timed("confluent-kafka-python", func(ctx context.Context) error { _, err := FetchConfluentKafkaPython(ctx); return err }),
 		timed("schemathesis", func(ctx context.Context) error { _, err := FetchSchemathesis(ctx); return err }),
+		timed("kafka-streams", func(ctx context.Context) error { _, err := FetchKafkaStreams(ctx); return err }),
 		timed("avro", func(ctx context.Context) error { _, err := FetchAvro(ctx); return err }),
 	)
 }

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 )
 
-// kafkaPythonVersion is the newest one; it has no dependencies.
+// kafkaPythonVersion is the newest one; it depends on nothing but the codecs.
 const kafkaPythonVersion = "3.0.12"
 
 const mendVenv = "apt-get update && apt-get install -y python3-venv"
@@ -26,11 +26,11 @@ const confluentKafkaVersion = "2.16.0"
 // schemathesisVersion is the newest one.
 const schemathesisVersion = "4.32.5"
 
-// FetchKafkaPython installs the kafka-python client into a virtual environment
-// of the cache unless it is there, and returns the path of a Python that can
-// import it.
+// FetchKafkaPython installs the kafka-python client, with all codecs, into a
+// virtual environment of the cache unless it is there, and returns the path of a
+// Python that can import it.
 func FetchKafkaPython(ctx context.Context) (string, error) {
-	return fetchPython(ctx, "kafka-python-"+kafkaPythonVersion, "kafka-python=="+kafkaPythonVersion)
+	return fetchPython(ctx, "kafka-python-codecs-"+kafkaPythonVersion, "kafka-python[lz4,snappy,zstd]=="+kafkaPythonVersion)
 }
 
 // FetchConfluentKafkaPython does the same for confluent-kafka with what its

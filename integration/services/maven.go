@@ -34,6 +34,18 @@ func maven(ctx context.Context, dir, goal string, args ...string) error {
 	return nil
 }
 
+// fetchJars copies what a Maven project depends on into a folder of the cache,
+// unless it is there, and returns the one with the jars.
+func fetchJars(ctx context.Context, name string, project []byte) (string, error) {
+	dir, err := fetched(ctx, name, func(ctx context.Context, dir string) error {
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), project, 0o644); err != nil {
+			return err
+		}
+		return maven(ctx, dir, "copy-dependencies", "-DoutputDirectory="+filepath.Join(dir, "libs"))
+	})
+	return filepath.Join(dir, "libs"), err
+}
+
 // javaHome finds the Java that the servers run on. Version 17 is the one that
 // all of them support; another is only taken when that is not installed.
 func javaHome() (string, error) {
@@ -54,4 +66,15 @@ func javaHome() (string, error) {
 		}
 	}
 	return "", missing("Java 17", mendJava)
+}
+
+// javaProgram returns a command that runs Java with the jars of a folder. A
+// source file among the arguments is compiled when it starts: that takes no
+// JDK, the compiler is in Debian's headless runtime, too.
+func javaProgram(ctx context.Context, libs string, args ...string) (*exec.Cmd, error) {
+	home, err := javaHome()
+	if err != nil {
+		return nil, err
+	}
+	return exec.CommandContext(ctx, filepath.Join(home, "bin", "java"), append([]string{"-cp", filepath.Join(libs, "*"), "-XX:+UseSerialGC"}, args...)...), nil
 }
