@@ -22,6 +22,7 @@ type Inbox struct {
 	mu      sync.Mutex
 	waiting []connectors.Signal
 	arrived chan struct{}
+	shut    bool // it takes nothing
 
 	end   context.CancelFunc
 	watch sync.WaitGroup
@@ -30,14 +31,11 @@ type Inbox struct {
 // most is how many signals may wait.
 const most = 1000
 
-// NewInbox returns an empty inbox.
-func NewInbox() *Inbox { return &Inbox{arrived: make(chan struct{}, 1), end: func() {}} }
-
 // OpenInbox returns an inbox that also takes the signals of signal.file, if signal.enabled.channels has that channel. It
-// must be closed.
-func OpenInbox(v configs.Values, log *slog.Logger) *Inbox {
-	i := NewInbox()
-	if slices.Contains(v.List("signal.enabled.channels"), "file") {
+// must be closed. Where nothing is streamed, it takes none.
+func OpenInbox(v configs.Values, streams bool, log *slog.Logger) *Inbox {
+	i := &Inbox{arrived: make(chan struct{}, 1), end: func() {}, shut: !streams}
+	if streams && slices.Contains(v.List("signal.enabled.channels"), "file") {
 		var ctx context.Context
 		ctx, i.end = context.WithCancel(context.Background())
 		i.watch.Go(func() {
@@ -59,6 +57,9 @@ func (i *Inbox) Close() {
 func (i *Inbox) Put(s connectors.Signal) error {
 	refuse := func(err error) error {
 		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: err}
+	}
+	if i.shut {
+		return refuse(errors.New("snapshot.mode=initial_only reads no changes, and takes no signals"))
 	}
 	d, err := ParseSignalData(s.Data)
 	if err != nil {

@@ -32,7 +32,7 @@ not JSON
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	inbox := cdc.OpenInbox(v, slog.New(slog.NewTextHandler(&log, nil)))
+	inbox := cdc.OpenInbox(v, true, slog.New(slog.NewTextHandler(&log, nil)))
 	var got []connectors.Signal
 	for end := time.Now().Add(time.Minute); len(got) < 3; {
 		select {

@@ -18,37 +18,8 @@ func (st *stream) between() bool {
 	return !st.tx.open && !st.tx.begun && !st.resuming && len(st.payloadEvents) == 0
 }
 
-// backfilled does what is due of an incremental snapshot, between two transactions: it appends rows of a window that has
-// ended, or opens the next one. enough says that the batch is to be handed on first.
-func (st *stream) backfilled(ctx context.Context, b *connectors.Batch) (enough bool, err error) {
-	if st.until != nil {
-		return false, nil
-	}
-	if asked := st.inbox.Take(); len(asked) > 0 {
-		for _, s := range asked {
-			if err := st.backfill.Signal(ctx, s); err != nil {
-				return false, trouble("carry out a signal", err)
-			}
-		}
-		return true, nil // so that what is asked for is stored
-	}
-	if st.backfill.Due() {
-		if len(b.Records) > 0 {
-			return true, nil
-		}
-		if err := st.openWindow(ctx); err != nil {
-			return false, err
-		}
-	}
-	if st.backfill.Draining() {
-		err := st.drain(ctx, b)
-		return st.backfill.State() == nil, err // that it has ended is stored at once
-	}
-	return false, nil
-}
-
-// openWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
-func (st *stream) openWindow(ctx context.Context) (err error) {
+// OpenWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
+func (st *stream) OpenWindow(ctx context.Context) (err error) {
 	// A query that is broken off breaks its session.
 	ctx, cancel := st.s.queryContext(context.WithoutCancel(ctx))
 	defer cancel()
@@ -76,8 +47,8 @@ func (st *stream) passed() {
 	}
 }
 
-// drain appends rows of the window.
-func (st *stream) drain(ctx context.Context, b *connectors.Batch) error {
+// Drain appends rows of the window.
+func (st *stream) Drain(ctx context.Context, b *connectors.Batch) error {
 	t := st.chunks.table
 	if t == nil {
 		st.backfill.Next()

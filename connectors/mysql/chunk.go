@@ -14,10 +14,14 @@ import (
 
 // chunks reads the rows of incremental snapshots (cdc.Backfill) in the task's ordinary session.
 //
-// A transaction is in the log, and may have been streamed, before others see its rows. They see transactions in the
-// order of the log. So whoever sees a transaction that comes after all that was streamed, sees those too: the watermark
-// that opens a window is one. Without a signal table, the transactions that the server calls executed must have among
-// them those that were streamed.
+// A transaction is in the log, and may have been streamed, before others see its rows. So what was streamed is held
+// against what is visible:
+//
+//   - MySQL with GTIDs: gtid_executed must have those that were streamed. A GTID is in it after its rows are visible.
+//   - MariaDB: the place in the log that the server has for the view (viewPlace) must not lie before the stream's.
+//     gtid_binlog_pos would not do: it moves when the log is written.
+//   - Neither: rows become visible in the order of the log (binlog_order_commits). Whoever sees a transaction that comes
+//     after all that was streamed sees those too, and the watermark that opens a window is one.
 type chunks struct {
 	t  *task
 	st *stream
@@ -132,41 +136,57 @@ func (c *column) literal(value string) string {
 	return quoteText(value)
 }
 
-var errNotMariaDB = errors.New("incremental snapshots are read from PostgreSQL and MySQL, not from MariaDB: a new connector with snapshot.mode=initial_only reads the table")
-
-// begin begins the transaction of a chunk.
+// begin begins the transaction of a chunk. With a view of its own (MariaDB) all of the chunk is read at one place.
 func (c *chunks) begin(ctx context.Context) error {
-	conn, sv := c.t.control, c.t.server
-	if sv.mariadb {
-		return &cdc.PartError{Err: errNotMariaDB}
+	level, view := "READ COMMITTED", ""
+	if c.t.server.mariadb {
+		level, view = "REPEATABLE READ", "WITH CONSISTENT SNAPSHOT, "
 	}
-	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION READ ONLY",
+	for _, sql := range []string{"SET SESSION lock_wait_timeout = 1", "SET TRANSACTION ISOLATION LEVEL " + level, "START TRANSACTION " + view + "READ ONLY",
 		"SELECT 1 FROM " + quoteTable(c.name) + " LIMIT 0"} {
-		if _, err := conn.query(ctx, sql); err != nil {
-			var my *mysql.MyError
-			if errors.As(err, &my) && (my.Code == erLockWaitTimeout || my.Code == erTableDefChanged) { // somebody alters it
-				return cdc.ErrNotYet
-			}
+		if _, err := c.t.control.query(ctx, sql); err != nil {
 			return err
 		}
 	}
+	covers, err := c.covers(ctx)
+	if err == nil && !covers {
+		return cdc.ErrNotYet
+	}
+	return err
+}
+
+// covers reports whether all that was streamed is visible.
+func (c *chunks) covers(ctx context.Context) (bool, error) {
+	conn, st := c.t.control, c.st
 	switch {
-	case c.st.gtids != nil:
+	case c.t.server.mariadb:
+		at, err := viewPlace(ctx, conn)
+		if err != nil || st.gtids == nil || st.last.file != "" {
+			return err == nil && at.compare(mark{File: st.pos.File, Pos: st.pos.Pos}) >= 0, err
+		}
+		// Nothing was read since the start, and where the log of this server has what was read before is not known.
+		gtids, err := placeGTIDs(ctx, conn, at)
+		return c.executed(gtids, err)
+	case st.gtids != nil:
 		r, err := conn.one(ctx, "SELECT @@GLOBAL.gtid_executed")
-		if err != nil {
-			return err
-		}
-		executed, err := c.t.s.flavor.parseGTIDs(strings.ReplaceAll(r[0], "\n", ""))
-		if err != nil {
-			return err
-		}
-		if !executed.Contain(c.st.gtids) {
-			return cdc.ErrNotYet
-		}
+		return c.executed(strings.Join(r, ""), err)
 	case !c.marks():
-		return &cdc.PartError{Err: errors.New("without GTIDs the rows cannot be joined to the stream: set signal.data.collection, or gtid_mode=ON")}
+		return false, &cdc.PartError{Err: errors.New("without GTIDs the rows cannot be joined to the stream: set signal.data.collection, or gtid_mode=ON")}
 	}
-	return nil
+	r, err := conn.one(ctx, "SELECT @@GLOBAL.binlog_order_commits")
+	if err == nil && r[0] == "0" {
+		err = &cdc.PartError{Err: errors.New("without GTIDs the rows cannot be joined to the stream while binlog_order_commits is OFF: SET GLOBAL binlog_order_commits = ON, or gtid_mode=ON")}
+	}
+	return true, err
+}
+
+// executed reports whether a set of GTIDs has those that were streamed.
+func (c *chunks) executed(gtids string, err error) (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	set, err := c.t.s.flavor.parseGTIDs(gtids)
+	return err == nil && set.Contain(c.st.gtids), err
 }
 
 // Release ends the transaction.
@@ -303,13 +323,15 @@ func (c *chunks) Mark(ctx context.Context, id, kind, data string) error {
 }
 
 // ofPart says of an error of a statement on a table whether it is of that statement only: the server answered it, and
-// did not end the connection.
+// did not end the connection. Or it will pass: then the chunk is read again.
 func ofPart(err error) error {
 	var my *mysql.MyError
 	var part *cdc.PartError
 	switch {
 	case err == nil || errors.As(err, &part) || errors.Is(err, cdc.ErrNotYet):
 		return err
+	case errors.As(err, &my) && (my.Code == erLockWaitTimeout || my.Code == erTableDefChanged): // somebody alters it
+		return cdc.ErrNotYet
 	case errors.As(err, &my):
 		switch (my.State + "  ")[:2] {
 		case "42", "22", "21": // syntax and rights, values, cardinality

@@ -110,7 +110,7 @@ var configuration = &configs.Definition{
 			Doc: "When to read the tables' rows before the changes: initial does once, always at each start, initial_only once and then ends, no_data (schema_only, never) not at all, when_needed also when the log is purged. recovery is initial: there is no schema history to recover."},
 		{Name: "snapshot.locking.mode", Type: configs.String, Default: "minimal", Enum: []string{"minimal", "extended", "minimal_percona", "minimal_percona_no_table_locks", "minimal_at_least_once", "none"},
 			Importance: configs.Medium, Group: groupSnapshot,
-			Doc: "Which lock makes all connections of the snapshot see one moment: minimal takes a global read lock for an instant (without the right RELOAD: locks on the captured tables), extended keeps it until the last row is read, none takes no lock, and rows may come twice."},
+			Doc: "Which lock makes all connections of the snapshot see one moment: minimal takes a global read lock for an instant (without the right RELOAD: locks on the captured tables), extended keeps it until the last row is read, none takes no lock, rows may come twice, and MySQL must have GTIDs."},
 		{Name: "snapshot.include.collection.list", Type: configs.String, Group: groupSnapshot, Check: patterns, Doc: "Regular expressions of the tables to read in a snapshot; without it, all that are captured."},
 		{Name: "snapshot.max.threads", Type: configs.Int, Default: "1", Min: "1", Max: "64", Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Connections that read the snapshot. Large tables are read in pieces; the order of the rows stays the same."},

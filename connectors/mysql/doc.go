@@ -39,8 +39,10 @@
 // All sessions of a snapshot begin their transactions while nobody can write (FLUSH TABLES WITH READ LOCK, for an
 // instant), and the end of the log is read then: what was committed before is in the snapshot, the rest is read from
 // there. Without the right to that lock the captured tables are locked instead; LOCK TABLES waits for all transactions
-// that have changed them, so that no change of theirs is between. With snapshot.locking.mode=none the end of the log is
-// read first, and what is committed until the transactions begin comes twice. Large tables are cut by their integer key;
+// that have changed them, so that no change of theirs is between. With snapshot.locking.mode=none changes are read from a
+// place that all transactions have, and what is committed until the last of them begins comes twice: MySQL's executed GTIDs
+// before the first begins, or the place that MariaDB has for it. The end of the log is no such place, it is ahead of what
+// is visible (meet.go), so without GTIDs MySQL needs a lock. Large tables are cut by their integer key;
 // chunks are read ahead by several sessions and delivered in order.
 //
 // A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
@@ -51,9 +53,8 @@
 //
 // As the PostgreSQL source's (cdc.Backfill, backfill.go, chunk.go): chunks are read where the stream stands still between
 // two transactions, and changes that come after take their rows out. A transaction is in the log before its rows are
-// visible; but they become visible in the order of the log. So either the watermark that opens a window, written after all
-// that was streamed, is visible, and with it the rest; or the server's executed GTIDs have those that were streamed. Without
-// either the snapshot waits and says so, and on MariaDB always.
+// visible: what was streamed is held against what the rows have (connectors/DESIGN.md, "Rows read beside a stream"; chunk.go
+// says by what). Without GTIDs and without a signal table nothing can tell, and the snapshot waits and says so.
 // A metadata lock keeps the table from being altered while a chunk is read. What is prepared only (XA) was delivered and is
 // not visible: a chunk that is read meanwhile has the rows as they were before.
 //

@@ -35,7 +35,7 @@ func golden(t *testing.T, server *services.MySQL, excused *goldentest.Exceptions
 		for _, path := range dirs {
 			dir := filepath.Dir(path)
 			config := readConfig(t, path)
-			if config["transforms"] != "" || server.MariaDB && filepath.Base(dir) == "incremental-snapshot" { // see DEVIATIONS.md
+			if config["transforms"] != "" {
 				continue
 			}
 			t.Run(metadata+"/"+filepath.Base(dir), func(t *testing.T) { replay(t, server, dir, config, excused) })

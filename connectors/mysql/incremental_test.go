@@ -99,9 +99,11 @@ func TestIncrementalUnderChanges(t *testing.T) {
 		start func(testing.TB) *services.MySQL
 		more  map[string]string
 	}{
-		{"mysql", server(), nil},
+		{"mysql", server(), map[string]string{"incremental.snapshot.chunk.size": "200", "max.batch.size": "20"}}, // several batches to a chunk
 		{"mysql without GTIDs", server("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"), map[string]string{"incremental.snapshot.watermarking.strategy": "INSERT_DELETE"}},
 		{"mysql without a table", server(), map[string]string{"signal.data.collection": ""}},
+		{"mariadb", mariadb(), map[string]string{"incremental.snapshot.chunk.size": "200", "max.batch.size": "20"}},
+		{"mariadb without writing", mariadb(), map[string]string{"read.only": "true"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { incrementalUnderChanges(t, c.start(t), c.more) })
 	}

@@ -15,7 +15,7 @@ func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
 	var before position
 	var err error
 	if t.s.locking == "none" {
-		if before, err = t.server.here(ctx, t.control); err != nil {
+		if before, err = sn.before(ctx); err != nil {
 			return nil, trouble("read the position of the binary log", err)
 		}
 	} else if err := t.lock(ctx); err != nil {
@@ -32,7 +32,9 @@ func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
 		return nil, trouble("read the position of the binary log", err)
 	}
 	if t.s.locking == "none" {
-		sn.pos = before // what was committed in between comes twice
+		if sn.pos, err = sn.unlocked(ctx, before); err != nil {
+			return nil, trouble("read the position of the binary log", err)
+		}
 	}
 	now := time.Now()
 	sn.pos.TS, sn.pos.Snapshot = now.Unix(), true
@@ -45,6 +47,32 @@ func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
 		t.unlock()
 	}
 	return entries, nil
+}
+
+// before returns a place in the log that views that are opened later have, where no lock keeps others from writing. The end
+// of the log is none: a transaction is written there, and synced, before others see its rows. But MySQL counts a GTID among
+// the executed ones only afterwards.
+func (sn *snapshot) before(ctx context.Context) (position, error) {
+	t := sn.t
+	if len(sn.idle) > 0 && !t.only && !t.server.gtids {
+		return position{}, wrong("join the rows of the snapshot to the binary log", "SET GLOBAL gtid_mode = ON (in its four steps), or snapshot.locking.mode=minimal and GRANT RELOAD ON *.*, or LOCK TABLES on the captured databases, to database.user",
+			"with snapshot.locking.mode=none and without GTIDs (gtid_mode) nobody can tell which of the last transactions in the log the rows have: some would be lost")
+	}
+	return t.server.here(ctx, t.control)
+}
+
+// unlocked returns the place from which changes are read. What was committed between it and the last view comes twice.
+// MariaDB, whose GTIDs are those of the log's end, tells the place of a view; that of the first is the least.
+func (sn *snapshot) unlocked(ctx context.Context, before position) (position, error) {
+	if !sn.t.server.mariadb || len(sn.idle) == 0 || sn.t.only {
+		return before, nil
+	}
+	at, err := viewPlace(ctx, sn.idle[0])
+	if err != nil {
+		return position{}, err
+	}
+	gtids, err := placeGTIDs(ctx, sn.idle[0], at)
+	return position{File: at.File, Pos: at.Pos, GTIDs: gtids}, err
 }
 
 // lock keeps everybody from writing: all, or where that right is missing, those who write to the captured tables.

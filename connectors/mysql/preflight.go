@@ -109,6 +109,9 @@ func (p *preflight) checkServer(ctx context.Context) (err error) {
 	if sv.expire > 0 && sv.expire < 86400 {
 		p.warn("database.hostname", "The server purges its binary logs after %d seconds: a source that stands still for longer must read everything anew. Mend: SET GLOBAL binlog_expire_logs_seconds = 604800.", sv.expire)
 	}
+	if p.s.locking == "none" && !sv.gtids && p.s.snapshotMode != "no_data" {
+		p.warn("snapshot.locking.mode", "Without GTIDs the rows of a snapshot cannot be joined to the log without a lock, and it will be refused. Mend: SET GLOBAL gtid_mode = ON (in its four steps), or snapshot.locking.mode=minimal.")
+	}
 	if p.s.query && !sv.queries {
 		p.warn("include.query", "The server does not log statements. Mend: SET GLOBAL %s = ON.", map[bool]string{false: "binlog_rows_query_log_events", true: "binlog_annotate_row_events"}[sv.mariadb])
 	}

@@ -81,6 +81,37 @@ func (s *server) here(ctx context.Context, c *session) (p position, err error) {
 	return p, nil
 }
 
+// viewPlace returns where in the log the view of the session's transaction lies, which was begun WITH CONSISTENT SNAPSHOT:
+// it has all before the place and nothing behind it. Only MariaDB can tell (its documentation, "Enhancements for START
+// TRANSACTION WITH CONSISTENT SNAPSHOT").
+func viewPlace(ctx context.Context, c *session) (at mark, err error) {
+	rows, err := c.query(ctx, "SHOW SESSION STATUS LIKE 'binlog_snapshot_%'")
+	for _, r := range rows {
+		switch strings.ToLower(r[0]) {
+		case "binlog_snapshot_file":
+			at.File = r[1]
+		case "binlog_snapshot_position":
+			at.Pos, err = strconv.ParseUint(r[1], 10, 64)
+		}
+	}
+	if err == nil && (at.File == "" || at.Pos == 0) {
+		err = fmt.Errorf("the server gives %v", rows)
+	}
+	if err != nil {
+		return at, fmt.Errorf("read where in the binary log a view lies: %w", err)
+	}
+	return at, nil
+}
+
+// placeGTIDs returns the last GTIDs before a place in MariaDB's log. The server reads the file up to there.
+func placeGTIDs(ctx context.Context, c *session, at mark) (string, error) {
+	r, err := c.one(ctx, fmt.Sprintf("SELECT BINLOG_GTID_POS(%s, %d)", quoteText(at.File), at.Pos))
+	if err != nil {
+		return "", fmt.Errorf("read the GTIDs at %s:%d: %w", at.File, at.Pos, err)
+	}
+	return r[0], nil
+}
+
 // logFile is a file of the binary log.
 type logFile struct {
 	name string

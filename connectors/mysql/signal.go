@@ -2,22 +2,13 @@ package mysql
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sluicehub/sluice/connectors"
 )
 
 // Signal implements connectors.Signaller.
-func (t *task) Signal(_ context.Context, s connectors.Signal) error {
-	if t.only {
-		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errors.New("snapshot.mode=initial_only reads no changes, and takes no signals")}
-	}
-	if t.flavor.mariadb {
-		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errNotMariaDB}
-	}
-	return t.inbox.Put(s)
-}
+func (t *task) Signal(_ context.Context, s connectors.Signal) error { return t.inbox.Put(s) }
 
 // signals checks the signal table. Whether the user may write to it is seen when it does.
 func (p *preflight) signals(ctx context.Context) error {

@@ -145,11 +145,10 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 		st.count()
 	}
 	for st.held == nil && (!st.full(b) || st.tx.begun) {
-		if st.between() {
-			if enough, err := st.backfilled(ctx, b); enough || err != nil {
-				if err != nil {
-					return err
-				}
+		if st.between() && st.until == nil {
+			if enough, err := st.backfill.Step(ctx, st.inbox, st, b); err != nil {
+				return err
+			} else if enough {
 				break
 			}
 		}

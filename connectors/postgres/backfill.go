@@ -11,37 +11,8 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
 
-// backfilled does what is due of an incremental snapshot, between two transactions: it appends rows of a window that has
-// ended, or opens the next one. enough says that the batch is to be handed on first.
-func (st *stream) backfilled(ctx context.Context, b *connectors.Batch) (enough bool, err error) {
-	if st.until != 0 {
-		return false, nil
-	}
-	if asked := st.inbox.Take(); len(asked) > 0 {
-		for _, s := range asked {
-			if err := st.backfill.Signal(ctx, s); err != nil {
-				return false, trouble("carry out a signal", err)
-			}
-		}
-		return true, nil // so that what is asked for is stored
-	}
-	if st.backfill.Due() {
-		if len(b.Records) > 0 {
-			return true, nil
-		}
-		if err := st.openWindow(ctx); err != nil {
-			return false, err
-		}
-	}
-	if st.backfill.Draining() {
-		err := st.drain(ctx, b)
-		return st.backfill.State() == nil, err // that it has ended is stored at once
-	}
-	return false, nil
-}
-
-// openWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
-func (st *stream) openWindow(ctx context.Context) (err error) {
+// OpenWindow reads a chunk, and notes where the stream has to come to before its rows are delivered.
+func (st *stream) OpenWindow(ctx context.Context) (err error) {
 	if err := st.backfill.Open(ctx); err != nil {
 		return trouble("read a chunk of an incremental snapshot", err)
 	}
@@ -71,8 +42,8 @@ func (st *stream) backfillDue() time.Duration {
 	return st.backfill.Wait()
 }
 
-// drain appends rows of the window.
-func (st *stream) drain(ctx context.Context, b *connectors.Batch) error {
+// Drain appends rows of the window.
+func (st *stream) Drain(ctx context.Context, b *connectors.Batch) error {
 	now := time.Now()
 	st.emit.at(now.UnixMicro(), 0, cdc.Incremental)
 	st.emit.origin = append(st.emit.origin[:0], 0, 0)

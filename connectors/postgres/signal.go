@@ -11,12 +11,7 @@ import (
 )
 
 // Signal implements connectors.Signaller.
-func (t *task) Signal(_ context.Context, s connectors.Signal) error {
-	if t.only {
-		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: errors.New("snapshot.mode=initial_only reads no changes, and takes no signals")}
-	}
-	return t.inbox.Put(s)
-}
+func (t *task) Signal(_ context.Context, s connectors.Signal) error { return t.inbox.Put(s) }
 
 // signals checks the signal table.
 func (p *preflight) signals(ctx context.Context) error {

@@ -72,11 +72,10 @@ type received struct {
 // read fills the batch with what is there, and waits while there is nothing.
 func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 	for len(b.Buf) < batchBytes && len(b.Records) < st.s.maxBatch || st.begun() {
-		if !st.open {
-			if enough, err := st.backfilled(ctx, b); enough || err != nil {
-				if err != nil {
-					return err
-				}
+		if !st.open && st.until == 0 {
+			if enough, err := st.backfill.Step(ctx, st.inbox, st, b); err != nil {
+				return err
+			} else if enough {
 				break
 			}
 		}

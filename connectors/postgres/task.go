@@ -67,7 +67,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.inbox = cdc.OpenInbox(s.v, t.log)
+	t.inbox = cdc.OpenInbox(s.v, s.snapshotMode != "initial_only", t.log)
 	t.storedSystem = s.storedSystem(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {

@@ -138,7 +138,8 @@ func newMySQLDir(kind string) (string, []*Port, error) {
 
 // startMySQL starts a server of either kind on the data folder in dir.
 func startMySQL(ctx context.Context, name, dir string, ports []*Port, args []string, o MySQLOptions) (*MySQL, error) {
-	args = append(args, "--datadir="+filepath.Join(dir, "data"), "--port="+strconv.Itoa(ports[0].Number), "--bind-address=127.0.0.1",
+	// A MariaDB that starts removes the temporary tables of all that share its tmpdir, and these crash.
+	args = append(args, "--datadir="+filepath.Join(dir, "data"), "--tmpdir="+dir, "--port="+strconv.Itoa(ports[0].Number), "--bind-address=127.0.0.1",
 		"--socket="+filepath.Join(dir, "s"), "--pid-file="+filepath.Join(dir, "pid"), "--log-bin=binlog", "--binlog-format=ROW",
 		"--max-connections=300", "--local-infile=ON")
 	if !o.Durable {
