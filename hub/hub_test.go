@@ -70,7 +70,7 @@ func (r *rig) stop() {
 	if r.hub == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := r.hub.Close(ctx); err != nil {
 		r.t.Errorf("close: %v", err)

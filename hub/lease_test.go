@@ -43,7 +43,7 @@ func (r *rig) run(instance string) error {
 	case err := <-ended:
 		return err
 	case <-h.Up():
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		return errors.Join(errors.New("the hub runs"), h.Close(ctx))
 	}

@@ -52,7 +52,7 @@ func (r *rig) raw(topic string, n int) []*kgo.Record {
 		r.t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Minute)
 	defer cancel()
 	var out []*kgo.Record
 	for len(out) < n {

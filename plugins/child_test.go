@@ -25,7 +25,7 @@ import (
 func inChild(t *testing.T, do string, change func(*plugins.Options), test func(ctx context.Context, child *plugins.Child, task connectors.SourceTask)) {
 	t.Helper()
 	before := runtime.NumGoroutine()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	o := plugintest.Options(t, troubleSource{})
 	if change != nil {
@@ -134,7 +134,7 @@ func TestAChildThatHangsIsKilled(t *testing.T) {
 // TestWhatAChildHasStartedEndsWithIt has two processes beside the connector's: one in its process group, which must go
 // with it, and one that has left it and holds the pipes open, which must not keep the hub waiting.
 func TestWhatAChildHasStartedEndsWithIt(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	self, err := os.Executable()
 	must(t, err)
@@ -181,7 +181,7 @@ func TestATaskThatIgnoresItsContextIsGivenUp(t *testing.T) {
 }
 
 func TestAStartThatHangsEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	child := plugintest.Launch(t, plugintest.Options(t, troubleSource{}), "trouble-source")
 	defer child.Kill()

@@ -146,7 +146,7 @@ func TestLaunchSaysWhyItCannot(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			if name != "silent" {
 				cancel()
-				ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+				ctx, cancel = context.WithTimeout(t.Context(), 3*time.Minute)
 			}
 			defer cancel()
 			list := plugins.NewDir(plugins.Options{Path: []string{path}}).List(ctx)
@@ -170,7 +170,7 @@ func TestAChecksumThatFitsIsFine(t *testing.T) {
 
 // TestManyTasksInOneChild runs tasks beside each other over one connection.
 func TestManyTasksInOneChild(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	child := plugintest.Launch(t, plugintest.Options(t, mock.Source{}), "mock")
 	defer child.Kill()

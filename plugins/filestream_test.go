@@ -16,7 +16,7 @@ import (
 
 // TestFileToFileThroughTwoChildren is the thinnest row that crosses the whole house, without the log in its middle.
 func TestFileToFileThroughTwoChildren(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "in"), filepath.Join(dir, "out")

@@ -104,7 +104,7 @@ func TestASourceWhoseStreamEnds(t *testing.T) {
 func talk(t *testing.T, source func(grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error, says string) {
 	t.Helper()
 	before := runtime.NumGoroutine()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	child, err := pipe(&liar{kind: "source", task: source}, 1<<20, func() {})
 	if err != nil {
@@ -150,7 +150,7 @@ func TestASinkThatTalksNonsense(t *testing.T) {
 		"many answers": {answer(1), answer(1), answer(1), answer(1), {}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer cancel()
 			child, err := pipe(&liar{kind: "sink", task: func(s grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask]) error {
 				all := append([]*pluginpb.FromTask{{What: &pluginpb.FromTask_Started{Started: &pluginpb.Done{}}}}, messages...)

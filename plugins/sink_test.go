@@ -22,7 +22,7 @@ var (
 // overPipe starts a trouble sink behind a pipe, so that the test sees its target.
 func overPipe(t *testing.T, window int64, report func(context.Context, connectors.RecordRef, error) error) (*target, connectors.SinkTask, context.Context) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	to := &target{}
 	child, err := plugins.Pipe(troubleSink{to}, window, plugintest.Log(t))
 	must(t, err)
@@ -193,7 +193,7 @@ func TestTheHubWaitsForASink(t *testing.T) {
 
 // TestAChildWhoseSinkStandsStillStaysSmall puts as much as the child takes.
 func TestAChildWhoseSinkStandsStillStaysSmall(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	o := plugintest.Options(t, troubleSink{})
 	o.Window = 1 << 20
@@ -267,7 +267,7 @@ func TestABatchLargerThanAMessageIsPutInParts(t *testing.T) {
 }
 
 func TestASinkInAChildThatIsKilled(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	child := plugintest.Launch(t, plugintest.Options(t, troubleSink{}), "trouble-sink")
 	task := child.Connector().(connectors.SinkConnector).NewSinkTask()

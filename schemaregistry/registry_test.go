@@ -30,7 +30,7 @@ func newKafka(t testing.TB) []kgo.Opt {
 
 func open(t testing.TB, kafka []kgo.Opt, change ...func(*Options)) *Registry {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	opts := Options{Kafka: kafka, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	for _, f := range change {

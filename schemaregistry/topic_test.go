@@ -51,7 +51,7 @@ func put(t testing.TB, kafka []kgo.Opt, keysAndValues ...string) {
 // topicRecords returns all records of the topic, as "key → value".
 func topicRecords(t testing.TB, kafka []kgo.Opt) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := kafkaClient(t, kafka, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"_schemas": {0: kgo.NewOffset().AtStart()}}))
 	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, "_schemas")

@@ -27,12 +27,12 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// patience is how long the suite waits for what must happen: a minute, or what CONNECTORTEST_PATIENCE says.
+// patience is how long the suite waits for what must happen: three minutes, or what CONNECTORTEST_PATIENCE says.
 func patience() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("CONNECTORTEST_PATIENCE")); err == nil {
 		return d
 	}
-	return time.Minute
+	return 3 * time.Minute
 }
 
 // Broken is a configuration with which Start must fail.

@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { plugintest.Main(m, New()) }
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 4 * time.Minute
 
 // world is a server with index names of the test's own.
 type world struct {

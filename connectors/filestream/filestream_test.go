@@ -85,7 +85,7 @@ func reading(t *testing.T, path string, offset string) (*sourceTask, func() ([]s
 	}
 	t.Cleanup(func() { task.Stop(context.Background()) })
 	return task, func() ([]string, error) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 		defer cancel()
 		var b connectors.Batch
 		err := task.Read(ctx, &b)

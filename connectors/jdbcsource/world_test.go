@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { plugintest.Main(m, New()) }
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 4 * time.Minute
 
 // server is a database of the test's own, of one kind.
 type server struct {

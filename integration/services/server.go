@@ -15,8 +15,8 @@ import (
 // startDeadline bounds the wait for a started server's first answer.
 // stopDeadline bounds the wait for its orderly end, after which it is killed.
 const (
-	startDeadline = 120 * time.Second
-	stopDeadline  = 30 * time.Second
+	startDeadline = 300 * time.Second
+	stopDeadline  = 60 * time.Second
 )
 
 // ErrNotOurs is the answer of Stop, Kill and Restart for a server that an

@@ -59,7 +59,7 @@ func TestServersEndWithTheirOwner(t *testing.T) {
 	if len(dirs) != len(kinds()) || len(family) <= len(dirs) {
 		t.Fatalf("%d servers with %d processes, want %d servers, some with several processes", len(dirs), len(family), len(kinds()))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if err := waitGone(ctx, family); err != nil {
 		t.Error(err)

@@ -24,7 +24,7 @@ import (
 
 // Deadline bounds every wait. It is generous, because the machines are slow and shared: what is waited for is a
 // condition, never a time.
-const Deadline = 90 * time.Second
+const Deadline = 180 * time.Second
 
 // Options configures a Worker.
 type Options struct {

@@ -95,7 +95,7 @@ func TestExitTellsTheExitCode(t *testing.T) {
 			if err := w.Begin(); err != nil {
 				t.Fatal(err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 			if got, err := w.Exit(ctx); got != want || err != nil {
 				t.Errorf("%s: exit code %d, %v; wanted %d", program, got, err, want)
 			}
