@@ -35,4 +35,4 @@ func brokerName(topicConfig string) (name string, unset bool) {
 }
 
 // DefaultConfigEntries lists every topic config with the value that a topic has which sets nothing.
-func (l *Log) DefaultConfigEntries() []ConfigEntry { return l.configs.entries(nil) }
+func (l *Log) DefaultConfigEntries() []ConfigEntry { return l.configs.Load().entries(nil) }

@@ -27,7 +27,7 @@ type Log struct {
 	clock   Clock
 	logger  *slog.Logger
 	dir     string
-	configs *configSet
+	configs atomic.Pointer[configSet]
 	lock    interface{ Close() error }
 	meta    meta
 
@@ -72,12 +72,13 @@ func Open(o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{
-		opts: o, fs: o.FS, clock: o.Clock, logger: o.Logger, dir: o.Dir, configs: configs,
+		opts: o, fs: o.FS, clock: o.Clock, logger: o.Logger, dir: o.Dir,
 		byName: map[string]*Topic{}, byID: map[TopicID]*Topic{},
 		closing: make(chan struct{}), syncSlots: make(chan struct{}, o.MaxSyncs), doneRound: closedRound(),
 		counters: newCounters(),
 	}
 	l.disk = &disk{log: l}
+	l.configs.Store(configs)
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open log %s: %w", o.Dir, errors.Join(err, l.abandon()))
 	}

@@ -54,7 +54,7 @@ func (t *Topic) Config() *TopicConfig { return t.config.Load() }
 
 // ConfigEntries lists every known config with value and source, sorted by name.
 func (t *Topic) ConfigEntries() []ConfigEntry {
-	return t.log.configs.entries(t.Config().Values)
+	return t.log.configs.Load().entries(t.Config().Values)
 }
 
 // Partitions in order of their number.
@@ -86,7 +86,7 @@ func (l *Log) newTopic(rec topicRecord) (*Topic, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := l.configs.parse(rec.Configs)
+	cfg, err := l.configs.Load().parse(rec.Configs)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (l *Log) CheckTopic(name string, partitions int32, configs map[string]strin
 	if partitions < 1 {
 		return fmt.Errorf("%w: %d for topic %q", ErrInvalidPartitions, partitions, name)
 	}
-	if _, err := l.configs.parse(configs); err != nil {
+	if _, err := l.configs.Load().parse(configs); err != nil {
 		return err
 	}
 	if _, err := l.Topic(name); err == nil {
@@ -335,7 +335,7 @@ func (l *Log) CreatePartitions(name string, total int32) error {
 // validateOnly it only checks.
 func (l *Log) AlterTopicConfig(name string, changes []ConfigChange, validateOnly bool) error {
 	return l.alter(name, validateOnly, func(now map[string]string) (map[string]string, error) {
-		return l.configs.apply(now, changes)
+		return l.configs.Load().apply(now, changes)
 	})
 }
 
@@ -362,7 +362,7 @@ func (l *Log) alter(name string, validateOnly bool, change func(map[string]strin
 	if err != nil {
 		return err
 	}
-	cfg, err := l.configs.parse(values)
+	cfg, err := l.configs.Load().parse(values)
 	if err != nil || validateOnly {
 		return err
 	}

@@ -74,9 +74,11 @@ type ConfigSource int8
 
 // Sources of topic configs.
 const (
-	SourceTopic   ConfigSource = 1 // set on the topic
-	SourceBroker  ConfigSource = 4 // Options.TopicDefaults, Options.Durability
-	SourceDefault ConfigSource = 5
+	SourceTopic          ConfigSource = 1 // set on the topic
+	SourceDynamicBroker  ConfigSource = 2 // OverrideTopicDefaults, of this broker
+	SourceDynamicDefault ConfigSource = 3 // OverrideTopicDefaults, of all brokers
+	SourceBroker         ConfigSource = 4 // Options.TopicDefaults, Options.Durability
+	SourceDefault        ConfigSource = 5
 )
 
 // ConfigDef describes one topic config, or a config like it.
@@ -99,9 +101,22 @@ type ConfigEntry struct {
 	Def    ConfigDef
 	Value  string
 	Source ConfigSource
-	// Inherited is the value without the topic's own, and its source.
-	Inherited       string
-	InheritedSource ConfigSource
+	// Inherited are the values that the broker has for it, the one that counts
+	// first. Def.Default is not among them.
+	Inherited []ConfigValue
+}
+
+// ConfigValue is a value of a config, and where it comes from.
+type ConfigValue struct {
+	Value  string
+	Source ConfigSource
+}
+
+// ConfigLayer are defaults of topic configs, by topic config name, that come
+// from one place.
+type ConfigLayer struct {
+	Source ConfigSource
+	Values map[string]string
 }
 
 // ConfigOp is how ConfigChange changes a value.
@@ -173,31 +188,60 @@ func TopicConfigDefs() []ConfigDef {
 	return defs
 }
 
-// configSet is the definitions with the broker's defaults over Kafka's.
+// configSet is the definitions with the broker's defaults over Kafka's. It is
+// never changed in place.
 type configSet struct {
 	defs   []ConfigDef
 	byName map[string]int
-	broker map[string]string
+	layers []ConfigLayer // the first that has a value decides
 }
 
-func newConfigSet(o Options) (*configSet, error) {
-	s := &configSet{defs: TopicConfigDefs(), byName: map[string]int{}, broker: map[string]string{}}
+// newConfigSet has the layers over what the options say.
+func newConfigSet(o Options, layers ...ConfigLayer) (*configSet, error) {
+	s := &configSet{defs: TopicConfigDefs(), byName: map[string]int{}}
 	for i, d := range s.defs {
 		s.byName[d.Name] = i
 	}
+	static := map[string]string{}
 	switch o.Durability {
 	case DurabilitySync:
-		s.broker["flush.messages"] = "1"
+		static["flush.messages"] = "1"
 	case DurabilityInterval:
-		s.broker["flush.ms"] = strconv.FormatInt(o.FlushInterval.Milliseconds(), 10)
+		static["flush.ms"] = strconv.FormatInt(o.FlushInterval.Milliseconds(), 10)
 	}
-	for name, v := range o.TopicDefaults {
-		if err := s.check(name, v); err != nil {
-			return nil, fmt.Errorf("topic defaults: %w", err)
+	maps.Copy(static, o.TopicDefaults)
+	s.layers = append(slices.Clone(layers), ConfigLayer{SourceBroker, static})
+	for _, l := range s.layers {
+		for name, v := range l.Values {
+			if err := s.check(name, v); err != nil {
+				return nil, fmt.Errorf("topic defaults: %w", err)
+			}
 		}
-		s.broker[name] = v
 	}
 	return s, nil
+}
+
+// OverrideTopicDefaults puts defaults of topic configs over those of the
+// options, in place of what it put there before; of several layers the first
+// that has a value decides. It is not kept over a restart.
+func (l *Log) OverrideTopicDefaults(layers ...ConfigLayer) error {
+	l.ddl.Lock()
+	defer l.ddl.Unlock()
+	set, err := newConfigSet(l.opts, layers...)
+	if err != nil {
+		return err
+	}
+	parsed := make(map[*Topic]*TopicConfig)
+	for _, t := range l.Topics() {
+		if parsed[t], err = set.parse(t.Config().Values); err != nil {
+			return fmt.Errorf("topic %q: %w", t.name, err)
+		}
+	}
+	l.configs.Store(set)
+	for t, cfg := range parsed {
+		t.config.Store(cfg)
+	}
+	return nil
 }
 
 // check tells whether a value may be set.
@@ -313,10 +357,21 @@ func (s *configSet) effective(values map[string]string, name string) (string, Co
 	if v, ok := values[name]; ok {
 		return v, SourceTopic
 	}
-	if v, ok := s.broker[name]; ok {
-		return v, SourceBroker
+	if all := s.inherited(name); len(all) > 0 {
+		return all[0].Value, all[0].Source
 	}
 	return s.defs[s.byName[name]].Default, SourceDefault
+}
+
+// inherited are the values of a config that the layers have.
+func (s *configSet) inherited(name string) []ConfigValue {
+	var all []ConfigValue
+	for _, l := range s.layers {
+		if v, ok := l.Values[name]; ok {
+			all = append(all, ConfigValue{v, l.Source})
+		}
+	}
+	return all
 }
 
 func (s *configSet) entries(values map[string]string) []ConfigEntry {
@@ -324,7 +379,7 @@ func (s *configSet) entries(values map[string]string) []ConfigEntry {
 	for i, d := range s.defs {
 		e := ConfigEntry{Def: d}
 		e.Value, e.Source = s.effective(values, d.Name)
-		e.Inherited, e.InheritedSource = s.effective(nil, d.Name)
+		e.Inherited = s.inherited(d.Name)
 		out[i] = e
 	}
 	return out
@@ -341,23 +396,32 @@ func (s *configSet) apply(values map[string]string, changes []ConfigChange) (map
 		if !ok {
 			return nil, &ConfigError{Name: c.Name, Value: c.Value, Reason: "unknown topic config"}
 		}
-		switch c.Op {
-		case ConfigSet:
-			out[c.Name] = c.Value
-		case ConfigDelete:
-			delete(out, c.Name)
-		case ConfigAppend, ConfigSubtract:
-			if s.defs[i].Type != TypeList {
-				return nil, &ConfigError{Name: c.Name, Value: c.Value, Reason: "append and subtract are for lists"}
-			}
-			now, _ := s.effective(out, c.Name)
-			out[c.Name] = changeList(now, c)
-		default:
-			return nil, &ConfigError{Name: c.Name, Value: c.Value, Reason: fmt.Sprintf("unknown operation %d", c.Op)}
+		now, _ := s.effective(out, c.Name)
+		if err := c.Apply(out, &s.defs[i], now); err != nil {
+			return nil, err
 		}
 	}
 	_, err := s.parse(out)
 	return out, err
+}
+
+// Apply makes the change to values. now is the value that counts before it, set
+// or not. It does not check the value.
+func (c ConfigChange) Apply(values map[string]string, d *ConfigDef, now string) error {
+	switch c.Op {
+	case ConfigSet:
+		values[c.Name] = c.Value
+	case ConfigDelete:
+		delete(values, c.Name)
+	case ConfigAppend, ConfigSubtract:
+		if d.Type != TypeList {
+			return &ConfigError{Name: c.Name, Value: c.Value, Reason: "append and subtract are for lists"}
+		}
+		values[c.Name] = changeList(now, c)
+	default:
+		return &ConfigError{Name: c.Name, Value: c.Value, Reason: fmt.Sprintf("unknown operation %d", c.Op)}
+	}
+	return nil
 }
 
 func changeList(now string, c ConfigChange) string {

@@ -20,6 +20,8 @@ func exchanges(prefix string) []exchange {
 		quotaExchanges(prefix),
 		validationExchanges(prefix),
 		groupExchanges(prefix),
+		consumerExchanges(prefix, a),
+		dynamicExchanges(prefix, a),
 		deleteExchanges(a),
 	)
 }

@@ -109,9 +109,9 @@ func epochError(p *log.Partition, current int32) int16 {
 // given even when it is larger than all limits (KIP-74).
 func (f *fetching) read() *kmsg.FetchResponse {
 	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	left := min(int(f.req.MaxBytes), f.b.set.maxFetchBytes)
+	left := min(int(f.req.MaxBytes), f.b.set.Load().maxFetchBytes)
 	if f.req.MaxBytes <= 0 {
-		left = f.b.set.maxFetchBytes
+		left = f.b.set.Load().maxFetchBytes
 	}
 	first := true
 	for i := range f.req.Topics {

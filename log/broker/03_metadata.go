@@ -24,7 +24,7 @@ func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
 		}
 	}
 	for _, want := range req.Topics {
-		resp.Topics = append(resp.Topics, b.topicMetadata(r, want, b.set.autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
+		resp.Topics = append(resp.Topics, b.topicMetadata(r, want, b.set.Load().autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
 	}
 	for i := range resp.Topics {
 		if t := &resp.Topics[i]; t.ErrorCode == 0 {
@@ -65,7 +65,7 @@ func (b *Broker) topicOrNew(r *request, name string, create bool) (*log.Topic, e
 	if err := r.create(name); err != nil {
 		return nil, err
 	}
-	if t, err = b.log.CreateTopic(name, log.TopicID{}, b.set.partitions, nil); errors.Is(err, log.ErrTopicExists) { // somebody was faster
+	if t, err = b.log.CreateTopic(name, log.TopicID{}, b.set.Load().partitions, nil); errors.Is(err, log.ErrTopicExists) { // somebody was faster
 		return b.log.Topic(name)
 	}
 	return t, err

@@ -45,7 +45,7 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 				rp.ErrorCode = errorCode(err)
 			} else if code == 0 && may(groupPartition(part)) != nil {
 				rp.ErrorCode = errorCode(may(groupPartition(part)))
-			} else if code == 0 && len(c.metadata) > b.set.maxOffsetMetadata {
+			} else if code == 0 && len(c.metadata) > b.set.Load().maxOffsetMetadata {
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			}
 			if rp.ErrorCode == 0 {

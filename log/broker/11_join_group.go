@@ -17,7 +17,7 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 		return now(joinError(refused, req.MemberID)), nil
 	case req.Group == "":
 		return now(joinError(kerr.InvalidGroupID.Code, req.MemberID)), nil
-	case session < b.set.minSession || session > b.set.maxSession:
+	case session < b.set.Load().minSession || session > b.set.Load().maxSession:
 		return now(joinError(kerr.InvalidSessionTimeout.Code, req.MemberID)), nil
 	case len(req.Protocols) == 0 || req.ProtocolType == "":
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil

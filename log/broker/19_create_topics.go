@@ -91,7 +91,7 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 		return 0, fmt.Errorf("%w: %d replicas were asked for, and there is one broker; ask for 1 or -1, or set sluice.kafka.replication.factor.lenient=true",
 			kerr.InvalidReplicationFactor, t.ReplicationFactor)
 	case t.NumPartitions == -1:
-		return b.set.partitions, nil
+		return b.set.Load().partitions, nil
 	case t.NumPartitions > maxPartitionsAtOnce:
 		return 0, fmt.Errorf("%w: at most %d partitions can be made at once", kerr.PolicyViolation, maxPartitionsAtOnce)
 	}

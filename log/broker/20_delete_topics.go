@@ -1,12 +1,15 @@
 package broker
 
 import (
+	"fmt"
+
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// deleteTopics answers DeleteTopics: by name up to version 5, by name or id from version 6.
+// deleteTopics answers DeleteTopics: by name up to version 5, by name or id from version 6. The broker's own topics stay:
+// Kafka deletes them on request and with them all groups or transactions, by accident as a rule.
 func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.DeleteTopicsRequest)
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
@@ -30,6 +33,9 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 			rt.Topic = kmsg.StringPtr(found.Name())
 		}
 		err := r.topic(mayDelete, *rt.Topic)
+		if err == nil && isInternal(*rt.Topic) {
+			err = fmt.Errorf("%w: %s is the broker's own and in use; groups go with kafka-consumer-groups --delete, transactions end by themselves", log.ErrInvalidTopic, *rt.Topic)
+		}
 		if err == nil {
 			err = b.log.DeleteTopic(*rt.Topic)
 		} else if t.Topic == nil && r.topic(mayDescribe, *rt.Topic) != nil {

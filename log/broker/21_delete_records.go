@@ -1,6 +1,9 @@
 package broker
 
 import (
+	"fmt"
+
+	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -16,6 +19,9 @@ func (b *Broker) deleteRecords(r *request, kreq kmsg.Request) (reply, error) {
 			rp := kmsg.NewDeleteRecordsResponseTopicPartition()
 			rp.Partition, rp.LowWatermark = p.Partition, -1
 			part, err := r.partition(mayDelete, false, [16]byte{}, t.Topic, p.Partition)
+			if err == nil && isInternal(t.Topic) { // the broker reads them from their beginning
+				err = fmt.Errorf("%w: Cannot delete records of internal topic %s", log.ErrInvalidTopic, t.Topic)
+			}
 			if err == nil {
 				rp.LowWatermark, err = part.DeleteRecords(p.Offset)
 			}

@@ -26,7 +26,7 @@ func (b *Broker) txnOffsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 			rp.Partition = p.Partition
 			if _, err := r.partition(mayRead, false, [16]byte{}, t.Topic, p.Partition); err != nil {
 				rp.ErrorCode = errorCode(err)
-			} else if len(c.metadata) > b.set.maxOffsetMetadata {
+			} else if len(c.metadata) > b.set.Load().maxOffsetMetadata {
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			} else {
 				offsets[place{t.Topic, p.Partition}] = c

@@ -68,14 +68,18 @@ func (b *Broker) configsOf(kind kmsg.ConfigResourceType, name string) ([]kmsg.De
 		return describeEntries(t.ConfigEntries()), nil
 	case kmsg.ConfigResourceTypeBroker:
 		switch name {
-		case "": // what is set for all brokers while they run: nothing can be
-			return nil, nil
+		case "":
+			return b.brokersConfigs(), nil
 		case strconv.Itoa(int(nodeID)):
 			return b.brokerConfigs(), nil
 		}
 		return nil, fmt.Errorf("%w: the only broker is %d", kerr.InvalidRequest, nodeID)
-	}
-	if kind == kmsg.ConfigResourceTypeGroupConfig || kind == kmsg.ConfigResourceTypeClientMetrics {
+	case kmsg.ConfigResourceTypeGroupConfig:
+		if name == "" {
+			return nil, fmt.Errorf("%w: the group's name is empty", kerr.InvalidRequest)
+		}
+		return b.groupConfigs(name), nil
+	case kmsg.ConfigResourceTypeClientMetrics:
 		return nil, nil // nothing can be configured of them
 	}
 	return nil, fmt.Errorf("%w: configs of resource type %d are not kept", kerr.InvalidRequest, kind)
@@ -90,8 +94,10 @@ func describeEntries(entries []log.ConfigEntry) []kmsg.DescribeConfigsResponseRe
 		if e.Source == log.SourceTopic {
 			addSynonym(&c, e.Def.Name, e.Value, e.Source)
 		}
-		if e.Def.Broker != "" && e.InheritedSource == log.SourceBroker {
-			addSynonym(&c, e.Def.Broker, e.Inherited, log.SourceBroker)
+		for _, v := range e.Inherited {
+			if e.Def.Broker != "" {
+				addSynonym(&c, e.Def.Broker, v.Value, v.Source)
+			}
 		}
 		if e.Def.Broker != "" && !e.Def.BrokerUnset {
 			addSynonym(&c, e.Def.Broker, e.Def.Default, log.SourceDefault)
@@ -114,41 +120,50 @@ func addSynonym(c *kmsg.DescribeConfigsResponseResourceConfig, name, value strin
 	c.ConfigSynonyms = append(c.ConfigSynonyms, s)
 }
 
-// brokerConfigs are the settings of the broker. They are read-only here: the worker's properties set them.
+// brokerConfigs are the settings of the broker.
 func (b *Broker) brokerConfigs() []kmsg.DescribeConfigsResponseResourceConfig {
-	defaults := make(map[string]string) // of topics, where they are not Kafka's
-	for _, e := range b.log.DefaultConfigEntries() {
-		if e.Source == log.SourceBroker {
-			defaults[e.Def.Broker] = e.Value
-		}
-	}
 	var all []kmsg.DescribeConfigsResponseResourceConfig
 	for _, d := range Settings() {
-		value, set := b.set.given[d.Name]
-		if v, ok := defaults[d.Name]; ok {
-			value, set = v, true
-		}
-		all = append(all, brokerConfig(d, value, set))
+		all = append(all, brokerConfig(d, b.brokerValues(d.Name), !isDynamic(d.Name)))
 	}
 	for _, f := range b.facts() {
-		all = append(all, brokerConfig(f.ConfigDef, f.value, f.value != f.Default))
+		var values []log.ConfigValue
+		if f.value != f.Default {
+			values = []log.ConfigValue{{Value: f.value, Source: log.SourceBroker}}
+		}
+		all = append(all, brokerConfig(f.ConfigDef, values, true))
 	}
 	return all
 }
 
-// brokerConfig shows a broker config that is set, or is not. No default is shown as null.
-func brokerConfig(d log.ConfigDef, value string, set bool) kmsg.DescribeConfigsResponseResourceConfig {
+// brokersConfigs are those that are set for all brokers while they run.
+func (b *Broker) brokersConfigs() []kmsg.DescribeConfigsResponseResourceConfig {
+	var all []kmsg.DescribeConfigsResponseResourceConfig
+	for _, d := range Settings() {
+		if v, ok := b.dynamic.Load().Brokers[d.Name]; ok {
+			c := describeConfig(d, v, log.SourceDynamicDefault)
+			addSynonym(&c, d.Name, v, log.SourceDynamicDefault)
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// brokerConfig shows a broker config with the values that are set, the one that counts first. No default is shown as null.
+func brokerConfig(d log.ConfigDef, values []log.ConfigValue, readOnly bool) kmsg.DescribeConfigsResponseResourceConfig {
 	c := describeConfig(d, d.Default, log.SourceDefault)
-	if set {
-		c = describeConfig(d, value, log.SourceBroker)
-		addSynonym(&c, d.Name, value, log.SourceBroker)
+	if len(values) > 0 {
+		c = describeConfig(d, values[0].Value, values[0].Source)
 	} else if d.Default == "" {
 		c.Value = nil
+	}
+	for _, v := range values {
+		addSynonym(&c, d.Name, v.Value, v.Source)
 	}
 	if d.Default != "" {
 		addSynonym(&c, d.Name, d.Default, log.SourceDefault)
 	}
-	c.ReadOnly = true
+	c.ReadOnly = readOnly
 	return c
 }
 

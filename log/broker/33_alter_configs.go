@@ -7,10 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// errBrokerConfig says why the broker's own configs cannot be altered.
-var errBrokerConfig = fmt.Errorf("%w: only topic configs can be changed while running; the broker's are set in the worker's properties (sluice.kafka.broker.*)", kerr.InvalidRequest)
-
-// alterConfigs answers AlterConfigs, for topics: what is not named goes back to its default.
+// alterConfigs answers AlterConfigs, for topics, the broker and groups: what is not named goes back to its default.
 func (b *Broker) alterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
@@ -29,9 +26,6 @@ func (b *Broker) alterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 }
 
 func (b *Broker) replaceConfigs(want *kmsg.AlterConfigsRequestResource, validateOnly bool) error {
-	if want.ResourceType != kmsg.ConfigResourceTypeTopic {
-		return errBrokerConfig
-	}
 	values := make(map[string]string, len(want.Configs))
 	for _, c := range want.Configs {
 		if c.Value == nil {
@@ -39,5 +33,8 @@ func (b *Broker) replaceConfigs(want *kmsg.AlterConfigsRequestResource, validate
 		}
 		values[c.Name] = *c.Value
 	}
-	return b.log.ReplaceTopicConfig(want.ResourceName, values, validateOnly)
+	if want.ResourceType == kmsg.ConfigResourceTypeTopic {
+		return b.log.ReplaceTopicConfig(want.ResourceName, values, validateOnly)
+	}
+	return b.alterDynamic(want.ResourceType, want.ResourceName, validateOnly, func(map[string]string) (map[string]string, error) { return values, nil })
 }

@@ -5,7 +5,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// incrementalAlterConfigs answers IncrementalAlterConfigs, for topics.
+// incrementalAlterConfigs answers IncrementalAlterConfigs, for topics, the broker and groups.
 func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
@@ -16,10 +16,12 @@ func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, 
 		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
 		switch {
 		case err != nil:
-		case want.ResourceType != kmsg.ConfigResourceTypeTopic:
-			err = errBrokerConfig
-		default:
+		case want.ResourceType == kmsg.ConfigResourceTypeTopic:
 			err = b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
+		default:
+			err = b.alterDynamic(want.ResourceType, want.ResourceName, req.ValidateOnly, func(now map[string]string) (map[string]string, error) {
+				return b.changed(want.ResourceType, now, configChanges(want))
+			})
 		}
 		rr.ErrorCode, rr.ErrorMessage = errorCode(err), errorText(err)
 		resp.Resources = append(resp.Resources, rr)

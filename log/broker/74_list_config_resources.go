@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 
@@ -38,6 +39,11 @@ func (b *Broker) listConfigResources(r *request, kreq kmsg.Request) (reply, erro
 	if wants(kmsg.ConfigResourceTypeTopic) {
 		for _, t := range b.log.Topics() {
 			add(kmsg.ConfigResourceTypeTopic, t.Name())
+		}
+	}
+	if wants(kmsg.ConfigResourceTypeGroupConfig) {
+		for _, name := range slices.Sorted(maps.Keys(b.dynamic.Load().Groups)) {
+			add(kmsg.ConfigResourceTypeGroupConfig, name)
 		}
 	}
 	if wants(kmsg.ConfigResourceTypeBroker) {

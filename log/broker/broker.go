@@ -43,7 +43,7 @@ type Broker struct {
 	log       *log.Log
 	logger    *slog.Logger
 	opts      Options
-	set       *settings
+	set       atomic.Pointer[settings]
 	apis      []api           // by key; see versions.go
 	counters  []apiCounters   // by key
 	latencies []time.Duration // LatencyBuckets
@@ -53,6 +53,9 @@ type Broker struct {
 	users     *users
 	acls      *acls
 	quotas    *clientQuotas
+
+	configMu sync.Mutex // changes of dynamic
+	dynamic  atomic.Pointer[dynamicConfigs]
 
 	saidOneReplica atomic.Bool
 
@@ -75,12 +78,21 @@ func New(o Options) (*Broker, error) {
 	if o.RequestTimeout <= 0 {
 		o.RequestTimeout = 30 * time.Second
 	}
-	set, err := newSettings(o.Settings)
+	dynamic, err := loadDynamicConfigs(o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("load the configs that were set while running: %w", err)
+	}
+	set, err := dynamic.settings(o.Settings)
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{log: o.Log, logger: o.Logger, opts: o, set: set, sessions: newFetchSessions(set.maxFetchSessions),
+	if err := o.Log.OverrideTopicDefaults(dynamic.topicDefaults()...); err != nil {
+		return nil, err
+	}
+	b := &Broker{log: o.Log, logger: o.Logger, opts: o, sessions: newFetchSessions(set.maxFetchSessions),
 		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
+	b.set.Store(set)
+	b.dynamic.Store(dynamic)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.apis = b.serves()
 	b.counters, b.latencies = newAPICounters(len(b.apis)), LatencyBuckets()
@@ -172,7 +184,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 func (b *Broker) start(nc net.Conn, l *Listener, inProcess bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || len(b.conns) >= b.set.maxConnections && !inProcess {
+	if b.closed || len(b.conns) >= b.set.Load().maxConnections && !inProcess {
 		return false
 	}
 	c := newConn(b, nc, l, inProcess)

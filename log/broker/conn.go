@@ -136,7 +136,7 @@ const maxLockedBytes = 512 << 10
 func (c *conn) read() error {
 	r := bufio.NewReaderSize(c.nc, 64<<10)
 	for {
-		most := c.b.set.maxRequestBytes
+		most := c.b.set.Load().maxRequestBytes
 		if c.locked() {
 			c.nc.SetReadDeadline(c.loginBy)
 			most = min(most, maxLockedBytes)

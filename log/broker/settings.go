@@ -14,10 +14,8 @@ import (
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
 )
 
-// settings are the values that the broker acts on. The zero value of none is used; see newSettings.
+// settings are the values that the broker acts on; see newSettings. They are never changed in place.
 type settings struct {
-	given map[string]string // what was set, by Kafka's names
-
 	autoCreate            bool
 	partitions            int32
 	initialRebalanceDelay time.Duration
@@ -32,7 +30,7 @@ type settings struct {
 }
 
 // setting is one config of the broker. apply is nil for those of the log: they are in log.Options by the time there is
-// a broker.
+// a broker. What is not of those that isDynamic names stays as it was at the start.
 type setting struct {
 	log.ConfigDef
 	apply func(s *settings, value string, number int)
@@ -163,7 +161,7 @@ func newSettings(values map[string]string) (*settings, error) {
 	if err := checkSettings(values); err != nil {
 		return nil, err
 	}
-	s := &settings{given: maps.Clone(values)}
+	s := &settings{}
 	for _, def := range brokerSettings() {
 		value, ok := values[def.Name]
 		if !ok {

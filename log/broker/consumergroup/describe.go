@@ -17,7 +17,7 @@ func (g *Group) Describe(rg *kmsg.ConsumerGroupDescribeResponseGroup, cfg Config
 		rm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		rm.MemberID, rm.InstanceID, rm.RackID, rm.MemberEpoch = id, orNull(m.instance), orNull(m.rack), h.epoch
 		rm.ClientID, rm.ClientHost, rm.MemberType = m.clientID, m.clientHost, memberIsConsumer
-		rm.SubscribedTopics, rm.SubscribedTopicRegex = append([]string{}, m.topics...), orNull(m.regex)
+		rm.SubscribedTopics, rm.SubscribedTopicRegex = append([]string{}, m.topics...), &m.regex
 		rm.Assignment = describe(sorted(h.assigned), name)
 		rm.TargetAssignment = describe(g.targets[id], name)
 		rg.Members = append(rg.Members, rm)

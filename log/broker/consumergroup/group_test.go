@@ -220,7 +220,7 @@ func TestPartitionsAreGivenUpBeforeTheyAreGiven(t *testing.T) {
 	gt.topics.make("t", 4)
 	a := gt.client("a", "t").join()
 	gt.want("alone", len(a.has), 4)
-	gt.want("epoch", a.epoch, 1)
+	gt.want("epoch", a.epoch, 2)
 	b := gt.client("b", "t").join()
 	gt.want("the second gets nothing yet", len(b.has), 0)
 	gt.want("state", gt.g.State(), Reconciling)
@@ -231,7 +231,7 @@ func TestPartitionsAreGivenUpBeforeTheyAreGiven(t *testing.T) {
 	req.RebalanceTimeoutMillis = -1
 	gt.must(a.send(req)) // it is told to give up two
 	gt.want("the first keeps", len(a.has), 2)
-	gt.want("the first's epoch stays", a.epoch, 1)
+	gt.want("the first's epoch stays", a.epoch, 2)
 	b.beat()
 	gt.want("before the first says so", len(b.has), 0)
 	kept := a.has
@@ -241,7 +241,7 @@ func TestPartitionsAreGivenUpBeforeTheyAreGiven(t *testing.T) {
 	gt.want("while the first has them", len(b.has), 0)
 	a.has = kept
 	a.beat()
-	gt.want("the first's epoch", a.epoch, 2)
+	gt.want("the first's epoch", a.epoch, 3)
 	b.beat()
 	gt.want("the second has", len(b.has), 2)
 	gt.want("state", gt.g.State(), Stable)
@@ -258,7 +258,7 @@ func TestEpochs(t *testing.T) {
 		want  *kerr.Error
 	}{
 		{"one that never was", 7, true, kerr.FencedMemberEpoch},
-		{"the last", 1, true, nil},
+		{"the last", 2, true, nil},
 	} {
 		req := a.request()
 		req.MemberEpoch, req.RebalanceTimeoutMillis = c.epoch, -1
@@ -271,14 +271,14 @@ func TestEpochs(t *testing.T) {
 	}
 	gt.client("b", "none").join() // the epoch rises, a's with its next heartbeat
 	a.beat()
-	gt.want("epoch", a.epoch, 2)
+	gt.want("epoch", a.epoch, 3)
 	req := a.request()
-	req.MemberEpoch, req.RebalanceTimeoutMillis = 1, -1
+	req.MemberEpoch, req.RebalanceTimeoutMillis = 2, -1
 	_, err := gt.g.Heartbeat(req, Client{}, gt.cfg, gt.topics, gt.now)
 	gt.refused("the one before without what it has", err, kerr.FencedMemberEpoch)
 	a.report(req)
 	gt.must(a.send(req))
-	gt.want("the one before, with it", a.epoch, 2)
+	gt.want("the one before, with it", a.epoch, 3)
 	gt.refused("a stranger", gt.client("x", "t").send(&kmsg.ConsumerGroupHeartbeatRequest{Version: 1, Group: "g", MemberID: "x", MemberEpoch: 3}), kerr.UnknownMemberID)
 
 	id, _, _ := gt.topics.Topic("t")
@@ -287,7 +287,7 @@ func TestEpochs(t *testing.T) {
 		epoch int32
 		p     Partition
 		want  *kerr.Error
-	}{{2, mine, nil}, {1, mine, nil}, {0, mine, kerr.StaleMemberEpoch}, {2, other, nil}, {1, other, kerr.StaleMemberEpoch}, {3, mine, kerr.StaleMemberEpoch}} {
+	}{{3, mine, nil}, {2, mine, nil}, {1, mine, kerr.StaleMemberEpoch}, {3, other, nil}, {2, other, kerr.StaleMemberEpoch}, {4, mine, kerr.StaleMemberEpoch}} {
 		check, err := gt.g.MayCommit("a", c.epoch)
 		if err == nil {
 			err = check(c.p)
@@ -296,7 +296,7 @@ func TestEpochs(t *testing.T) {
 			gt.refused(fmt.Sprintf("commit of %d with epoch %d", c.p.Number, c.epoch), err, c.want)
 		}
 	}
-	gt.refused("fetch of offsets", gt.g.MayFetch("a", 1), kerr.StaleMemberEpoch)
+	gt.refused("fetch of offsets", gt.g.MayFetch("a", 2), kerr.StaleMemberEpoch)
 	gt.refused("fetch of offsets of a stranger", gt.g.MayFetch("x", 1), kerr.UnknownMemberID)
 }
 

@@ -195,6 +195,9 @@ func same(a, b *member) bool {
 		x.regex == y.regex && x.rebalance == y.rebalance && x.assignor == y.assignor
 }
 
+// firstEpoch is a group's first epoch. Kafka leaves 1 to members that wait for their first assignment.
+const firstEpoch = 2
+
 // renew begins a new epoch if it must, or if the topics that are subscribed to changed.
 func (g *Group) renew(must bool, topics Topics) {
 	if !must && g.topics == topics.Version() {
@@ -202,7 +205,7 @@ func (g *Group) renew(must bool, topics Topics) {
 	}
 	version := topics.Version()
 	if hash := g.hashTopics(topics); must || hash != g.hash {
-		g.do(epochTo{g.epoch + 1, hash})
+		g.do(epochTo{max(g.epoch+1, firstEpoch), hash})
 	}
 	g.topics = version
 }

@@ -78,7 +78,7 @@ func (c memberTo) record(group string) Record {
 	b = kbin.AppendCompactString(b, m.clientID)
 	b = kbin.AppendCompactString(b, m.clientHost)
 	b = appendStrings(b, m.topics)
-	b = kbin.AppendCompactNullableString(b, orNull(m.regex))
+	b = kbin.AppendCompactNullableString(b, &m.regex)
 	b = kbin.AppendInt32(b, m.rebalance)
 	b = kbin.AppendCompactNullableString(b, orNull(m.assignor))
 	r.Value = append(b, noTags)
