@@ -111,7 +111,8 @@ var definition = &configs.Definition{
 		configs.AtMostOne(keyWhitelist, keyBlacklist),
 		configs.Check("a query has no tables to choose, and names the whole topic", []string{keyQuery, keyWhitelist, keyBlacklist, keyPrefix}, checkQuery),
 		configs.Check("each mode has its columns", []string{keyMode, keyIncrementing, keyTimestamp, keyQuery}, checkColumns),
-		configs.Check("the database can do it", []string{keyURL, keyIsolation, keyZone}, checkDatabase),
+		configs.Check("SQL Server is not read", []string{keyIsolation}, checkIsolation),
+		configs.Check("SQLite's timestamps are UTC", []string{keyURL, keyZone}, checkSQLite),
 	},
 }
 
@@ -182,14 +183,17 @@ func checkColumns(v configs.Values) []configs.Problem {
 	return problems
 }
 
-func checkDatabase(v configs.Values) []configs.Problem {
-	var problems []configs.Problem
-	if v.String(keyIsolation) == "SQL_SERVER_SNAPSHOT" {
-		problems = append(problems, configs.KeyError(keyIsolation, "SQL_SERVER_SNAPSHOT is SQL Server's, which is not read here"))
+func checkIsolation(v configs.Values) []configs.Problem {
+	if v.String(keyIsolation) != "SQL_SERVER_SNAPSHOT" {
+		return nil
 	}
+	return []configs.Problem{configs.KeyError(keyIsolation, "SQL_SERVER_SNAPSHOT is SQL Server's, which is not read here")}
+}
+
+func checkSQLite(v configs.Values) []configs.Problem {
 	a, err := sqldb.ParseURL(v.String(keyURL))
-	if err == nil && a.Kind == sqldb.SQLite && zoneName(v.String(keyZone)) != "UTC" {
-		problems = append(problems, configs.KeyError(keyZone, "SQLite's timestamps are UTC: "+keyZone+" must be UTC"))
+	if err != nil || a.Kind != sqldb.SQLite || zoneName(v.String(keyZone)) == "UTC" {
+		return nil
 	}
-	return problems
+	return []configs.Problem{configs.KeyError(keyZone, "SQLite's timestamps are UTC: "+keyZone+" must be UTC")}
 }

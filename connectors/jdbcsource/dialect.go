@@ -55,6 +55,9 @@ type question struct {
 // errChanged says that the columns of an answer are not those described just before.
 var errChanged = errors.New("the table was changed while it was asked")
 
+// errNoTable says that a table is not there, where the database does not say so by an error.
+var errNoTable = errors.New("no such table")
+
 // nothing is the condition that no row fulfils.
 const nothing = " WHERE 1 = 0"
 

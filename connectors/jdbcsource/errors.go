@@ -1,11 +1,8 @@
 package jdbcsource
 
 import (
-	"context"
-	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 
@@ -30,7 +27,7 @@ func trouble(op string, err error) error {
 	}
 	v := judge(err)
 	e := &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Err: err, Remedy: v.remedy, Retriable: true}
-	if v.fault == faultStatement || v.fault == faultUnknown {
+	if v.fault == faultStatement {
 		e.Class, e.Retriable = connectors.ClassConfig, false
 	}
 	return e
@@ -40,14 +37,13 @@ func trouble(op string, err error) error {
 type fault uint8
 
 const (
-	faultUnknown   fault = iota
-	faultPassing         // the connection, a lock, a shutdown: it may work later
-	faultLogin           // user or password
-	faultRights          // what the user may do
-	faultDatabase        // the database that connection.url names
-	faultNoTable         // a table that is not there
-	faultNoColumn        // a column that is not there
-	faultStatement       // the statement cannot work
+	faultPassing   fault = iota // the connection, a lock, a shutdown: it may work later
+	faultLogin                  // user or password
+	faultRights                 // what the user may do
+	faultDatabase               // the database that connection.url names
+	faultNoTable                // a table that is not there
+	faultNoColumn               // a column that is not there
+	faultStatement              // the statement cannot work
 )
 
 // verdict is a fault, and what a person can do about it.
@@ -55,6 +51,11 @@ type verdict struct {
 	fault  fault
 	remedy string
 }
+
+var (
+	noTable  = verdict{faultNoTable, "create the table, or name another one"}
+	noColumn = verdict{faultNoColumn, "correct incrementing.column.name, timestamp.column.name or query"}
+)
 
 // key returns the key of the configuration that the fault is about.
 func (v verdict) key() string {
@@ -80,16 +81,15 @@ func judge(err error) verdict {
 	if errors.As(err, &se) {
 		return judgeSQLite(se)
 	}
+	if errors.Is(err, errNoTable) {
+		return noTable
+	}
 	var refused *pgconn.ConnectError
 	var ne net.Error
-	switch {
-	case errors.As(err, &refused), errors.As(err, &ne):
+	if errors.As(err, &refused) || errors.As(err, &ne) {
 		return verdict{faultPassing, "check host and port in connection.url, and that the server runs"}
-	case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, driver.ErrBadConn), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, errChanged):
-		return verdict{fault: faultPassing}
 	}
-	return verdict{}
+	return verdict{} // the connection broke
 }
 
 // judgePostgres goes by SQLSTATE (PostgreSQL's documentation, appendix A).
@@ -102,9 +102,9 @@ func judgePostgres(code string) verdict {
 	case "42501":
 		return verdict{faultRights, "grant the user SELECT on the table, and USAGE on its schema"}
 	case "42P01":
-		return verdict{faultNoTable, "create the table, or name another one"}
+		return noTable
 	case "42703":
-		return verdict{faultNoColumn, "correct incrementing.column.name, timestamp.column.name or query"}
+		return noColumn
 	case "57014":
 		return verdict{faultPassing, "the query took too long for the server's statement_timeout: make an index on the columns of the mode, or raise it for the user"}
 	}
@@ -127,9 +127,9 @@ func judgeMySQL(number uint16) verdict {
 	case 1044, 1142, 1143, 1227:
 		return verdict{faultRights, "grant the user SELECT on the table"}
 	case 1146:
-		return verdict{faultNoTable, "create the table, or name another one"}
+		return noTable
 	case 1054:
-		return verdict{faultNoColumn, "correct incrementing.column.name, timestamp.column.name or query"}
+		return noColumn
 	case 1205, 1213, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1317, 1412, 1927, 2006, 2013, 3024, 4031, 1615, 1021:
 		return verdict{fault: faultPassing}
 	}
@@ -148,9 +148,9 @@ func judgeSQLite(err *sqlite.Error) verdict {
 	}
 	switch text := err.Error(); { // there is one code for all of them
 	case strings.Contains(text, "no such table"):
-		return verdict{faultNoTable, "create the table, or name another one"}
+		return noTable
 	case strings.Contains(text, "no such column"):
-		return verdict{faultNoColumn, "correct incrementing.column.name, timestamp.column.name or query"}
+		return noColumn
 	}
 	return verdict{fault: faultStatement}
 }

@@ -97,7 +97,7 @@ func (c *sqliteConn) describe(ctx context.Context, q question) ([]column, error)
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, wrong("describe "+q.table.String(), "", "there is no such table any more")
+		return nil, errNoTable
 	}
 	var out []column
 	for _, r := range rows {
