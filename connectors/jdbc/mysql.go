@@ -186,6 +186,9 @@ func (d *mysqlDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error
 			return append(dst, v.b...), nil
 		}
 	case meansZonedTimestamp:
+		if t.zone != nil {
+			v.i = wallClock(v.i, t.zone)
+		}
 		dst, ok := appendTimestamp(append(dst, '\''), v, 6)
 		if !ok {
 			return dst, errCalendar
