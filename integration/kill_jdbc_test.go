@@ -16,6 +16,7 @@ import (
 	"time"
 
 	_ "github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/twmb/franz-go/pkg/kadm"
 	_ "modernc.org/sqlite"
@@ -33,10 +34,14 @@ type replica struct {
 }
 
 // The main job to databases under load, while the sinks' children, the hub and a target are killed by SIGKILL: at the end
-// every replica equals the table, and the journals, which have no key that would hide it, have nothing twice.
+// every replica equals the table, and the journals, which have no key that would hide it, have nothing twice. Each kill is
+// in the middle of what a large transaction has made: `make torture` makes them of 200,000 rows.
 func TestKillJDBC(t *testing.T) {
 	t.Parallel()
-	ctx := deadline(t)
+	ctx, rounds, rows := deadline(t), 4, int64(3000)
+	if os.Getenv("SLUICE_TORTURE") != "" {
+		ctx, rounds, rows = t.Context(), killRounds(t), 200_000
+	}
 	pg := services.UsePostgres(t)
 	source := pg.NewDatabase(t)
 	target, err := services.StartPostgres(ctx, services.PostgresOptions{Fsync: true})
@@ -78,9 +83,10 @@ func TestKillJDBC(t *testing.T) {
 		}
 	})
 	load.start(1, 60*time.Millisecond)
-	for round := range 4 {
+	for round := range rounds {
+		load.large(ctx, int64(round), rows)
 		grown(ctx, t, replicas)
-		switch round {
+		switch round % 4 {
 		case 1:
 			must(t, w.Kill())
 			must(t, w.Start(ctx))
@@ -115,6 +121,34 @@ func TestKillJDBC(t *testing.T) {
 			return err
 		}))
 	}
+}
+
+// large commits one transaction of so many rows, of which some are changed and some deleted in it again. Their keys are
+// below those of all others.
+func (l *load) large(ctx context.Context, round, rows int64) {
+	l.t.Helper()
+	conn, err := pgx.Connect(ctx, l.dsn)
+	must(l.t, err)
+	defer conn.Close(context.Background())
+	last := -(round + 1) * 1_000_000
+	first := last - rows + 1
+	_, err = conn.Exec(ctx, fmt.Sprintf(`BEGIN;
+		INSERT INTO items SELECT i, 1, 'large ' || i FROM generate_series(%[1]d, %[2]d) i;
+		UPDATE items SET version = 2, note = 'changed ' || id WHERE id BETWEEN %[1]d AND %[2]d AND id %% 4 = 0;
+		DELETE FROM items WHERE id BETWEEN %[1]d AND %[2]d AND id %% 10 = 0;
+		COMMIT`, first, last))
+	must(l.t, err)
+	var changes []change
+	for id := first; id <= last; id++ {
+		changes = append(changes, change{"c", id, 1, fmt.Sprint("large ", id)})
+		if id%4 == 0 {
+			changes = append(changes, change{"u", id, 2, fmt.Sprint("changed ", id)})
+		}
+		if id%10 == 0 {
+			changes = append(changes, change{op: "d", id: id})
+		}
+	}
+	l.apply(changes)
 }
 
 func firstDifference(got, want []string) string {

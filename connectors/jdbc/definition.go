@@ -3,7 +3,10 @@ package jdbc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
+	_ "time/tzdata" // the machine may have no time zones of its own
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/sqldb"
@@ -59,11 +62,11 @@ var definition = &configs.Definition{
 			Doc: "Debezium's name of the table, as table.name.format, but dots of the topic become underscores."},
 		{Name: "topics.to.tables.mapping", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: groupMapping, DisplayName: "Topics To Tables Mapping",
 			Example: "orders:shop.orders", Check: checkMapping, Doc: "Pairs topic:table, which take precedence over the formats."},
-		{Name: "pk.mode", Aliases: []string{"primary.key.mode"}, Type: configs.String, Default: "none", Enum: []string{"none", "kafka", "record_key", "record_value"},
+		{Name: "pk.mode", Aliases: []string{"primary.key.mode"}, Type: configs.String, Default: "none", Enum: []string{"none", "kafka", "record_key", "record_value", "record_header"},
 			Importance: configs.High, Group: groupMapping, DisplayName: "Primary Key Mode",
-			Doc: "Where the primary key is from: nowhere, topic, partition and offset of the record, fields of its key, or fields of its value."},
+			Doc: "Where the primary key is from: nowhere, topic, partition and offset of the record, fields of its key, fields of its value, or its headers."},
 		{Name: "pk.fields", Aliases: []string{"primary.key.fields"}, Type: configs.List, DefaultEmpty: true, Importance: configs.Medium, Group: groupMapping,
-			DisplayName: "Primary Key Fields", Doc: "Columns of the primary key. Empty means all fields of the key or value, or __connect_topic, __connect_partition, __connect_offset. A key that is not a struct needs the one name of its column."},
+			DisplayName: "Primary Key Fields", Doc: "Columns of the primary key. Empty means all fields of the key or value, all headers, or __connect_topic, __connect_partition, __connect_offset. A key that is not a struct needs the one name of its column."},
 		{Name: "fields.whitelist", Type: configs.List, DefaultEmpty: true, Importance: configs.Medium, Group: groupMapping, DisplayName: "Fields Whitelist",
 			Doc: "Fields of the value that become columns besides the key; empty means all."},
 		{Name: "field.include.list", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: groupMapping, DisplayName: "Field Include List",
@@ -75,7 +78,17 @@ var definition = &configs.Definition{
 		{Name: "unavailable.value.placeholder", Type: configs.String, Default: "__debezium_unavailable_value", Importance: configs.Low, Group: groupMapping,
 			DisplayName: "Unavailable Value Placeholder", Doc: "What Debezium writes for a large value that a change did not touch. Such a column keeps what it has."},
 		{Name: "db.timezone", Aliases: []string{"use.time.zone"}, Type: configs.String, Default: "UTC", Importance: configs.Low, Group: groupMapping, DisplayName: "DB Time Zone",
-			Check: checkUTC, Doc: "Zone of timestamps without one. Only UTC is supported."},
+			Example: "Europe/Paris", Check: checkZone, Doc: "Zone in which instants are written into columns that have none: io.debezium.time.ZonedTimestamp, and Connect's Timestamp but for Debezium's class. Timestamps without a zone are written as they are."},
+		{Name: "date.timezone", Type: configs.String, Enum: []string{"DB_TIMEZONE", "UTC"}, Importance: configs.Low, Group: groupMapping, DisplayName: "Date Time Zone",
+			Notice: "date.timezone has no effect: a date is written as it is, whatever db.timezone is.", Doc: "Confluent's choice whether db.timezone moves dates to the day before."},
+		{Name: "collection.naming.strategy", Aliases: []string{"table.naming.strategy"}, Type: configs.String, Importance: configs.Low, Group: groupMapping,
+			DisplayName: "Collection Naming Strategy", Check: checkClass("tables are named by collection.name.format, and the transform org.apache.kafka.connect.transforms.RegexRouter changes the topic in it",
+				"io.debezium.sink.naming.DefaultCollectionNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultTableNamingStrategy"),
+			Doc: "Debezium's class that names tables: only its default, which is what collection.name.format says."},
+		{Name: "column.naming.strategy", Type: configs.String, Importance: configs.Low, Group: groupMapping, DisplayName: "Column Naming Strategy",
+			Check: checkClass("columns are named as the fields, which the transform org.apache.kafka.connect.transforms.ReplaceField$Value renames",
+				"io.debezium.sink.naming.DefaultColumnNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultColumnNamingStrategy"),
+			Doc: "Debezium's class that names columns: only its default, the fields' names."},
 
 		{Name: "auto.create", Type: configs.Boolean, Default: "false", Importance: configs.Medium, Group: groupDDL, DisplayName: "Auto-Create",
 			Doc: "Whether a table that is not there is made from the record's schema."},
@@ -100,6 +113,7 @@ var definition = &configs.Definition{
 		inert("connection.pool.timeout", configs.Int, "connection.lanes says how many connections a task has"),
 		inert("connection.restart.on.errors", configs.Boolean, "a broken connection is always made again"),
 		inert("dialect.postgres.unnest.insert.enabled", configs.Boolean, "arrays or COPY are chosen by the size of a batch"),
+		inert("dialect.postgres.postgis.schema", configs.String, "a geometry is cast to its column's type, which the catalog names with its schema"),
 		inert("table.types", configs.List, "tables, partitioned tables and views are all written to"),
 		inert("connection.provider", configs.String, "it names a part of Hibernate"),
 	},
@@ -150,10 +164,19 @@ func checkMapping(list string) error {
 	return nil
 }
 
-func checkUTC(zone string) error {
-	switch strings.ToUpper(zone) {
-	case "UTC", "ETC/UTC", "GMT", "Z":
-		return nil
+func checkZone(name string) error {
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+		return errors.New("must be a zone of the IANA's, such as UTC or Europe/Paris")
 	}
-	return errors.New("must be UTC: timestamps without a zone are written as they are in the record")
+	return nil
+}
+
+// checkClass accepts the names of classes whose behaviour is built in. Others would be programs of the user's.
+func checkClass(instead string, known ...string) func(string) error {
+	return func(class string) error {
+		if class == "" || slices.Contains(known, class) {
+			return nil
+		}
+		return errors.New("must be " + strings.Join(known, " or ") + ": other classes are programs for Java; " + instead)
+	}
 }

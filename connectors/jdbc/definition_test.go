@@ -34,7 +34,8 @@ func TestSettings(t *testing.T) {
 		t.Errorf("Aiven's: %+v", aiven)
 	}
 	debezium := parse("connector.class", "io.debezium.connector.jdbc.JdbcSinkConnector", "connection.username", "me", "primary.key.mode", "record_value",
-		"primary.key.fields", "id", "schema.evolution", "basic")
+		"primary.key.fields", "id", "schema.evolution", "basic", "column.naming.strategy", "io.debezium.sink.naming.DefaultColumnNamingStrategy",
+		"dialect.postgres.postgis.schema", "public", "use.time.zone", "Etc/UTC")
 	if debezium.quoted || !debezium.underscores || !debezium.create || !debezium.evolve || debezium.user != "me" || debezium.keys != keyValue {
 		t.Errorf("Debezium's: %+v", debezium)
 	}
@@ -77,7 +78,10 @@ func TestProblems(t *testing.T) {
 		{"pk.mode", "needs a primary key", []string{"insert.mode", "upsert"}},
 		{"pk.fields", "three", []string{"pk.mode", "kafka", "pk.fields", "a,b"}},
 		{"connection.url", "jdbc:postgresql", []string{"connection.url", "jdbc:oracle:thin:@h"}},
-		{"db.timezone", "must be UTC", []string{"db.timezone", "Europe/Paris"}},
+		{"db.timezone", "Europe/Paris", []string{"db.timezone", "PST8"}},
+		{"delete.enabled", "pk.mode=record_key", []string{"delete.enabled", "true", "pk.mode", "record_header"}},
+		{"collection.naming.strategy", "DefaultCollectionNamingStrategy", []string{"table.naming.strategy", "com.example.Mine"}},
+		{"column.naming.strategy", "ReplaceField", []string{"column.naming.strategy", "io.debezium.connector.jdbc.naming.CustomColumnNamingStrategy"}},
 		{"topics.to.tables.mapping", "topic:table", []string{"topics.to.tables.mapping", "x"}},
 	} {
 		config := map[string]string{"connection.url": "jdbc:sqlite:x.db"}

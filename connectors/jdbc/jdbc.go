@@ -82,6 +82,9 @@ func newDialect(s *settings) (dialect, error) {
 		if err != nil {
 			return nil, err
 		}
+		if s.zone != nil { // timestamptz becomes timestamp, and the other way round, in the session's zone
+			config.RuntimeParams["timezone"] = s.zone.String()
+		}
 		return &postgres{config: config}, nil
 	case sqldb.MySQL, sqldb.MariaDB:
 		all, err := s.address.MySQL(s.user, s.password)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -50,11 +51,12 @@ const (
 type typed struct {
 	meaning   meaning
 	schema    *connectors.Schema
-	bits      int // of an integer
-	scale     int // of a decimal; -1: each value has its own
-	precision int // of a decimal: 0 is unknown
-	perSecond int // units of a temporal in a second
-	length    int // of a bit string; 0 is unknown
+	bits      int            // of an integer
+	scale     int            // of a decimal; -1: each value has its own
+	precision int            // of a decimal: 0 is unknown
+	perSecond int            // units of a temporal in a second
+	length    int            // of a bit string; 0 is unknown
+	zone      *time.Location // in which an instant is written into a column without one; nil is UTC
 	labels    string
 	elem      *typed
 	printer   *connectors.JSONPrinter

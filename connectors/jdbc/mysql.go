@@ -151,11 +151,8 @@ func (d *mysqlDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error
 		if math.IsNaN(v.f) || math.IsInf(v.f, 0) {
 			return dst, errors.New("not a number, or infinite, which this database has no value for")
 		}
-		bits := 64
-		if t.meaning == meansFloat32 {
-			bits = 32
-		}
-		return strconv.AppendFloat(dst, v.f, 'e', -1, bits), nil
+		// The digits that are enough for a float32 may be a number that is beyond the largest one.
+		return strconv.AppendFloat(dst, v.f, 'e', -1, 64), nil
 	case meansBytes, meansWKB:
 		return append(hex.AppendEncode(append(dst, 'x', '\''), v.b), '\''), nil
 	case meansBits:
@@ -168,6 +165,9 @@ func (d *mysqlDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error
 			return append(dst, v.b...), nil
 		}
 	case meansZonedTimestamp:
+		if t.zone != nil {
+			v.i = wallClock(v.i, t.zone)
+		}
 		dst, ok := appendTimestamp(append(dst, '\''), v, 6)
 		if !ok {
 			return dst, errCalendar

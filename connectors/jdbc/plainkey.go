@@ -75,8 +75,15 @@ func newPlainKey(row *connectors.Schema, text []byte, fields []string) (*plainKe
 	return &plainKey{schema, parser}, nil
 }
 
-// withTypedKey returns the record with a schema for its key, if it has none and the primary key is taken from it.
+// withTypedKey returns the record with the key that the primary key is taken from: that of its headers, or its own with a
+// schema, if it has none.
 func (t *task) withTypedKey(p *partition, r *connectors.Record) (*connectors.Record, error) {
+	if t.headers {
+		key, err := t.headerKeys.key(r, t.keyFields)
+		t.keyed = *r
+		t.keyed.Key = key
+		return &t.keyed, err
+	}
 	if t.keys != keyRecord || r.Key.Schema != nil || r.Key.Bytes == nil || string(r.Key.Bytes) == "null" {
 		return r, nil
 	}

@@ -106,6 +106,7 @@ func (t *task) outline(topic string, key, row *connectors.Schema) (o outline, ap
 		if err != nil {
 			return fmt.Errorf("field %s: %w", name, err)
 		}
+		of.in(t.zone, !t.debezium)
 		o.columns = append(o.columns, column{name: name, typed: of})
 		return nil
 	}

@@ -27,6 +27,7 @@ const (
 	keyKafka  keyMode = "kafka"
 	keyRecord keyMode = "record_key"
 	keyValue  keyMode = "record_value"
+	keyHeader keyMode = "record_header"
 )
 
 // guarantee is the wish of delivery.guarantee.
@@ -45,6 +46,7 @@ type settings struct {
 
 	mode          insertMode
 	keys          keyMode
+	headers       bool // the record's key is made of its headers
 	keyFields     []string
 	deletes       bool
 	truncates     bool
@@ -60,6 +62,7 @@ type settings struct {
 	exclude       []string
 	nullDefaults  bool
 	placeholder   string
+	zone          *time.Location // of instants in columns without a zone; nil is UTC
 	lanes         int
 	batchRows     int
 	batchBytes    int
@@ -99,6 +102,12 @@ func parseSettings(config map[string]string) (settings, error) {
 	}
 	if s.password == "" {
 		s.password = a.Password
+	}
+	if s.keys == keyHeader {
+		s.keys, s.headers = keyRecord, true
+	}
+	if zone, err := time.LoadLocation(v.String("db.timezone")); err == nil && zone != time.UTC {
+		s.zone = zone
 	}
 	if s.mode == "multi" {
 		s.mode = modeInsert

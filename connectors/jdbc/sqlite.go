@@ -84,6 +84,9 @@ func (*sqliteDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
 	case meansBool, meansInt, meansYear, meansDuration:
 		return binary.BigEndian.AppendUint64(append(dst, 'i'), uint64(v.i)), nil
 	case meansFloat32, meansFloat64:
+		if math.IsNaN(v.f) {
+			break // as a number it would become null
+		}
 		return binary.BigEndian.AppendUint64(append(dst, 'f'), math.Float64bits(v.f)), nil
 	case meansBytes, meansWKB:
 		return append(append(dst, 'b'), v.b...), nil

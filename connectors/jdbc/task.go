@@ -24,8 +24,9 @@ type task struct {
 	encoded []byte            // scratch
 	keyed   connectors.Record // scratch of withTypedKey
 
-	plainKeys plainKeys
-	figures   figures
+	plainKeys  plainKeys
+	headerKeys headerKeys
+	figures    figures
 
 	mu         sync.Mutex
 	partitions map[connectors.TopicPartition]*partition

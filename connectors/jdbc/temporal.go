@@ -3,6 +3,7 @@ package jdbc
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -60,7 +61,30 @@ func (t *typed) readTemporal(src []byte) (v scalar, rest []byte, err error) {
 	default:
 		v.i = n * 1000
 	}
+	if t.zone != nil {
+		v.i = wallClock(v.i, t.zone)
+	}
 	return v, rest, nil
+}
+
+// in sets the zone in which instants are written into columns without one. Connect's timestamps are instants to
+// Confluent's sink, and have no zone to Debezium's.
+func (t *typed) in(zone *time.Location, instants bool) {
+	if t.meaning == meansZonedTimestamp || t.schema.Name == connectors.TimestampName && instants {
+		t.zone = zone
+	}
+	if t.elem != nil {
+		t.elem.in(zone, instants)
+	}
+}
+
+// wallClock returns what clocks and calendars show at an instant, both in microseconds.
+func wallClock(instant int64, zone *time.Location) int64 {
+	if instant >= endOfTime || instant <= startOfTime {
+		return instant
+	}
+	_, offset := time.UnixMicro(instant).In(zone).Zone()
+	return instant + int64(offset)*1_000_000
 }
 
 func floorDiv(a, b int64) int64 {

@@ -69,7 +69,8 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 	return strconv.AppendFloat(dst, f, 'g', -1, bits)
 }
 
-// appendJSONArray appends an array as JSON, for databases without arrays: numbers and booleans as such, all else as text.
+// appendJSONArray appends an array as JSON, for databases without arrays: numbers, booleans and JSON as such, all else as
+// text.
 func (t *typed) appendJSONArray(dst, src []byte) ([]byte, error) {
 	dst = append(dst, '[')
 	var text []byte
@@ -91,7 +92,7 @@ func (t *typed) appendJSONArray(dst, src []byte) ([]byte, error) {
 			return nil, err
 		}
 		switch t.elem.meaning {
-		case meansBool, meansInt, meansYear, meansArray:
+		case meansBool, meansInt, meansYear, meansArray, meansJSON:
 			dst = append(dst, text...)
 		case meansFloat32, meansFloat64:
 			if math.IsNaN(v.f) || math.IsInf(v.f, 0) {
