@@ -57,6 +57,7 @@ type Options struct {
 type Registry struct {
 	store  *store
 	writer *writer
+	census census
 	opts   Options
 }
 
