@@ -12,7 +12,7 @@ import (
 	"github.com/sluicehub/sluice/integration/worker"
 )
 
-// The registry knows which topics and connectors use a schema: it asks the log and the hub.
+// The registry knows which topics and connectors use a schema: it asks the log, whose records carry its id, and the hub.
 func TestSchemaUsageNamesTopicsAndConnectors(t *testing.T) {
 	t.Parallel()
 	w := startWorker(t, worker.Options{})
@@ -31,6 +31,7 @@ func TestSchemaUsageNamesTopicsAndConnectors(t *testing.T) {
 			Topics []struct {
 				Topic, Role string
 				Exists      bool
+				Record      *struct{ Offset int64 }
 			}
 			Connectors []struct{ Connector, Type string }
 		}
@@ -42,7 +43,7 @@ func TestSchemaUsageNamesTopicsAndConnectors(t *testing.T) {
 			kinds = append(kinds, c.Type)
 		}
 		slices.Sort(kinds)
-		if len(usage.Topics) != 1 || !usage.Topics[0].Exists || usage.Topics[0].Topic != "lines" || !slices.Equal(kinds, []string{"sink", "source"}) {
+		if len(usage.Topics) != 1 || !usage.Topics[0].Exists || usage.Topics[0].Topic != "lines" || usage.Topics[0].Record == nil || !slices.Equal(kinds, []string{"sink", "source"}) {
 			return fmt.Errorf("not yet, or wrong: %s", body)
 		}
 		return nil

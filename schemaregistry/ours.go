@@ -1,16 +1,13 @@
 package schemaregistry
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/sluicehub/sluice/schemaregistry/access"
-	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // What Confluent's registry does not have, under /api/v1/registry:
@@ -29,13 +26,6 @@ func ours() []endpoint {
 		{[]string{"subjects", "*", "versions", "*", "restore"}, map[string]action{post: {(*call).restore, access.Write}}},
 		{[]string{"schemas", "ids", "*", "usage"}, map[string]action{get: {(*call).usage, anybody}}},
 	}
-}
-
-// User is a connector and the topics that it uses.
-type User struct {
-	Connector string   `json:"connector"`
-	Kind      string   `json:"type"` // source or sink
-	Topics    []string `json:"topics"`
 }
 
 // subjectRow is a subject in an overview.
@@ -211,85 +201,4 @@ func (c *call) restore() (any, error) {
 		return nil, err
 	}
 	return subjectVersion{name, v.number}, nil
-}
-
-// usageAnswer says who uses a schema: the versions that have it, the topics that these are about by Confluent's default
-// strategy of names, and the connectors that use such a topic.
-type usageAnswer struct {
-	ID         int              `json:"id"`
-	Versions   []subjectVersion `json:"versions"`
-	Topics     []topicUse       `json:"topics"`
-	Connectors []User           `json:"connectors"`
-	// ReferencedBy are the ids of schemas that refer to it.
-	ReferencedBy []int `json:"referencedBy"`
-}
-
-type topicUse struct {
-	Topic   string `json:"topic"`
-	Role    string `json:"role"` // key or value
-	Subject string `json:"subject"`
-	Exists  bool   `json:"exists"` // in the log
-}
-
-func (c *call) usage() (any, error) {
-	id, _ := strconv.Atoi(c.path[2])
-	versions, err := c.uses()
-	if err != nil {
-		return nil, err
-	}
-	a := usageAnswer{ID: id, Versions: versions, Topics: []topicUse{}, Connectors: []User{}, ReferencedBy: []int{}}
-	for _, v := range versions {
-		_, own := splitSubject(v.Subject)
-		for _, role := range []string{"key", "value"} {
-			if topic, ok := strings.CutSuffix(own, "-"+role); ok && topic != "" {
-				a.Topics = append(a.Topics, topicUse{Topic: topic, Role: role, Subject: v.Subject})
-			}
-		}
-	}
-	a.Topics = slices.CompactFunc(a.Topics, func(x, y topicUse) bool { return x.Subject == y.Subject && x.Role == y.Role })
-	c.view(func(st *state) {
-		readable := c.readable()
-		for _, v := range versions {
-			st.referrers(v.Subject, false, func(from string, by *version, to int) {
-				if to == v.Version && readable(from) {
-					a.ReferencedBy = append(a.ReferencedBy, by.schema.id)
-				}
-			})
-		}
-	})
-	slices.Sort(a.ReferencedBy)
-	a.ReferencedBy = slices.Compact(a.ReferencedBy)
-	if len(a.Topics) == 0 {
-		return a, nil
-	}
-	return a, c.complete(c.Context(), &a)
-}
-
-// complete asks the log for the topics and the hub for the connectors.
-func (c *call) complete(ctx context.Context, a *usageAnswer) error {
-	var names []string
-	for _, t := range a.Topics {
-		names = append(names, t.Topic)
-	}
-	known, err := kadm.NewClient(c.registry.store.client).ListTopics(ctx, names...)
-	if err != nil {
-		return storeError("asking for topics", err)
-	}
-	for i := range a.Topics {
-		a.Topics[i].Exists = known[a.Topics[i].Topic].Err == nil && known.Has(a.Topics[i].Topic)
-	}
-	if c.users == nil {
-		return nil
-	}
-	users, err := c.users(ctx)
-	if err != nil {
-		return &Error{Status: http.StatusServiceUnavailable, Code: http.StatusServiceUnavailable, Message: "The connectors are not known yet: " + err.Error(), Err: err}
-	}
-	for _, u := range users {
-		u.Topics = slices.DeleteFunc(slices.Clone(u.Topics), func(t string) bool { return !slices.Contains(names, t) })
-		if len(u.Topics) > 0 {
-			a.Connectors = append(a.Connectors, u)
-		}
-	}
-	return nil
 }

@@ -148,11 +148,11 @@ func TestUsage(t *testing.T) {
 		{"POST /subjects/F/versions", fixed, 200, `{"id":1}`},
 		{"POST /subjects/list/versions", reference, 200, `{"id":2}`},
 		{"GET /api/v1/registry/schemas/ids/9/usage", "", 404, `~40403`},
-		{"GET /api/v1/registry/schemas/ids/2/usage", "", 200, `{"id":2,"versions":[{"subject":"list","version":1}],"topics":[],"connectors":[],"referencedBy":[]}`},
+		{"GET /api/v1/registry/schemas/ids/2/usage", "", 200, `{"id":2,"versions":[{"subject":"list","version":1}],"topics":[],"connectors":[],"referencedBy":[],"records":{"read":4,"behind":0}}`},
 	})
 	_, got, _ := ask(t, s.URL, "GET", "/api/v1/registry/schemas/ids/1/usage", "")
 	want := `{"id":1,"versions":[{"subject":"F","version":1},{"subject":"orders-value","version":1}],"topics":[{"topic":"orders","role":"value","subject":"orders-value","exists":false}],` +
-		`"connectors":[{"connector":"source","type":"source","topics":["orders"]}],"referencedBy":[2]}`
+		`"connectors":[{"connector":"source","type":"source","topics":["orders"]}],"referencedBy":[2],"records":{"read":4,"behind":0}}`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -60,6 +60,7 @@ type Options struct {
 type Registry struct {
 	store  *store
 	writer *writer
+	census census
 	opts   Options
 }
 

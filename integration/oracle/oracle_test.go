@@ -47,7 +47,7 @@ func TestPairsOfSchemas(t *testing.T) {
 	seed := number(t, "SLUICE_TEST_SEED", 1)
 	g := newGenerator(uint64(seed))
 	var questions []question
-	for range number(t, "SLUICE_TEST_PAIRS", 1500) {
+	for range number(t, "SLUICE_TEST_PAIRS", 20_000) {
 		s := g.schema()
 		old, next := g.text(s), g.text(g.mutated(s))
 		if g.chance(2) {
@@ -122,7 +122,7 @@ func TestTexts(t *testing.T) {
 	g := newGenerator(uint64(seed) + 1<<32)
 	r := rand.New(rand.NewPCG(uint64(seed), 2))
 	var questions []question
-	for range number(t, "SLUICE_TEST_PAIRS", 1500) {
+	for range number(t, "SLUICE_TEST_TEXTS", 5000) { // each once as it is, and once with something changed
 		text := g.text(g.schema())
 		questions = append(questions, question{Schema: text}, question{Schema: corrupted(r, text)})
 	}
