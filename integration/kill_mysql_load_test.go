@@ -75,10 +75,13 @@ func newMySQLLoad(t *testing.T, m *services.MySQL, db string, rows int) *mysqlLo
 	for _, sql := range strings.Split(mysqlTables, ";\n") {
 		m.Exec(t, db, sql)
 	}
-	for i := range rows {
-		e := l.row("r", -1-int64(i), 1, nil)
-		m.Exec(t, db, l.insert(e))
-		l.apply([]mysqlEffect{e})
+	for i := 0; i < rows; {
+		var some []mysqlEffect
+		for ; i < rows && len(some) < 1000; i++ {
+			some = append(some, l.row("r", -1-int64(i), 1, nil))
+		}
+		m.Exec(t, db, l.insert(some...))
+		l.apply(some)
 	}
 	l.committed.Store(0)
 	return l
@@ -132,8 +135,8 @@ func (l *mysqlLoad) insert(rows ...mysqlEffect) string {
 	return b.String()
 }
 
-// start lets the writers write, with a pause between two transactions, and another one change the table.
-func (l *mysqlLoad) start(seed uint64, pause time.Duration) {
+// start lets the writers write, with a pause between two transactions, and another one change the table if it should.
+func (l *mysqlLoad) start(seed uint64, pause time.Duration, alter bool) {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	l.stop = cancel
 	l.t.Cleanup(func() { cancel(); l.done.Wait() })
@@ -150,7 +153,9 @@ func (l *mysqlLoad) start(seed uint64, pause time.Duration) {
 		w := &mysqlWriter{mysqlSession: mysqlSession{l: l}, index: i, rnd: rand.New(rand.NewPCG(seed, uint64(i))), nextID: int64(i), pause: pause}
 		work(w.run)
 	}
-	work((&mysqlDefiner{mysqlSession: mysqlSession{l: l}, rnd: rand.New(rand.NewPCG(seed, loadWriters))}).run)
+	if alter {
+		work((&mysqlDefiner{mysqlSession: mysqlSession{l: l}, rnd: rand.New(rand.NewPCG(seed, loadWriters))}).run)
+	}
 }
 
 // end stops everything, writes to all rows in one last transaction, and returns the table as the server has it.
@@ -278,6 +283,12 @@ func refused(err error) bool {
 	return errors.As(err, &my) && !slices.Contains([]uint16{1053, 1077, 1158, 1159, 1160, 1161, 1927, 3169}, my.Code)
 }
 
+// sacrificed reports whether the server has rolled a transaction back so that others go on: the lock of a snapshot may need it.
+func sacrificed(err error) bool {
+	var my *mysql.MyError
+	return errors.As(err, &my) && my.Code == 1213
+}
+
 // mysqlWriter writes to rows of its own, so that the order of their versions is that of its transactions.
 type mysqlWriter struct {
 	mysqlSession
@@ -344,7 +355,9 @@ func (w *mysqlWriter) transaction() error {
 		end = "ROLLBACK"
 	}
 	committed := end == "COMMIT"
-	if err := w.execute(ctx, append(w.sql, end)...); err != nil {
+	if err := w.execute(ctx, append(w.sql, end)...); sacrificed(err) {
+		committed = false
+	} else if err != nil {
 		if refused(err) {
 			return fmt.Errorf("the load's own transaction: %w", err)
 		}

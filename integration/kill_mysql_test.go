@@ -31,7 +31,8 @@ func TestKillMySQL(t *testing.T) {
 	m, err := services.StartMySQL(t.Context(), services.MySQLOptions{Durable: true, Args: []string{"--binlog-row-metadata=MINIMAL"}})
 	must(t, err)
 	closeLater(t, m)
-	p := newMySQLPipeline(t, m)
+	p := newMySQLPipeline(t, m, 100)
+	p.begin(nil)
 	p.torture()
 	p.checkBinlog()
 }
@@ -41,7 +42,9 @@ func TestKillMariaDB(t *testing.T) {
 	m, err := services.StartMariaDB(t.Context(), services.MySQLOptions{Durable: true, Args: []string{"--binlog-row-metadata=MINIMAL"}})
 	must(t, err)
 	closeLater(t, m)
-	newMySQLPipeline(t, m).torture()
+	p := newMySQLPipeline(t, m, 100)
+	p.begin(nil)
+	p.torture()
 }
 
 // mysqlPipeline is MySQL → sluice, with a load.
@@ -51,13 +54,14 @@ type mysqlPipeline struct {
 	load   *mysqlLoad
 }
 
-func newMySQLPipeline(t *testing.T, m *services.MySQL) *mysqlPipeline {
+// newMySQLPipeline makes a table with so many rows; the hub does not run yet.
+func newMySQLPipeline(t *testing.T, m *services.MySQL, rows int) *mysqlPipeline {
 	t.Helper()
 	p := &mysqlPipeline{pipeline: pipeline{t: t, seed: killSeed(t), pause: 15 * time.Millisecond}, server: m}
 	p.rnd = rand.New(rand.NewPCG(p.seed, 1<<32))
 	p.db = m.NewDatabase(t)
 	p.topic = p.db + "." + p.db + ".items"
-	p.load = newMySQLLoad(t, m, p.db, 100)
+	p.load = newMySQLLoad(t, m, p.db, rows)
 	p.worker = newWorker(t, worker.Options{Settings: map[string]string{
 		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "true", "offset.flush.interval.ms": "300"}})
 	t.Cleanup(func() {
@@ -65,22 +69,29 @@ func newMySQLPipeline(t *testing.T, m *services.MySQL) *mysqlPipeline {
 			t.Logf("%s\nthe end of sluice's log:\n%s", p.statuses(context.Background()), p.worker.LogTail())
 		}
 	})
-	ctx := p.deadline()
-	must(t, p.worker.Start(ctx))
+	return p
+}
+
+// begin starts the hub and the connector, with more laid over its configuration, and to read the topic.
+func (p *mysqlPipeline) begin(more map[string]string) {
+	p.t.Helper()
+	ctx, m := p.deadline(), p.server
+	must(p.t, p.worker.Start(ctx))
 	class := "io.debezium.connector.mysql.MySqlConnector"
 	if m.MariaDB {
 		class = "io.debezium.connector.mariadb.MariaDbConnector"
 	}
-	must(t, p.worker.Put(ctx, "items-source", map[string]string{
+	source := map[string]string{
 		"connector.class": class, "database.hostname": m.Host, "database.port": strconv.Itoa(m.Port), "database.user": m.User,
 		"database.password": m.Password, "table.include.list": p.db + ".items", "topic.prefix": p.db, "decimal.handling.mode": "string",
 		"topic.creation.default.partitions": strconv.Itoa(killPartitions), "topic.creation.default.replication.factor": "1",
-	}))
+	}
+	maps.Copy(source, more)
+	must(p.t, p.worker.Put(ctx, "items-source", source))
 	var err error
 	p.topics, err = newTopicReader(p.worker.Kafka, p.topic, (*event).ofMySQL)
-	must(t, err)
-	t.Cleanup(p.topics.client.Close)
-	return p
+	must(p.t, err)
+	p.t.Cleanup(p.topics.client.Close)
 }
 
 // torture kills the source's process, the hub and the server in turn, and then compares everything.
@@ -100,7 +111,7 @@ func (p *mysqlPipeline) torture() {
 	}
 	rounds, first := killRounds(p.t), p.rnd.IntN(len(victims))
 	must(p.t, p.topics.until(p.deadline(), "the snapshot", func() bool { return p.topics.total >= len(p.load.rows) }))
-	p.load.start(p.seed, p.pause)
+	p.load.start(p.seed, p.pause, true)
 	for round := range rounds {
 		v := victims[(first+round)%len(victims)]
 		ctx := p.deadline()
@@ -118,8 +129,8 @@ func (p *mysqlPipeline) torture() {
 	p.settle(rounds)
 }
 
-// settle ends the load, waits until everything has arrived and compares it.
-func (p *mysqlPipeline) settle(kills int) {
+// arrive ends the load and waits until everything has arrived: the last of each row in the log is what the table holds.
+func (p *mysqlPipeline) arrive() {
 	p.t.Helper()
 	table := p.load.end()
 	must(p.t, p.topics.until(p.deadline(), "the last transaction", func() bool {
@@ -135,6 +146,12 @@ func (p *mysqlPipeline) settle(kills int) {
 			p.t.Errorf("row %d ends in the log with %+v, in the table with %+v", id, e.change, row)
 		}
 	}
+}
+
+// settle ends the load, waits until everything has arrived and compares it.
+func (p *mysqlPipeline) settle(kills int) {
+	p.t.Helper()
+	p.arrive()
 	once, records, runs := map[int32][]event{}, 0, 0
 	for partition, events := range p.topics.events {
 		unique, r, err := unrepeat(events)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // The primary key can be made of headers, of all or of those that are named.
@@ -73,16 +74,16 @@ func TestTimeZone(t *testing.T) {
 		t.Run(c.class[:12], func(t *testing.T) {
 			on(t, func(t *testing.T, s *server) {
 				switch s.kind {
-				case postgreSQL: // a table whose columns have no zone, as MySQL's
+				case sqldb.PostgreSQL: // a table whose columns have no zone, as MySQL's
 					s.exec(t, "CREATE TABLE orders (id bigint PRIMARY KEY, instant timestamp, zoned timestamp, local timestamp)")
-				case sqLite:
+				case sqldb.SQLite:
 					s.exec(t, "CREATE TABLE orders (id bigint PRIMARY KEY, instant text, zoned text, local text)")
 				}
 				r := s.start(t, append(upsert, "connector.class", c.class, c.key, "Europe/Paris")...)
 				r.put(record())
 				r.flush()
 				zoned := "2024-06-30 14:00:00"
-				if s.kind == sqLite {
+				if s.kind == sqldb.SQLite {
 					zoned = "2024-06-30 12:00:00+00:00" // it says its zone
 				}
 				got := strings.ReplaceAll(s.rows(t, "SELECT instant, zoned, local FROM orders")[0], ".000000", "")

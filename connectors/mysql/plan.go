@@ -42,17 +42,16 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 // extent says where a table can be cut: its keys, in steps of about so many rows.
 func (sn *snapshot) extent(ctx context.Context, src *source) (cdc.Extent, error) {
 	x := cdc.Extent{Table: src.table.name}
-	sql, last := fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from), int64(math.MinInt64)
+	last := int64(math.MinInt64)
 	if sn.inside(src) {
 		x.By, x.From = src.key, sn.resumed.From
 		last, _ = strconv.ParseInt(x.From, 10, 64) // inside has tried
-		sql += " WHERE " + src.key + " >= " + x.From
 	}
 	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
 	if src.key == "" || src.rows <= chunk {
 		return x, nil
 	}
-	r, err := sn.idle[0].one(ctx, sql)
+	r, err := sn.idle[0].one(ctx, fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from))
 	if err != nil || r[0] == "" {
 		return x, err
 	}
