@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluicehub/sluice/integration/worker"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // verb runs a verb that must succeed and returns what it printed.
@@ -74,6 +75,15 @@ func TestVerbsOfTopicsAndGroups(t *testing.T) {
 	}
 	if got := verb(t, "group", "list", at); !strings.Contains(got, "readers") {
 		t.Errorf("groups are %s", got)
+	}
+	member := newClient(t, w, kgo.ConsumerGroup("sharers"), kgo.ServerSideBalancer(), kgo.ConsumeTopics("orders"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	must(t, member.PollFetches(deadline(t)).Err0())
+	type held struct {
+		Committed, End, Lag int64
+		Member              string
+	}
+	if got := decode[[]held](t, verb(t, "group", "describe", at, "sharers", "-o", "json")); len(got) != 3 || got[1].Member == "" || got[1].End != 3 {
+		t.Errorf("the group of the consumer protocol is %+v", got)
 	}
 	verb(t, "group", "delete", at, "readers")
 	fails(t, "readers", "group", "delete", at, "readers")

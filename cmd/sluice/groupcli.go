@@ -38,12 +38,12 @@ func (c *cluster) groupList() *cobra.Command {
 			}
 			var rows []groupRow
 			if names := groups.Groups(); len(names) > 0 {
-				lags, err := admin.Lag(ctx, names...)
+				lags, err := groupLags(ctx, admin, names)
 				if err != nil {
 					return err
 				}
-				for _, g := range lags.Sorted() {
-					rows = append(rows, groupRow{g.Group, g.State, g.ProtocolType, len(g.Members), g.Lag.Total()})
+				for _, g := range lags {
+					rows = append(rows, groupRow{g.name, g.state, g.protocol, g.members, g.total()})
 				}
 			}
 			return show(cmd.OutOrStdout(), c.output, "GROUP STATE PROTOCOL MEMBERS LAG", rows, func(r groupRow) []any {
@@ -66,25 +66,17 @@ type lagRow struct {
 func (c *cluster) groupDescribe() *cobra.Command {
 	return &cobra.Command{Use: "describe GROUP", Short: "Show where a group is in each partition", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		return c.ask(cmd, func(ctx context.Context, admin *kadm.Client) error {
-			lags, err := admin.Lag(ctx, args[0])
-			if err == nil {
-				err = lags.Error()
-			}
+			lags, err := groupLags(ctx, admin, args)
 			if err != nil {
 				return err
 			}
-			g := lags[args[0]]
-			if g.State == "Dead" {
+			if lags[0].err != nil {
+				return lags[0].err
+			}
+			if lags[0].state == "Dead" {
 				return fmt.Errorf("there is no group %s", args[0])
 			}
-			var rows []lagRow
-			for _, p := range g.Lag.Sorted() {
-				row := lagRow{Topic: p.Topic, Partition: p.Partition, Committed: p.Commit.At, End: p.End.Offset, Lag: p.Lag}
-				if p.Member != nil {
-					row.Member, row.Host = p.Member.MemberID, p.Member.ClientHost
-				}
-				rows = append(rows, row)
-			}
+			rows := lags[0].parts
 			return show(cmd.OutOrStdout(), c.output, "TOPIC PARTITION COMMITTED END LAG MEMBER HOST", rows, func(r lagRow) []any {
 				return []any{r.Topic, r.Partition, r.Committed, r.End, r.Lag, r.Member, r.Host}
 			})

@@ -58,7 +58,7 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 		want []string // regular expressions
 	}{
 		{"--describe --group both --members --verbose", []string{`both +\S+ +go +\S+ +kgo +2 +\d+ +shared:2,3`, `both +\S+ +\S+ +console-consumer +2 +\d+ +shared:0,1`}},
-		{"--describe --group both --state", []string{`both +\S+ \(1\) +range +Stable +2\s`}},
+		{"--describe --group both --state", []string{`both +\S+ +\(1\) +range +Stable +2\s`}},
 		{"--list --type consumer --state stable", []string{`(?m)^both +Consumer +Stable`}},
 	} {
 		out := runTool(t, groupCommand, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
@@ -81,6 +81,42 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 		if !strings.Contains(out, `key: {"type":"`+kind+`","data":{"groupId":"both"`) {
 			t.Errorf("DumpLogSegments shows no record of kind %s in\n%s", kind, out)
 		}
+	}
+}
+
+// TestLibrdkafkasConsumerProtocol: the client of most languages subscribes by a regular expression.
+func TestLibrdkafkasConsumerProtocol(t *testing.T) {
+	t.Parallel()
+	addr := startBroker(t, broker.Options{})
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.AllowAutoTopicCreation())
+	must(t, err)
+	t.Cleanup(cl.Close)
+	for _, topic := range []string{"rd-one", "rd-two", "other"} {
+		must(t, cl.ProduceSync(deadline(t), &kgo.Record{Topic: topic, Value: []byte(topic)}).FirstErr())
+	}
+	python, err := services.FetchConfluentKafkaPython(deadline(t))
+	must(t, err)
+	out, err := exec.CommandContext(deadline(t), python, "-c", `
+import sys
+from confluent_kafka import Consumer
+c = Consumer({'bootstrap.servers': sys.argv[1], 'group.id': 'librdkafka', 'group.protocol': 'consumer', 'auto.offset.reset': 'earliest'})
+c.subscribe(['^rd-.*'])
+got = set()
+while len(got) < 2:
+    m = c.poll(1)
+    if m is not None and m.error() is None:
+        got.add(m.value().decode())
+c.commit(asynchronous=False)
+print(sorted(got), len(c.assignment()))
+c.close()
+`, addr).CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "['rd-one', 'rd-two'] 2" {
+		t.Errorf("%s, %v", out, err)
+	}
+	offsets, err := kadm.NewClient(cl).FetchOffsets(deadline(t), "librdkafka")
+	must(t, err)
+	if offsets["rd-one"][0].At != 1 || offsets["rd-two"][0].At != 1 {
+		t.Errorf("committed %v", offsets)
 	}
 }
 

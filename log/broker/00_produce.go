@@ -36,6 +36,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = r.used(producerByteRate, r.size)
 	return func() kmsg.Response {
 		for _, wait := range waits {
 			wait()

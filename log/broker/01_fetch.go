@@ -113,7 +113,8 @@ func (f *fetching) read() *kmsg.FetchResponse {
 	if f.req.MaxBytes <= 0 {
 		left = f.b.set.Load().maxFetchBytes
 	}
-	first := true
+	left = min(left, f.r.mayUse(consumerByteRate))
+	first, given := true, 0
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
 		rt := kmsg.NewFetchResponseTopic()
@@ -124,10 +125,11 @@ func (f *fetching) read() *kmsg.FetchResponse {
 			if n > 0 {
 				first = false
 			}
-			left -= n
+			left, given = left-n, given+n
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = f.r.used(consumerByteRate, given)
 	return resp
 }
 

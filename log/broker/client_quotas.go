@@ -16,10 +16,11 @@ import (
 // quotaState is the name under which the log keeps the client quotas, as JSON.
 const quotaState = "client-quotas"
 
-// clientQuotas are the quotas that administrators set. They are kept and shown; nothing is throttled. Safe for
+// clientQuotas are the quotas that administrators set. All are kept and shown; rates of bytes are enforced. Safe for
 // concurrent use.
 type clientQuotas struct {
-	log *log.Log
+	log      *log.Log
+	throttle throttle
 
 	mu  sync.Mutex
 	all []quota // by entity
@@ -70,6 +71,7 @@ func openClientQuotas(l *log.Log) (*clientQuotas, error) {
 	if err := json.Unmarshal(b, &q.all); err != nil {
 		return nil, fmt.Errorf("%s: %w", quotaState, err)
 	}
+	q.throttle.set(q.all)
 	return q, nil
 }
 
@@ -106,6 +108,7 @@ func (q *clientQuotas) alter(e quotaEntity, changes []quotaChange, validateOnly 
 		return err
 	}
 	q.all = after
+	q.throttle.set(after)
 	return nil
 }
 

@@ -38,6 +38,8 @@ type conn struct {
 	loginBy  time.Time // until when
 	exchange exchange  // between SaslHandshake and the last SaslAuthenticate
 	ending   error     // why the connection ends after the answer to this request
+	// mutedUntil is when the client may go on that used more than its quota.
+	mutedUntil time.Time
 }
 
 // pending is a request that has been handled up to where it must wait, such as for an fsync.
@@ -63,6 +65,7 @@ type request struct {
 	ctx      context.Context
 	clientID string
 	version  int16
+	size     int // bytes
 }
 
 func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {
@@ -157,6 +160,7 @@ func (c *conn) read() error {
 		if err := c.handle(frame); err != nil {
 			return err
 		}
+		c.rest()
 		if c.ending != nil {
 			return c.ending
 		}
@@ -218,7 +222,7 @@ func (c *conn) handle(frame []byte) error {
 	if err := req.ReadFrom(rd.Src); err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
-	r := &request{c: c, ctx: c.ctx, version: version}
+	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame)}
 	if clientID != nil {
 		r.clientID = *clientID
 	}

@@ -1,0 +1,180 @@
+package broker
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Client quotas that are enforced.
+const (
+	producerByteRate = "producer_byte_rate"
+	consumerByteRate = "consumer_byte_rate"
+)
+
+// quotaWindow is over how long a rate is measured: so many seconds' worth may come at once
+// (quota.window.num less the present one, quota.window.size.seconds).
+const quotaWindow = 10 * time.Second
+
+// maxMeters bounds what is remembered of clients that are named by whoever connects.
+const maxMeters = 10_000
+
+// throttle measures what clients use of their quotas. Safe for concurrent use.
+type throttle struct {
+	mu     sync.Mutex
+	rates  map[quotaFor]map[string]float64
+	meters map[meterOf]*meter
+}
+
+// quotaFor is an entity of users and clients: a name behind "=", "*" for those without a quota of their own, "" for
+// whom it does not matter.
+type quotaFor struct{ user, client string }
+
+// meterOf is who shares what is measured: the user, the client, or both, as the quota says that they have.
+type meterOf struct{ user, client, key string }
+
+// meter is how much of a rate is used: it fills with bytes, and runs empty at the rate.
+type meter struct {
+	level float64
+	at    time.Time
+}
+
+// set takes over the quotas. What was measured stays.
+func (t *throttle) set(all []quota) {
+	rates := make(map[quotaFor]map[string]float64)
+	for _, q := range all {
+		var f quotaFor
+		for _, p := range q.Entity {
+			name := "*"
+			if p.Name != nil {
+				name = "=" + *p.Name
+			}
+			switch p.Type {
+			case "user":
+				f.user = name
+			case "client-id":
+				f.client = name
+			}
+		}
+		if f != (quotaFor{}) { // not of an address
+			rates[f] = q.Values
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rates = rates
+}
+
+// rate finds the quota of a client, the most special one as Kafka's order has it, and who shares it.
+func (t *throttle) rate(user, client, key string) (float64, meterOf) {
+	u, c := "="+user, "="+client
+	for _, f := range []quotaFor{{u, c}, {u, "*"}, {u, ""}, {"*", c}, {"*", "*"}, {"*", ""}, {"", c}, {"", "*"}} {
+		rate, ok := t.rates[f][key]
+		if !ok {
+			continue
+		}
+		of := meterOf{key: key}
+		if f.user != "" {
+			of.user = u
+		}
+		if f.client != "" {
+			of.client = c
+		}
+		return rate, of
+	}
+	return 0, meterOf{}
+}
+
+// use notes that a client used so many bytes, and returns for how long it must use no more.
+func (t *throttle) use(user, client, key string, bytes int, now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rates) == 0 {
+		return 0
+	}
+	rate, of := t.rate(user, client, key)
+	if rate <= 0 {
+		return 0
+	}
+	m := t.meters[of]
+	if m == nil {
+		t.forget(now)
+		m = &meter{at: now}
+		t.meters[of] = m
+	}
+	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + float64(bytes)
+	m.at = now
+	over := m.level - rate*quotaWindow.Seconds()
+	if over <= 0 {
+		return 0
+	}
+	return time.Duration(min(over/rate, math.MaxInt32/1000) * float64(time.Second))
+}
+
+// window is how many bytes a client may use at once, maxInt without a quota.
+func (t *throttle) window(user, client, key string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rates) == 0 {
+		return math.MaxInt
+	}
+	rate, _ := t.rate(user, client, key)
+	if rate <= 0 || rate*quotaWindow.Seconds() > math.MaxInt32 {
+		return math.MaxInt
+	}
+	return int(rate * quotaWindow.Seconds())
+}
+
+// forget makes room where there are many meters: those that were not used for so long have run empty, or nearly so.
+func (t *throttle) forget(now time.Time) {
+	if t.meters == nil || len(t.meters) >= maxMeters {
+		kept := make(map[meterOf]*meter)
+		for of, m := range t.meters {
+			if now.Sub(m.at) < quotaWindow {
+				kept[of] = m
+			}
+		}
+		t.meters = kept
+	}
+}
+
+// mayUse is how many bytes the client of a request may use at once.
+func (r *request) mayUse(key string) int {
+	if r.c.inProcess {
+		return math.MaxInt
+	}
+	return r.c.b.quotas.throttle.window(r.user(), r.clientID, key)
+}
+
+// user is the client's principal as quotas name it.
+func (r *request) user() string { return strings.TrimPrefix(r.c.who, "User:") }
+
+// used notes what the client of a request used, and returns what the answer says about it in ms. The next request of the
+// connection waits as long (KIP-219). This process is not throttled.
+func (r *request) used(key string, bytes int) int32 {
+	if r.c.inProcess {
+		return 0
+	}
+	now := time.Now()
+	d := r.c.b.quotas.throttle.use(r.user(), r.clientID, key, bytes, now)
+	if d <= 0 {
+		return 0
+	}
+	r.c.mutedUntil = now.Add(d)
+	return int32(math.Ceil(d.Seconds() * 1000))
+}
+
+// rest waits until the client may go on. A connection that ends ends it too.
+func (c *conn) rest() {
+	d := time.Until(c.mutedUntil)
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}

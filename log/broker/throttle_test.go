@@ -1,0 +1,174 @@
+package broker
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/sluicehub/sluice/log/segment"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// quotasOf are quotas for producers: user, client id ("" for whom it does not matter, "*" for the default), rate.
+func quotasOf(all ...[3]any) *throttle {
+	var quotas []quota
+	for _, q := range all {
+		e := quotaEntity{}
+		for i, kind := range []string{"user", "client-id"} {
+			switch name := q[i].(string); name {
+			case "":
+			case "*":
+				e = append(e, quotaPart{kind, nil})
+			default:
+				e = append(e, quotaPart{kind, &name})
+			}
+		}
+		quotas = append(quotas, quota{e, map[string]float64{producerByteRate: float64(q[2].(int))}})
+	}
+	t := &throttle{}
+	t.set(quotas)
+	return t
+}
+
+func TestTheMostSpecialQuotaCounts(t *testing.T) {
+	th := quotasOf([3]any{"anna", "app", 1}, [3]any{"anna", "*", 2}, [3]any{"anna", "", 3}, [3]any{"*", "app", 4}, [3]any{"*", "*", 5}, [3]any{"*", "", 6},
+		[3]any{"", "app", 7}, [3]any{"", "*", 8})
+	for _, c := range []struct {
+		user, client string
+		rate         float64
+		of           meterOf
+	}{
+		{"anna", "app", 1, meterOf{"=anna", "=app", producerByteRate}}, {"anna", "other", 2, meterOf{"=anna", "=other", producerByteRate}},
+		{"bert", "app", 4, meterOf{"=bert", "=app", producerByteRate}}, {"bert", "other", 5, meterOf{"=bert", "=other", producerByteRate}},
+	} {
+		if rate, of := th.rate(c.user, c.client, producerByteRate); rate != c.rate || of != c.of {
+			t.Errorf("%s, %s: %v of %v, want %v of %v", c.user, c.client, rate, of, c.rate, c.of)
+		}
+	}
+	th = quotasOf([3]any{"anna", "", 3}, [3]any{"", "app", 7}, [3]any{"", "*", 8})
+	for _, c := range []struct {
+		user, client string
+		rate         float64
+		of           meterOf
+	}{
+		{"anna", "app", 3, meterOf{"=anna", "", producerByteRate}}, {"bert", "app", 7, meterOf{"", "=app", producerByteRate}}, {"bert", "x", 8, meterOf{"", "=x", producerByteRate}},
+	} {
+		if rate, of := th.rate(c.user, c.client, producerByteRate); rate != c.rate || of != c.of {
+			t.Errorf("%s, %s: %v of %v, want %v of %v", c.user, c.client, rate, of, c.rate, c.of)
+		}
+	}
+}
+
+func TestThrottleKeepsTheRate(t *testing.T) {
+	th := quotasOf([3]any{"", "app", 1000})
+	now := time.Unix(1000, 0)
+	use := func(what string, bytes int, want time.Duration) {
+		t.Helper()
+		if got := th.use("anna", "app", producerByteRate, bytes, now); got != want {
+			t.Errorf("%s: %s, want %s", what, got, want)
+		}
+	}
+	use("ten seconds' worth may come at once", 10_000, 0)
+	use("then no more", 500, 500*time.Millisecond)
+	now = now.Add(500 * time.Millisecond)
+	use("until it was waited", 0, 0)
+	use("and so on", 3000, 3*time.Second)
+	if got := th.use("anna", "other", producerByteRate, 1<<30, now); got != 0 {
+		t.Errorf("who has no quota: %s", got)
+	}
+	if got := th.use("anna", "app", consumerByteRate, 1<<30, now); got != 0 {
+		t.Errorf("another quota: %s", got)
+	}
+	if got := th.window("anna", "app", producerByteRate); got != 10_000 {
+		t.Errorf("window %d", got)
+	}
+	sent, start := 0, now
+	for range 1000 { // a client that waits as it is told
+		sent += 700
+		now = now.Add(th.use("bert", "app", producerByteRate, 700, now))
+	}
+	if rate := float64(sent) / now.Sub(start).Seconds(); rate > 1010 || rate < 990 {
+		t.Errorf("%.0f bytes a second in the long run", rate)
+	}
+	th.set(nil)
+	use("without quotas", 1<<30, 0)
+}
+
+// TestClientsAreThrottled: who sends or reads more than it may is told so, and its next request waits. This process may
+// do what it likes.
+func TestClientsAreThrottled(t *testing.T) {
+	s := start(t, t.TempDir())
+	if _, err := kadm.NewClient(s.client(true)).CreateTopic(context60(t), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	greedy := quotaEntity{{"client-id", kmsg.StringPtr("greedy")}}
+	if err := s.b.quotas.alter(greedy, []quotaChange{{producerByteRate, 1000, false}, {consumerByteRate, 100_000, false}}, false); err != nil {
+		t.Fatal(err)
+	}
+	topic, err := s.log.Topic("t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var records segment.Builder
+	records.Add(1, nil, make([]byte, 10_100))
+	produce := &kmsg.ProduceRequest{Acks: -1, TimeoutMillis: 1000, Topics: []kmsg.ProduceRequestTopic{{Topic: "t", TopicID: topic.ID(),
+		Partitions: []kmsg.ProduceRequestTopicPartition{{Records: records.Batch()}}}}}
+	send := func(inProcess bool) int32 {
+		t.Helper()
+		cl := s.client(inProcess, kgo.ClientID("greedy"))
+		resp, err := produce.RequestWith(context60(t), cl)
+		if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+			t.Fatalf("%+v, %v", resp, err)
+		}
+		return resp.ThrottleMillis
+	}
+	if got := send(true); got != 0 {
+		t.Errorf("this process is throttled for %d ms", got)
+	}
+	if got := send(false); got < 100 || got > 1000 { // 10 seconds' worth is free
+		t.Errorf("throttled for %d ms, want the time of what is above", got)
+	}
+
+	// One connection, without a client that would wait by itself.
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("greedy"))
+	var few segment.Builder
+	few.Add(1, nil, make([]byte, 300))
+	produce.Topics[0].Partitions[0].Records = few.Batch()
+	produce.SetVersion(9)
+	began := time.Now()
+	for _, req := range []kmsg.Request{produce, kmsg.NewPtrMetadataRequest()} {
+		if _, err := nc.Write(format.AppendRequest(nil, req, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := answerSize(t, nc), answerSize(t, nc)
+	if took := time.Since(began); took < 300*time.Millisecond {
+		t.Errorf("answers of %d and %d bytes came within %s", first, second, took)
+	}
+}
+
+// answerSize takes an answer off a connection.
+func answerSize(t *testing.T, nc net.Conn) int {
+	t.Helper()
+	var size [4]byte
+	if _, err := io.ReadFull(nc, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	n := int(binary.BigEndian.Uint32(size[:]))
+	if _, err := io.CopyN(io.Discard, nc, int64(n)); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
