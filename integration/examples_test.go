@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"net/http"
 	"os"
@@ -31,6 +32,7 @@ func TestExamples(t *testing.T) {
 	}{
 		{"orders", []string{"worker.properties", "postgres-orders.json", "s3-orders.properties", "elasticsearch-orders.json"}, ordersArrive},
 		{"warehouse", []string{"jdbc-orders.properties"}, warehouseFollows},
+		{"accounts", []string{"jdbc-accounts.properties"}, accountsArrive},
 		{"minimal", []string{"postgres-minimal.json"}, minimalReadsLibpqsEnvironment},
 		{"mysql", []string{"mysql-orders.properties"}, mysqlOrdersArrive},
 		{"lines", []string{"filestream-source.properties", "filestream-sink.properties"}, linesArrive},
@@ -124,6 +126,38 @@ func warehouseFollows(t *testing.T, files []string) {
 	s.exec("DELETE FROM orders WHERE id = 1", "INSERT INTO orders (customer) VALUES ('Barbara')")
 	must(t, w.Start(deadline(t)))
 	equal("id, customer, paid", "4 Barbara f", "30 Edsger f")
+}
+
+func accountsArrive(t *testing.T, files []string) {
+	path := filepath.Join(t.TempDir(), "test.db")
+	db, err := sql.Open("sqlite", path)
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	exec := func(statement string) {
+		_, err := db.ExecContext(t.Context(), statement)
+		must(t, err)
+	}
+	exec("CREATE TABLE accounts (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, name VARCHAR(255))")
+	exec("INSERT INTO accounts (name) VALUES ('alice'), ('bob')")
+	w := startWorker(t, worker.Options{Files: files, Env: []string{"ACCOUNTS_DB=" + path}})
+	arrived := func(want ...string) {
+		t.Helper()
+		var got []string
+		must(t, w.Consume(deadline(t), "test-sqlite-jdbc-accounts", func(r *kgo.Record) bool {
+			if !slices.Contains(got, string(r.Value)) { // what was not acknowledged when the hub was killed may come again
+				got = append(got, string(r.Value))
+			}
+			return len(got) == len(want)
+		}))
+		if !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	arrived(`{"id":1,"name":"alice"}`, `{"id":2,"name":"bob"}`)
+	must(t, w.Kill())
+	exec("INSERT INTO accounts (name) VALUES (NULL)")
+	must(t, w.Start(deadline(t)))
+	arrived(`{"id":1,"name":"alice"}`, `{"id":2,"name":"bob"}`, `{"id":3,"name":null}`)
 }
 
 func minimalReadsLibpqsEnvironment(t *testing.T, files []string) {

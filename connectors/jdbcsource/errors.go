@@ -27,7 +27,7 @@ func trouble(op string, err error) error {
 	}
 	v := judge(err)
 	e := &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Err: err, Remedy: v.remedy, Retriable: true}
-	if v.fault == faultStatement {
+	if v.fault == faultStatement || v.fault == faultNoColumn {
 		e.Class, e.Retriable = connectors.ClassConfig, false
 	}
 	return e
