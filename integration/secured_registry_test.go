@@ -103,6 +103,49 @@ func TestSecuredRegistry(t *testing.T) {
 	noSecret(t, "the log", w.Log())
 }
 
+// Two registries behind TLS on one log: what one is asked to write the other writes, for the same caller.
+func TestSecuredRegistriesForward(t *testing.T) {
+	t.Parallel()
+	stores, err := filepath.Abs(filepath.Join("..", "connectors", "tlsstore", "testdata"))
+	must(t, err)
+	tokens, permissions := filepath.Join(t.TempDir(), "tokens"), filepath.Join(t.TempDir(), "permissions")
+	must(t, os.WriteFile(tokens, []byte("ci:ci-hush\n"), 0o600))
+	must(t, os.WriteFile(permissions, []byte("ci read,write orders-*\n"), 0o600))
+	settings := func(more ...string) map[string]string {
+		all := map[string]string{"sluice.registry.auth.tokens.file": tokens, "sluice.registry.permissions.file": permissions,
+			"sluice.registry.ssl.truststore.location": filepath.Join(stores, "ca.pem"), "sluice.registry.ssl.keystore.location": filepath.Join(stores, "server.pem")}
+		for i := 0; i < len(more); i += 2 {
+			all[more[i]] = more[i+1]
+		}
+		return all
+	}
+	first := startWorker(t, worker.Options{Settings: settings()})
+	second := startWorker(t, worker.Options{Settings: settings("bootstrap.servers", first.Kafka, "group.id", "other", "config.storage.topic", "other-configs",
+		"offset.storage.topic", "other-offsets", "status.storage.topic", "other-status", "leader.eligibility", "false")})
+	client := registryClient(t, false)
+	for i, c := range []struct {
+		at      *worker.Worker
+		subject string
+		status  int
+	}{{second, "orders-1", 500}, {first, "orders-2", 200}, {second, "orders-3", 200}, {second, "other", 403}} {
+		url := strings.Replace(c.at.Registry, "http://", "https://", 1) + "/subjects/" + c.subject + "/versions"
+		req, err := http.NewRequestWithContext(deadline(t), http.MethodPost, url, strings.NewReader(`{"schema":"\"string\""}`))
+		must(t, err)
+		req.Header.Set("Authorization", "Bearer ci-hush")
+		resp, err := client.Do(req)
+		must(t, err)
+		body, err := io.ReadAll(resp.Body)
+		must(t, err)
+		must(t, resp.Body.Close())
+		if resp.StatusCode != c.status || c.status == 500 && !strings.Contains(string(body), "50004") {
+			t.Errorf("request %d: %d %s, want %d", i, resp.StatusCode, body, c.status)
+		}
+	}
+	must(t, second.Stop())
+	must(t, first.Stop())
+	noSecret(t, "the log", first.Log()+second.Log())
+}
+
 // A registry that others can reach does not start without a word about who they are.
 func TestOpenRegistryMustBeWanted(t *testing.T) {
 	t.Parallel()

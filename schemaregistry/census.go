@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -84,7 +85,11 @@ func (s *census) look(ctx context.Context, admin *kadm.Client, kafka []kgo.Opt, 
 	defer s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := s.prepare(ctx, admin); err != nil {
+	err := s.prepare(ctx, admin)
+	for kerr.IsRetriable(err) && wait(ctx, retryDelay) == nil { // a topic that has just been created or deleted
+		err = s.prepare(ctx, admin)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := s.readOn(ctx, kafka, known); err != nil {

@@ -40,7 +40,10 @@ var errDeposed = errors.New("another node of the registry writes to the topic no
 func (s *store) hold(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if s.held != nil && time.Since(s.held.used) < claimLasts {
+	s.mu.RLock()
+	ours := s.state.writer.id == s.self.id
+	s.mu.RUnlock()
+	if ours && s.held != nil && time.Since(s.held.used) < claimLasts {
 		return nil
 	}
 	return s.claim(ctx)

@@ -1,6 +1,10 @@
 package schemaregistry
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
 
 func TestDeletes(t *testing.T) {
 	a, b, abd := avroBody(fieldA), avroBody(fieldB), avroBody(fieldA, fieldBD)
@@ -57,5 +61,37 @@ func TestDeletes(t *testing.T) {
 		{"DELETE /subjects/s", "", 200, `[1]`},
 		{"POST /subjects/s/versions", abd, 200, `{"id":5}`},
 		{"GET /subjects/s/versions?deleted=true", "", 200, `[1,2]`},
+	})
+}
+
+// Compaction leaves the newest record of each key, and of what was removed for good after a while nothing. The highest
+// id is still known then.
+func TestIDsAreNotGivenAgainAfterCompaction(t *testing.T) {
+	before, after := newKafka(t), newKafka(t)
+	run(t, serve(t, open(t, before)), []step{
+		{"POST /subjects/s/versions", schemaBody(`"int"`), 200, `{"id":1}`},
+		{"POST /subjects/:.c:s/versions", schemaBody(`"int"`), 200, `{"id":1}`},
+		{"POST /subjects/t/versions", schemaBody(`"long"`), 200, `{"id":2}`},
+		{"DELETE /subjects/t", "", 200, `[1]`},
+		{"DELETE /subjects/t?permanent=true", "", 200, `[1]`},
+	})
+	newest := make(map[string]*kgo.Record)
+	for _, r := range readTopic(t, before) {
+		newest[string(r.Key)] = r
+	}
+	createTopic(t, after, 1, "compact")
+	c := kafkaClient(t, after)
+	for _, r := range newest {
+		if r.Value == nil {
+			continue
+		}
+		if err := c.ProduceSync(t.Context(), &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, serve(t, open(t, after)), []step{
+		{"GET /subjects", "", 200, `[":.c:s","s"]`},
+		{"POST /subjects/u/versions", schemaBody(`"double"`), 200, `{"id":3}`},
+		{"POST /subjects/:.c:u/versions", schemaBody(`"double"`), 200, `{"id":2}`},
 	})
 }

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// forwardHeader is on a request that one node forwards to another: the id of the peer that it is meant for, or "true" if
-// it comes from a Confluent registry. It is not forwarded again.
+// forwardHeader is on a request that one node forwards to another: the id of the peer that it is meant for, or a boolean
+// if it comes from a Confluent registry. It is not forwarded again.
 const forwardHeader = "X-Forward"
 
 // elsewhere is the error of a change that another node is to make.
@@ -37,7 +37,7 @@ func (c *call) mayForward() {
 // isMeant reports whether a forwarded request is for this node. Where a registry was another may have begun since, on
 // another cluster perhaps.
 func (r *Registry) isMeant(asked string) bool {
-	return asked == r.store.self.id || strings.EqualFold(asked, "true")
+	return asked == r.store.self.id || strings.EqualFold(asked, "true") || strings.EqualFold(asked, "false")
 }
 
 // isRegistration reports whether the call registers a schema. If that is not there already, it catches up in its turn.

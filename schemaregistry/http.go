@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -295,9 +296,21 @@ func (c *call) decode(into any) error {
 	}
 	c.body = body
 	if err := json.Unmarshal(body, into); err != nil {
-		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "The body is not the JSON that is wanted here: " + err.Error(), Err: err}
+		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "The body is not the JSON that is wanted here: " + unlike(err), Err: err}
 	}
 	return nil
+}
+
+// unlike says what is wrong with a JSON text, without the names of Go's types.
+func unlike(err error) string {
+	var other *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &other):
+		return err.Error()
+	case other.Field == "":
+		return "it must be an object, not " + other.Value
+	}
+	return fmt.Sprintf("the member %q must not be %s", other.Field, other.Value)
 }
 
 // flag returns a boolean query parameter: as in JAX-RS, everything but "true" is false.

@@ -48,8 +48,8 @@ func put(t testing.TB, kafka []kgo.Opt, keysAndValues ...string) {
 	}
 }
 
-// topicRecords returns all records of the topic, as "key → value".
-func topicRecords(t testing.TB, kafka []kgo.Opt) []string {
+// readTopic returns all records of the topic.
+func readTopic(t testing.TB, kafka []kgo.Opt) (list []*kgo.Record) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -59,7 +59,6 @@ func topicRecords(t testing.TB, kafka []kgo.Opt) []string {
 		t.Fatal(err)
 	}
 	end, _ := ends.Lookup("_schemas", 0)
-	var list []string
 	for next := int64(0); next < end.Offset; {
 		fetches := c.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -67,12 +66,21 @@ func topicRecords(t testing.TB, kafka []kgo.Opt) []string {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			next = r.Offset + 1
-			value := string(r.Value)
-			if r.Value == nil {
-				value = "null"
-			}
-			list = append(list, string(r.Key)+" → "+value)
+			list = append(list, r)
 		})
+	}
+	return list
+}
+
+// topicRecords returns all records of the topic, as "key → value".
+func topicRecords(t testing.TB, kafka []kgo.Opt) (list []string) {
+	t.Helper()
+	for _, r := range readTopic(t, kafka) {
+		value := string(r.Value)
+		if r.Value == nil {
+			value = "null"
+		}
+		list = append(list, string(r.Key)+" → "+value)
 	}
 	return list
 }

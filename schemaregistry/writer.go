@@ -160,7 +160,7 @@ func (w *writer) turn(list []*change) (again []*change) {
 	if err := w.store.hold(ctx); errors.Is(err, errDeposed) {
 		return list // while it claimed the topic, another did
 	} else if err != nil {
-		answerAll(list, err)
+		answerAll(list, storeError("getting the right to write", err))
 		return nil
 	}
 	made, rest := w.decide(list)
@@ -186,7 +186,7 @@ func (w *writer) giveBack(list []*change) (rest []*change) {
 	w.store.mu.RLock()
 	to := w.store.state.writer
 	w.store.mu.RUnlock()
-	if to.id == w.store.self.id {
+	if to.id == w.store.self.id && !w.barred {
 		return list
 	}
 	reachable := w.store.self.reaches(to)
