@@ -20,10 +20,12 @@ type catalog struct {
 type entry struct {
 	name cdc.Table
 	rows float64 // estimated
-	def  *definition
+	// clustered says that rows lie in the order of the primary key.
+	clustered bool
+	def       *definition
 }
 
-const tablesSQL = `SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES
+const tablesSQL = `SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(TABLE_ROWS, 0), COALESCE(ENGINE, '') FROM information_schema.TABLES
 WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 ORDER BY CAST(TABLE_SCHEMA AS BINARY), CAST(TABLE_NAME AS BINARY)`
 
@@ -37,7 +39,7 @@ func (c *catalog) tables(ctx context.Context, captures func(cdc.Table) bool) ([]
 	}
 	var out []*entry
 	for _, r := range rows {
-		e := &entry{name: cdc.Table{Schema: r[0], Name: r[1]}}
+		e := &entry{name: cdc.Table{Schema: r[0], Name: r[1]}, clustered: r[3] == "InnoDB"}
 		e.rows, _ = strconv.ParseFloat(r[2], 64)
 		if captures(e.name) {
 			out = append(out, e)

@@ -43,7 +43,7 @@
 // place that all transactions have, and what is committed until the last of them begins comes twice: MySQL's executed GTIDs
 // before the first begins, or the place that MariaDB has for it. The end of the log is no such place, it is ahead of what
 // is visible (meet.go), so without GTIDs MySQL needs a lock. Large tables are cut by their integer key;
-// chunks are read ahead by several sessions and delivered in order.
+// chunks are read ahead by several sessions and delivered in order. With another key rows are read in its order.
 //
 // A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
 // of the next one meet is read from the log first, so that no row stays that was deleted meanwhile (catchup.go). Then the

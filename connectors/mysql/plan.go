@@ -34,7 +34,11 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 		if strings.EqualFold(o, tb.id) {
 			sql := t.s.v.String("snapshot.select.statement.overrides." + o)
 			src.from, src.key = "("+strings.TrimRight(strings.TrimSpace(sql), ";")+") AS overridden", ""
+			return src, nil
 		}
+	}
+	if src.key == "" && e.clustered {
+		src.order(t)
 	}
 	return src, nil
 }
@@ -45,7 +49,7 @@ func (sn *snapshot) extent(ctx context.Context, src *source) (cdc.Extent, error)
 	last := int64(math.MinInt64)
 	if sn.inside(src) {
 		x.By, x.From = src.key, sn.resumed.From
-		last, _ = strconv.ParseInt(x.From, 10, 64) // inside has tried
+		last, _ = strconv.ParseInt(x.From, 10, 64)
 	}
 	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
 	if src.key == "" || src.rows <= chunk {
@@ -75,6 +79,9 @@ func (sn *snapshot) extent(ctx context.Context, src *source) (cdc.Extent, error)
 // selectSQL is the statement that reads a chunk.
 func (s *source) selectSQL(c cdc.Chunk) string {
 	sql := "SELECT " + s.columns + " FROM " + s.from
+	if s.cursor != nil {
+		return sql + s.cursor.behind(c.From)
+	}
 	sep := " WHERE "
 	if c.From != "" {
 		sql += sep + c.By + " >= " + c.From

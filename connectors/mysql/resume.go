@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
@@ -44,9 +46,8 @@ func (sn *snapshot) inside(src *source) bool {
 	if !r.In(src.table.name) {
 		return false
 	}
-	_, err := strconv.ParseInt(r.From, 10, 64)
 	switch {
-	case err != nil || src.key == "" || r.Form != src.table.def.form():
+	case !src.reads(r.From) || r.Form != src.table.def.form():
 		sn.t.log.Warn("the interrupted snapshot begins anew with a table that was altered meanwhile", "table", src.table.id)
 	case sn.t.server.image != "FULL":
 		sn.t.log.Warn("the interrupted snapshot begins anew with the table that was being read, because the log does not have whole rows",
@@ -68,11 +69,105 @@ func (sn *snapshot) reached() *cdc.Reached {
 	if sn.resumed != nil {
 		r.Chunks += sn.resumed.Chunks
 	}
-	if chunk.From != "" {
-		r.Form = src.table.def.form()
+	if sn.done.source == src && src.cursor != nil {
+		r.From = src.cursor.place(sn.done.row, len(src.table.fields))
 	}
-	if r.Chunks == 0 {
+	if r.From != "" {
+		r.Form = src.table.def.form()
+	} else if r.Chunks == 0 {
 		return nil
 	}
 	return r
+}
+
+// doneRow is a row, and the table that it is of.
+type doneRow struct {
+	source *source
+	row    []byte
+}
+
+// cursor is the order in which the rows of a table are read: columns of the table's primary key, which come once more
+// behind the others.
+type cursor struct {
+	by    chunks // compares keys
+	cells []cell
+}
+
+// order lets rows come in the order of the primary key, if the values of all of its columns can be written into a
+// statement again such that they are compared as the index is ordered.
+func (s *source) order(t *task) {
+	def := s.table.def
+	k := &cursor{by: chunks{t: t, table: s.table}}
+	for _, name := range def.primaryKey() {
+		i := def.find(name)
+		if i < 0 {
+			return
+		}
+		switch c := &def.Columns[i]; c.Type {
+		case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "date", "datetime", "timestamp", "time", "char", "varchar", "binary", "varbinary":
+			k.by.order = append(k.by.order, c.ordered())
+		default:
+			return
+		}
+	}
+	if len(k.by.order) > 0 {
+		s.cursor, s.columns = k, strings.Join(append(s.table.selected(), k.by.order...), ", ")
+	}
+}
+
+// columns is how many columns stand behind those of the table.
+func (k *cursor) columns() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.by.order)
+}
+
+// place is the key of a row, behind so many other columns; "" if it cannot be stored.
+func (k *cursor) place(row []byte, columns int) string {
+	var err error
+	if k.cells, err = splitRow(row, k.cells); err != nil || len(k.cells) != columns+k.columns() {
+		return ""
+	}
+	var key []string
+	for _, c := range k.cells[columns:] {
+		if !utf8.Valid(c.raw) {
+			return ""
+		}
+		key = append(key, string(c.raw))
+	}
+	text, _ := json.Marshal(key) // of texts: cannot fail
+	return string(text)
+}
+
+// key reads a place; nil if it is none.
+func (k *cursor) key(place string) (key []string) {
+	if json.Unmarshal([]byte(place), &key) != nil || len(key) != k.columns() {
+		return nil
+	}
+	return key
+}
+
+// reads reports whether the table can be read from the place on.
+func (s *source) reads(place string) bool {
+	if s.cursor != nil {
+		return s.cursor.key(place) != nil
+	}
+	_, err := strconv.ParseInt(place, 10, 64)
+	return err == nil && s.key != ""
+}
+
+// behind is the end of the statement that reads the rows behind a place, "" for all.
+func (k *cursor) behind(place string) (sql string) {
+	if key := k.key(place); key != nil {
+		sql = " WHERE " + k.by.compare(">", key, false)
+	}
+	sql += " ORDER BY "
+	for i, o := range k.by.order {
+		if i > 0 {
+			sql += ", "
+		}
+		sql += bare(o)
+	}
+	return sql
 }

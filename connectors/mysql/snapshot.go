@@ -37,6 +37,7 @@ type snapshot struct {
 	markers cdc.Markers
 	waiting *source // the table of the row that waits for its marker
 	held    int     // its chunk
+	done    doneRow // the last one that was appended
 	row     []byte
 	cells   []cell
 	shown   cdc.Snapshot
@@ -56,8 +57,9 @@ type source struct {
 	columns string // as they are selected
 	from    string // table, or the SELECT that replaces it
 	rows    float64
-	key     string // a single integer column that rows can be cut by, "" if there is none
-	before  string // a digest of the tables before
+	key     string  // a single integer column that rows can be cut by, "" if there is none
+	cursor  *cursor // the order in which rows come if they cannot be cut; nil if there is none
+	before  string  // a digest of the tables before
 }
 
 // block is rows as they came, one behind the other.
@@ -334,20 +336,22 @@ func (sn *snapshot) take(ctx context.Context, b *connectors.Batch) error {
 func (sn *snapshot) append(ctx context.Context, b *connectors.Batch, marker cdc.Snapshot) error {
 	t := sn.waiting.table
 	var err error
-	if sn.cells, err = splitRow(sn.row, sn.cells); err != nil || len(sn.cells) != len(t.fields) {
+	if sn.cells, err = splitRow(sn.row, sn.cells); err != nil || len(sn.cells) != len(t.fields)+sn.waiting.cursor.columns() {
 		return fmt.Errorf("read the snapshot of %s: %w", t.id, errRow)
 	}
+	sn.done = doneRow{sn.waiting, sn.row}
+	cells := sn.cells[:len(t.fields)]
 	if sn.shown != marker || sn.shownDB != t.name.Schema { // only a change costs anything
 		uses := sn.t.emit.uses
 		sn.t.emit.at(&sn.origin, marker, t.name.Schema)
 		sn.t.emit.uses, sn.shown, sn.shownDB = uses, marker, t.name.Schema
 	}
 	sn.rows++
-	err = sn.t.emit.emit(b, &change{t: t, read: sn.waiting.reader, op: cdc.Read, after: sn.cells, headers: sn.t.emit.context})
+	err = sn.t.emit.emit(b, &change{t: t, read: sn.waiting.reader, op: cdc.Read, after: cells, headers: sn.t.emit.context})
 	var bad *valueError
 	if errors.As(err, &bad) {
 		place := fmt.Sprintf("snapshot at %s:%d, row %d, table %s, column %s", sn.pos.File, sn.pos.Pos, sn.rows, t.id, bad.column)
-		err = refuse(ctx, sn.t.report, t, sn.cells, place, bad)
+		err = refuse(ctx, sn.t.report, t, cells, place, bad)
 	}
 	return err
 }
