@@ -5,7 +5,7 @@
 # make bench    throughput, latency and memory against real servers
 # make bench-registry   what the schema registry answers a second, and how long a start over a long history takes
 # make fuzz     every fuzz target for FUZZTIME
-# make torture  the kill tests, ROUNDS times each, and franz-go's tests with many records
+# make torture  the log's crash model with SEEDS random runs, the kill tests, ROUNDS times each, and franz-go's tests with many records
 # make setup    what test and demo need on a Debian machine with Go
 
 SHELL := /bin/bash
@@ -18,6 +18,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 SERVICES := go run ./integration/services/cmd/services
 FUZZTIME ?= 10s
 ROUNDS ?= 50
+SEEDS ?= 100000
 ROWS ?= 1000000
 BENCH ?=
 
@@ -48,6 +49,7 @@ bench-registry: build
 	go run ./integration/benchregistry $(BENCH)
 
 torture: build
+	SLUICE_TEST_SEEDS=$(SEEDS) go test -count 1 -run 'Crash|TransactionsAreWhole|Damage' -timeout 0 ./log/...
 	SLUICE_TORTURE=1 SLUICE_TEST_ROUNDS=$(ROUNDS) $(SERVICES) run -- go test -count 1 -run 'Kill|ClientsOwnTests' -v -timeout 0 ./integration/...
 
 fuzz:

@@ -337,3 +337,41 @@ func TestLostMetadata(t *testing.T) {
 		}
 	}
 }
+
+// TestIndexThatLies flips every bit of an index: no reader is given anything but
+// what it asked for, and the partition goes on.
+func TestIndexThatLies(t *testing.T) {
+	o, dir, _ := prepared(t)
+	path := filepath.Join(dir, segment.FileName(0, segment.IndexSuffix))
+	index, err := os.ReadFile(path)
+	if err != nil || len(index) == 0 {
+		t.Fatal(len(index), err)
+	}
+	for bit := range 8 * len(index) {
+		edit(t, path, func([]byte) []byte {
+			b := bytes.Clone(index)
+			b[bit/8] ^= 1 << (bit % 8)
+			return b
+		})
+		l, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.Partition("t", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := range int64(4) {
+			r, err := p.Read(at, ReadOptions{MaxBytes: 1, MinOneBatch: true})
+			if err != nil || p.Err() != nil {
+				t.Fatalf("bit %d, offset %d: %v; %v", bit, at, err, p.Err())
+			}
+			if h, err := segment.ParseHeader(r.Batches); err != nil || h.BaseOffset != at {
+				t.Errorf("bit %d: who asks for %d is given %d, %v", bit, at, h.BaseOffset, err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

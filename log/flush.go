@@ -90,12 +90,15 @@ func (p *Partition) flush(pause time.Duration) {
 		err := p.sync(h)
 
 		p.mu.Lock()
-		if err != nil {
+		switch {
+		case err != nil:
 			// Not an ErrNoSpace even then: after a failed sync nothing can be
 			// tried again.
 			r.err = fmt.Errorf("%w: sync %s: %w", ErrStorage, h.Path(), err)
 			p.refuseLocked(r.err)
-		} else if h == p.active() {
+		case len(p.segs) == 0:
+			r.err = p.err // deleted meanwhile
+		case h == p.active():
 			// Otherwise the roll has synced and published already.
 			p.publish(end, pos)
 		}

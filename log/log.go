@@ -32,7 +32,10 @@ type Log struct {
 	meta    meta
 
 	ddl sync.Mutex // creating, deleting and altering topics
-	mu  sync.RWMutex
+	// unfinished are deleted topics of which something may come back. Guarded by
+	// ddl.
+	unfinished []topicRecord
+	mu         sync.RWMutex
 	// byName and byID are guarded by mu.
 	byName map[string]*Topic
 	byID   map[TopicID]*Topic

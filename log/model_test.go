@@ -17,11 +17,7 @@ import (
 // there under its offset, the records are a prefix of what was sent, nothing
 // is damaged, and a reader never had seen more than the log has now.
 func TestCrashModel(t *testing.T) {
-	seeds := 300
-	if testing.Short() {
-		seeds = 50
-	}
-	for seed := range seeds {
+	for seed := range seeds(t, 2000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			m := &model{t: t, rng: rand.New(rand.NewPCG(uint64(seed), 1)), fs: vfs.NewMem()}
 			for range 6 {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/sluicehub/sluice/log/vfs"
 )
@@ -39,7 +41,7 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	if records, err = l.finishDeletions(records); err != nil {
+	if records, err = l.finishDeletions(records, starts); err != nil {
 		return err
 	}
 	if err := l.recoverTopics(records, starts); err != nil {
@@ -61,20 +63,21 @@ func lockDir(fsys vfs.FS, dir string) (io.Closer, error) {
 	return lock, err
 }
 
-// makeDir makes a directory and those above it, durably.
+// makeDir makes a directory and those above it, durably. An earlier start may
+// have made them and not come to the syncs, so a directory that was never used
+// has them all again.
 func makeDir(fsys vfs.FS, dir string) error {
-	var holders []string // directories that get a new name
-	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
-		if _, err := fsys.ReadDir(d); err == nil || d == filepath.Dir(d) {
-			break
-		}
-		holders = append(holders, filepath.Dir(d))
-	}
 	if err := fsys.MkdirAll(dir); err != nil {
 		return err
 	}
-	for _, h := range slices.Backward(holders) {
-		if err := fsys.SyncDir(h); err != nil {
+	if b, err := readFile(fsys, dir, metaFile); b != nil || err != nil {
+		return err
+	}
+	for d := filepath.Clean(dir); d != filepath.Dir(d); d = filepath.Dir(d) {
+		// Who may not read a directory above has not made it either; and there are
+		// file systems that have no sync of directories, for others to hold ours.
+		err := fsys.SyncDir(filepath.Dir(d))
+		if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EINVAL) {
 			return err
 		}
 	}

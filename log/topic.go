@@ -172,11 +172,15 @@ func (l *Log) CreateTopic(name string, id TopicID, partitions int32, configs map
 	if err != nil {
 		return nil, err
 	}
+	if err := l.finishDeletion(name); err != nil {
+		return nil, fmt.Errorf("create topic %q: a topic of that name is not gone yet: %w", name, err)
+	}
 	if err := t.grow(partitions); err != nil {
 		return nil, fmt.Errorf("create topic %q: %w", name, err)
 	}
 	if err := l.saveTopics(append(l.topicRecords(), t.record())); err != nil {
-		return nil, fmt.Errorf("create topic %q: %w", name, errors.Join(err, t.undoGrow(0)))
+		t.leave(0)
+		return nil, fmt.Errorf("create topic %q: %w", name, err)
 	}
 	l.mu.Lock()
 	l.byName[name], l.byID[id] = t, t
@@ -247,6 +251,24 @@ func (t *Topic) setParts(parts []*Partition) {
 	t.parts = parts
 }
 
+// leave lets go of partitions from number keep on, of which the topics file may
+// say that they are there: it was replaced, and its directory not synced. Their
+// empty folders stay; a start that does not find them named removes them.
+func (t *Topic) leave(keep int32) {
+	parts := t.Partitions()
+	t.setParts(parts[:keep])
+	for _, p := range parts[keep:] {
+		p.stop(fmt.Errorf("%w: %s was not created", ErrUnknownTopic, p))
+	}
+}
+
+// stop ends the partition and leaves its folder.
+func (p *Partition) stop(why error) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.shut(why)
+}
+
 // undoGrow removes partitions from number keep on.
 func (t *Topic) undoGrow(keep int32) error {
 	parts := t.Partitions()
@@ -260,9 +282,7 @@ func (t *Topic) undoGrow(keep int32) error {
 
 // destroy ends the partition and deletes its folder.
 func (p *Partition) destroy() error {
-	p.wmu.Lock()
-	defer p.wmu.Unlock()
-	p.shut(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
+	p.stop(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
 	return p.log.removeFolder(p.dir)
 }
 
@@ -290,19 +310,51 @@ func (l *Log) DeleteTopic(name string) error {
 	delete(l.byID, t.id)
 	l.mu.Unlock()
 	l.topicsVersion.Add(1)
-	var errs []error
 	for _, p := range t.Partitions() {
 		s := p.Stats()
 		l.goneRecords.Add(s.AppendedRecords)
 		l.goneAppended.Add(s.AppendedBytes)
 		l.goneReadBytes.Add(s.ReadBytes)
-		errs = append(errs, p.destroy())
+		p.stop(fmt.Errorf("%w: %s was deleted", ErrUnknownTopic, p))
 	}
-	errs = append(errs, l.fs.SyncDir(l.dir), l.saveLogStarts(), l.saveTopics(l.topicRecords()))
-	if err := errors.Join(errs...); err != nil {
+	l.unfinished = append(l.unfinished, records[i])
+	if err := l.finishDeletion(name); err != nil {
 		// The decision is durable; Open removes what is left.
 		l.logger.Error("files of a deleted topic are left until the next start", slog.String("topic", name), slog.Any("error", err))
 	}
+	return nil
+}
+
+// finishDeletion removes the files of deleted topics with a name. They stay in
+// the topics file, as being deleted, until nothing can come back: neither their
+// folders nor their log starts, which a new topic of the name would take over.
+// Call with ddl.
+func (l *Log) finishDeletion(name string) error {
+	is := func(r topicRecord) bool { return r.Name == name }
+	if !slices.ContainsFunc(l.unfinished, is) {
+		return nil
+	}
+	for _, r := range l.unfinished {
+		for n := range r.Partitions {
+			if !is(r) {
+				break
+			}
+			if err := l.removeFolder(l.partitionDir(name, n)); err != nil {
+				return storageError("remove "+name, err)
+			}
+		}
+	}
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return storageError("remove "+name, err)
+	}
+	if err := l.saveLogStarts(); err != nil {
+		return storageError("save log starts", err)
+	}
+	left := slices.DeleteFunc(slices.Clone(l.unfinished), is)
+	if err := l.saveTopics(append(l.liveRecords(), left...)); err != nil {
+		return err
+	}
+	l.unfinished = left
 	return nil
 }
 
@@ -325,7 +377,8 @@ func (l *Log) CreatePartitions(name string, total int32) error {
 		return fmt.Errorf("create partitions of %q: %w", name, err)
 	}
 	if err := l.saveTopics(l.topicRecords()); err != nil {
-		return fmt.Errorf("create partitions of %q: %w", name, errors.Join(err, t.undoGrow(had)))
+		t.leave(had)
+		return fmt.Errorf("create partitions of %q: %w", name, err)
 	}
 	l.topicsVersion.Add(1)
 	return nil

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,7 +64,10 @@ func (l *Log) removeFolder(dir string) error {
 	return l.fs.Remove(dir)
 }
 
-func (l *Log) topicRecords() []topicRecord {
+// topicRecords are what the topics file says. Call with ddl.
+func (l *Log) topicRecords() []topicRecord { return append(l.liveRecords(), l.unfinished...) }
+
+func (l *Log) liveRecords() []topicRecord {
 	topics := l.Topics()
 	out := make([]topicRecord, len(topics))
 	for i, t := range topics {
@@ -103,15 +108,18 @@ func (l *Log) loadTopics() ([]topicRecord, error) {
 }
 
 // finishDeletions removes what is left of topics whose deletion was decided,
-// and empty folders of topics whose creation never was.
-func (l *Log) finishDeletions(records []topicRecord) ([]topicRecord, error) {
+// their log starts too, and empty folders of topics whose creation never was.
+func (l *Log) finishDeletions(records []topicRecord, starts map[string]int64) ([]topicRecord, error) {
 	keep, known := []topicRecord{}, map[string]bool{}
 	for _, r := range records {
 		for n := range r.Partitions {
 			dir := r.Name + "-" + strconv.Itoa(int(n))
 			if !r.Deleting {
 				known[dir] = true
-			} else if err := l.removeFolder(filepath.Join(l.dir, dir)); err != nil {
+				continue
+			}
+			delete(starts, dir)
+			if err := l.removeFolder(filepath.Join(l.dir, dir)); err != nil {
 				return nil, err
 			}
 		}
@@ -134,7 +142,18 @@ func (l *Log) finishDeletions(records []topicRecord) ([]topicRecord, error) {
 	if len(keep) == len(records) {
 		return keep, nil
 	}
-	return keep, errors.Join(l.fs.SyncDir(l.dir), l.saveTopics(keep))
+	if err := l.fs.SyncDir(l.dir); err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, dir := range slices.Sorted(maps.Keys(starts)) {
+		i := strings.LastIndexByte(dir, '-')
+		lines = append(lines, fmt.Sprintf("%s %s %d", dir[:i], dir[i+1:], starts[dir]))
+	}
+	if err := l.save(logStartFile, encodeCheckpoint(lines)); err != nil {
+		return nil, err
+	}
+	return keep, l.saveTopics(keep)
 }
 
 // saveLogStarts writes the log starts of all partitions that do not begin at

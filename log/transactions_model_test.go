@@ -132,11 +132,7 @@ func (m *txnModel) check(t *testing.T, p *Partition, rng *rand.Rand) {
 // whose commit was acknowledged, none of an aborted transaction, and stops at
 // the first one that is not decided.
 func TestTransactionCrashes(t *testing.T) {
-	seeds := 200
-	if testing.Short() {
-		seeds = 40
-	}
-	for seed := range seeds {
+	for seed := range seeds(t, 1000) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(seed), 9))
 			fs := vfs.NewMem()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -19,10 +20,16 @@ import (
 
 // TestTransactionsAreWhole runs transactions over several partitions and over the offsets of a group, on a file system
 // that forgets what was not synced, and crashes in the middle. After each crash, a transaction is seen in all of its
-// partitions or in none; the answered ones as they were answered.
+// partitions or in none; the answered ones as they were answered. Beside them a group commits offsets without transactions:
+// the last one that was answered is there, or a later one.
 func TestTransactionsAreWhole(t *testing.T) {
 	seeds := 150
-	if testing.Short() {
+	if s := os.Getenv("SLUICE_TEST_SEEDS"); s != "" {
+		var err error
+		if seeds, err = strconv.Atoi(s); err != nil {
+			t.Fatal(err)
+		}
+	} else if testing.Short() {
 		seeds = 20
 	}
 	for seed := range seeds {
@@ -45,6 +52,8 @@ type wholeModel struct {
 	mu    sync.Mutex
 	next  map[string]int64 // by transactional id: number of its next transaction
 	order []answer
+
+	sent, acked int64 // offsets of the group that commits without transactions
 }
 
 // answer is a transaction that was answered.
@@ -77,20 +86,52 @@ func (m *wholeModel) life(fs *vfs.Mem, life int) *vfs.Mem {
 		p := &wholeProducer{m: m, b: b, id: fmt.Sprint("p", g), rng: rand.New(rand.NewPCG(m.rng.Uint64(), 0)), stop: stop, steps: steps}
 		wg.Go(p.run)
 	}
+	wg.Go(func() { m.commitPlain(b, stop, steps) })
 	for range m.rng.IntN(60) {
 		<-steps
 	}
 	m.mu.Lock()
-	known := len(m.order)
+	known, acked := len(m.order), m.acked
 	m.mu.Unlock()
 	crashed := fs.CrashClone(m.rng) // while others write
 	close(stop)
 	wg.Wait()
-	m.order = m.order[:known]
+	m.order, m.acked = m.order[:known], acked
 	if err := errors.Join(b.Close(), l.Close()); err != nil {
 		m.t.Fatal(err)
 	}
 	return crashed
+}
+
+const plainGroup = "without-transactions"
+
+// commitPlain commits one offset after the other.
+func (m *wholeModel) commitPlain(b *Broker, stop, steps chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		case steps <- struct{}{}:
+		}
+		m.sent++
+		req := kmsg.NewPtrOffsetCommitRequest()
+		req.Group, req.Generation = plainGroup, -1
+		rp := kmsg.NewOffsetCommitRequestTopicPartition()
+		rp.Offset = m.sent
+		req.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetCommitRequestTopicPartition{rp}}}
+		wait, err := b.offsetCommit(&request{c: &conn{b: b}, ctx: context.Background(), version: 8}, req)
+		if err != nil {
+			m.t.Error(err)
+			return
+		}
+		if code := wait().(*kmsg.OffsetCommitResponse).Topics[0].Partitions[0].ErrorCode; code != 0 {
+			m.t.Errorf("commit: %v", kerr.ErrorForCode(code))
+			return
+		}
+		m.mu.Lock()
+		m.acked = m.sent
+		m.mu.Unlock()
+	}
 }
 
 // wholeProducer runs transactions one after the other.
@@ -215,6 +256,11 @@ func (m *wholeModel) check(b *Broker) {
 			m.t.Errorf("transaction %d of %s: seen %v, committed %v", a.n, a.id, seen, a.committed)
 		}
 	}
+	plain, ok := b.groups.store.get(plainGroup, place{"t", 0})
+	if plain.offset < m.acked || plain.offset > m.sent || ok != (plain.offset > 0) {
+		m.t.Errorf("the group without transactions is at %d, answered was %d, sent %d", plain.offset, m.acked, m.sent)
+	}
+	m.acked = plain.offset // what was shown must stay
 	for id := range m.next {
 		c, ok := b.groups.store.get(id, place{"t", 0})
 		if ok != (last[id] > 0) || ok && c.offset+1 != last[id] {

@@ -6,8 +6,22 @@ import (
 )
 
 // Locate returns a position at or before the batch that holds offset, at most
-// about one index interval before.
+// about one index interval before. An index file has no checksum, so what it
+// says is looked at: at a wrong place a reader would miss records, or see
+// damage where there is none. The beginning is always right.
 func (s *Segment) Locate(offset int64) (int64, error) {
+	pos, err := s.locate(offset)
+	if err != nil || pos == 0 || !s.Sealed() {
+		return pos, err
+	}
+	var space [HeaderSize]byte
+	if h, err := s.header(pos, s.Size(), space[:]); err != nil || h.BaseOffset > offset {
+		return 0, nil
+	}
+	return pos, nil
+}
+
+func (s *Segment) locate(offset int64) (int64, error) {
 	t, unlock := s.table(func() *table { return s.offsets })
 	defer unlock()
 	e, ok, err := t.search(func(e []byte) bool {
