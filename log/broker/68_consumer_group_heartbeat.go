@@ -1,8 +1,12 @@
 package broker
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -14,6 +18,9 @@ func (b *Broker) consumerGroupHeartbeat(r *request, kreq kmsg.Request) (reply, e
 	return func() kmsg.Response {
 		if err == nil {
 			err = wait(pending)
+		}
+		if errors.Is(err, log.ErrStorage) { // the client is to try again
+			err = fmt.Errorf("%w: %w", kerr.CoordinatorNotAvailable, err)
 		}
 		if err != nil {
 			resp = req.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
