@@ -80,6 +80,9 @@ func (f *filter) names(list []string, t table) bool {
 	})
 }
 
+// ownTables begin the names of tables that Sluice's sinks make beside those of the user.
+const ownTables = "_sluice_"
+
 // wants reports whether the table is to be read. home is the catalog that the connection is in, "" if none.
 func (f *filter) wants(t table, home string) bool {
 	if !slices.Contains(f.types, t.kind) {
@@ -90,6 +93,9 @@ func (f *filter) wants(t table, home string) bool {
 		catalog = f.database
 	}
 	if f.catalog != nil && !like(*f.catalog, catalog) || f.schema != nil && !like(*f.schema, t.schema) {
+		return false
+	}
+	if strings.HasPrefix(t.name, ownTables) && !f.names(f.include, t) {
 		return false
 	}
 	// Without a pattern a table of another catalog must be named in full.

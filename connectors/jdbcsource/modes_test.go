@@ -374,3 +374,16 @@ func TestABadRowIsReported(t *testing.T) {
 		t.Errorf("a row that nobody takes: %v", err)
 	}
 }
+
+func TestViewsQuotesAndIsolation(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, s *server) {
+		s.orders(t, "1, 'a', '2024-01-01 00:00:00'")
+		s.exec(t, "CREATE VIEW brief AS SELECT n, name FROM orders")
+		for _, level := range []string{"READ_UNCOMMITTED", "READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"} {
+			r := s.start(t, nil, "mode", "incrementing", "incrementing.column.name", "n", "table.types", "view", "validate.non.null", "false",
+				"transaction.isolation.mode", level, "quote.sql.identifiers", "never")
+			want(t, r.next(1), "brief 1|a")
+		}
+	})
+}

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -39,21 +37,6 @@ type querier struct {
 	ahead  position // of row
 	last   position // of the row before
 	sure   position // every row up to here was handed on
-}
-
-// plan is what the rows of an answer become.
-type plan struct {
-	columns []column
-	schema  *connectors.Schema
-	fields  []planField
-	growing []int // the place of the column in a row; empty: the mode does not go by it
-	stamps  []int
-}
-
-type planField struct {
-	column int
-	schema *connectors.Schema
-	read   reader
 }
 
 // String names the table or query in errors.
@@ -169,109 +152,6 @@ func asErrors(problems []configs.Problem) []error {
 	return out
 }
 
-// criteria finds the columns that the mode goes by, and says which are not there or not fit.
-func (s *settings) criteria(of fmt.Stringer, columns []column) (by criteria, problems []configs.Problem) {
-	fail := func(key, format string, args ...any) {
-		problems = append(problems, configs.KeyError(key, fmt.Sprintf(format, args...)))
-	}
-	checked := s.nonNull && s.query == "" // of a query's columns it is not known what is nullable
-	if s.mode.increments() {
-		by.growing = s.growingColumn(columns)
-		switch {
-		case by.growing == nil && s.growing == "":
-			fail(keyIncrementing, "%s has no column that the database numbers by itself: name the column in %s", of, keyIncrementing)
-		case by.growing == nil:
-			fail(keyIncrementing, "%s has no column %s", of, s.growing)
-		case by.growing.typ != sqlInt && (by.growing.typ != sqlDecimal || by.growing.scale > 0) && by.growing.typ != sqlAnyDecimal:
-			fail(keyIncrementing, "column %s of %s is no integer", by.growing.name, of)
-		case by.growing.nullable && checked:
-			fail(keyIncrementing, "column %s of %s is nullable, and rows that are null there would never be read: make it NOT NULL, or set validate.non.null=false", by.growing.name, of)
-		}
-	}
-	if !s.mode.stamped() {
-		return by, problems
-	}
-	nullable := true
-	for _, name := range s.stamps {
-		c := find(columns, name)
-		switch {
-		case c == nil:
-			fail(keyTimestamp, "%s has no column %s", of, name)
-		case c.typ != sqlTimestamp && c.typ != sqlZonedTimestamp && c.typ != sqlDate:
-			fail(keyTimestamp, "column %s of %s is no timestamp", name, of)
-		default:
-			by.stamps = append(by.stamps, c)
-			nullable = nullable && c.nullable
-		}
-	}
-	if nullable && len(by.stamps) == len(s.stamps) && checked {
-		fail(keyTimestamp, "%s of %s: each is nullable, and rows that are null there would never be read: make one NOT NULL, or set validate.non.null=false",
-			strings.Join(s.stamps, ", "), of)
-	}
-	return by, problems
-}
-
-func (s *settings) growingColumn(columns []column) *column {
-	if s.growing != "" {
-		return find(columns, s.growing)
-	}
-	for i := range columns {
-		if columns[i].numbered {
-			return &columns[i]
-		}
-	}
-	return nil
-}
-
-// compile makes the plan for the columns of the answer. The schema of the last answer stays if it is the same.
-func (q *querier) compile(by criteria) error {
-	columns := q.cursor.columns()
-	if q.plan != nil && slices.Equal(q.plan.columns, columns) {
-		return nil
-	}
-	p := &plan{columns: slices.Clone(columns), schema: &connectors.Schema{Type: connectors.Struct}}
-	if q.table != nil {
-		p.schema.Name = q.table.name
-	}
-	for i := range p.columns {
-		c := &p.columns[i]
-		schema, read := q.s.field(c)
-		switch {
-		case schema == nil:
-			q.log.Warn("column left out: its type has no like in Connect; cast it to text in a query, or in a view with table.types=VIEW",
-				"table", q.String(), "column", c.name, "type", c.native)
-			continue
-		case p.schema.FieldIndex(c.name) >= 0:
-			return wrong("read "+q.String(), "give one of them another name with AS", "there are two columns %s", c.name)
-		}
-		p.schema.Fields = append(p.schema.Fields, connectors.Field{Name: c.name, Schema: schema})
-		p.fields = append(p.fields, planField{i, schema, read})
-	}
-	at := func(of *column) (int, error) {
-		i := slices.IndexFunc(columns, func(c column) bool { return c.name == of.name })
-		if i < 0 {
-			return 0, wrong("read "+q.String(), "select it", "the answer has no column %s", of.name)
-		}
-		return i, nil
-	}
-	if by.growing != nil {
-		i, err := at(by.growing)
-		if err != nil {
-			return err
-		}
-		p.growing = append(p.growing, i)
-	}
-	for _, c := range by.stamps {
-		i, err := at(c)
-		if err != nil {
-			return err
-		}
-		p.stamps = append(p.stamps, i)
-	}
-	q.plan = p
-	return nil
-}
-
 // peek reads the next row, unless there is one, and its position.
 func (q *querier) peek() error {
 	if q.row != nil {
@@ -325,25 +205,6 @@ func (q *querier) take(ctx context.Context, b *connectors.Batch) error {
 	return nil
 }
 
-func (p *plan) encode(dst []byte, row []cell) ([]byte, error) {
-	var err error
-	for i := range p.fields {
-		f := &p.fields[i]
-		v := &row[f.column]
-		if v.kind == cellNull {
-			if !f.schema.Optional {
-				return dst, fmt.Errorf("column %s: null where the table says NOT NULL", p.columns[f.column].name)
-			}
-			dst = connectors.AppendNull(dst, f.schema)
-			continue
-		}
-		if dst, err = f.read(connectors.AppendPresent(dst, f.schema), v); err != nil {
-			return dst, fmt.Errorf("column %s: %w", p.columns[f.column].name, err)
-		}
-	}
-	return dst, nil
-}
-
 // refuse hands a row that cannot be written to the hub, as an object of its columns, and goes on if the hub has it.
 func (q *querier) refuse(ctx context.Context, cause error) error {
 	err := &connectors.Error{Op: "make a record", Class: connectors.ClassData, Err: cause,
@@ -364,5 +225,3 @@ func (q *querier) refuse(ctx context.Context, cause error) error {
 	return q.report(ctx, connectors.Record{Topic: q.topic, Partition: connectors.AnyPartition, Timestamp: connectors.NoTimestamp,
 		Value: connectors.Data{Bytes: append(text, '}')}}, err)
 }
-
-func formatID(id int64) string { return strconv.FormatInt(id, 10) }

@@ -4,13 +4,11 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
-	"fmt"
 	"io"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	sqlite "modernc.org/sqlite"
 )
@@ -219,32 +217,4 @@ func declared(text string) column {
 		c.typ = sqlText
 	}
 	return c
-}
-
-// set takes over a driver's value.
-func (v *cell) set(value driver.Value) error {
-	*v = cell{}
-	switch x := value.(type) {
-	case nil:
-	case int64:
-		v.kind, v.i = cellInt, x
-	case float64:
-		v.kind, v.f = cellFloat, x
-	case float32:
-		v.kind, v.f = cellFloat, float64(x)
-	case []byte:
-		v.kind, v.b = cellBytes, x
-	case string:
-		v.kind, v.b = cellText, []byte(x)
-	case bool:
-		v.kind = cellInt
-		if x {
-			v.i = 1
-		}
-	case time.Time:
-		v.kind, v.i, v.nanos = cellMoment, x.Unix(), int32(x.Nanosecond())
-	default:
-		return fmt.Errorf("a %T from the driver", value)
-	}
-	return nil
 }

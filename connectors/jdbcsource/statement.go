@@ -1,12 +1,72 @@
 package jdbcsource
 
-import "strings"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/sluicehub/sluice/configs"
+)
 
 // criteria is what the statements of a question are made of: the same for all polls until the columns change. A column
 // is nil, or the list empty, where the mode does not go by it.
 type criteria struct {
 	growing *column
 	stamps  []*column
+}
+
+// criteria finds the columns that the mode goes by, and says which are not there or not fit.
+func (s *settings) criteria(of fmt.Stringer, columns []column) (by criteria, problems []configs.Problem) {
+	fail := func(key, format string, args ...any) {
+		problems = append(problems, configs.KeyError(key, fmt.Sprintf(format, args...)))
+	}
+	checked := s.nonNull && s.query == "" // of a query's columns it is not known what is nullable
+	if s.mode.increments() {
+		by.growing = s.growingColumn(columns)
+		switch {
+		case by.growing == nil && s.growing == "":
+			fail(keyIncrementing, "%s has no column that the database numbers by itself: name the column in %s", of, keyIncrementing)
+		case by.growing == nil:
+			fail(keyIncrementing, "%s has no column %s", of, s.growing)
+		case by.growing.typ != sqlInt && (by.growing.typ != sqlDecimal || by.growing.scale > 0) && by.growing.typ != sqlAnyDecimal:
+			fail(keyIncrementing, "column %s of %s is no integer", by.growing.name, of)
+		case by.growing.nullable && checked:
+			fail(keyIncrementing, "column %s of %s is nullable, and rows that are null there would never be read: make it NOT NULL, or set validate.non.null=false", by.growing.name, of)
+		}
+	}
+	if !s.mode.stamped() {
+		return by, problems
+	}
+	nullable := true
+	for _, name := range s.stamps {
+		c := find(columns, name)
+		switch {
+		case c == nil:
+			fail(keyTimestamp, "%s has no column %s", of, name)
+		case c.typ != sqlTimestamp && c.typ != sqlZonedTimestamp && c.typ != sqlDate:
+			fail(keyTimestamp, "column %s of %s is no timestamp", name, of)
+		default:
+			by.stamps = append(by.stamps, c)
+			nullable = nullable && c.nullable
+		}
+	}
+	if nullable && len(by.stamps) == len(s.stamps) && checked {
+		fail(keyTimestamp, "%s of %s: each is nullable, and rows that are null there would never be read: make one NOT NULL, or set validate.non.null=false",
+			strings.Join(s.stamps, ", "), of)
+	}
+	return by, problems
+}
+
+func (s *settings) growingColumn(columns []column) *column {
+	if s.growing != "" {
+		return find(columns, s.growing)
+	}
+	for i := range columns {
+		if columns[i].numbered {
+			return &columns[i]
+		}
+	}
+	return nil
 }
 
 // name returns a name as it stands in statements.
@@ -47,7 +107,7 @@ func (s *settings) statement(d dialect, q question, by criteria, begin position,
 		from, to = d.moment(s.shown(begin.at, of), of), d.moment(s.shown(end, of), of)
 	}
 	if by.growing != nil {
-		id, above = s.name(d, by.growing.name), formatID(begin.id)
+		id, above = s.name(d, by.growing.name), strconv.FormatInt(begin.id, 10)
 	}
 	sql := q.sql
 	switch s.mode {

@@ -71,7 +71,8 @@ func TestLike(t *testing.T) {
 func TestTheFilterNamesTablesInAllWays(t *testing.T) {
 	t.Parallel()
 	text := func(s string) *string { return &s }
-	tables := []table{{schema: "public", name: "orders", kind: "TABLE"}, {schema: "audit", name: "log", kind: "TABLE"}, {schema: "public", name: "v", kind: "VIEW"}}
+	tables := []table{{schema: "public", name: "orders", kind: "TABLE"}, {schema: "audit", name: "log", kind: "TABLE"}, {schema: "public", name: "v", kind: "VIEW"},
+		{schema: "public", name: "_sluice_offsets", kind: "TABLE"}}
 	for _, c := range []struct {
 		f    filter
 		want string
@@ -81,6 +82,7 @@ func TestTheFilterNamesTablesInAllWays(t *testing.T) {
 		{filter{include: []string{"orders"}}, "public.orders"},
 		{filter{include: []string{"audit.log", "shop.public.orders", "none"}}, "audit.log public.orders"},
 		{filter{exclude: []string{"log"}}, "public.orders"},
+		{filter{include: []string{"_sluice_offsets"}}, "public._sluice_offsets"},
 		{filter{schema: text("aud%")}, "audit.log"},
 		{filter{schema: text("")}, ""},
 		{filter{catalog: text("shop")}, "audit.log public.orders"},
