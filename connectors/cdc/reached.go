@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"strconv"
 )
 
@@ -59,13 +60,21 @@ func ReadReached(m map[string]json.RawMessage) (*Reached, error) {
 	return r, nil
 }
 
-// Find returns how many of the tables, which are in the order of their names, are delivered. ok is false if these are not
-// the ones that were: then nobody knows that the rows of each are.
-func (r *Reached) Find(tables []Table) (delivered int, ok bool) {
+// Find returns how many of the tables, which are in the order of their names, are delivered, and where to go on with the
+// others. Nothing is, and the place is nil, if there is none, or if the tables before it are not those that were, because
+// then nobody knows that the rows of each were delivered.
+func (r *Reached) Find(tables []Table, log *slog.Logger) (delivered int, resumed *Reached) {
+	if r == nil {
+		return 0, nil
+	}
 	for delivered < len(tables) && tables[delivered].compare(Table{r.Schema, r.Table}) < 0 {
 		delivered++
 	}
-	return delivered, Digests(tables[:delivered])[delivered] == r.Before
+	if Digests(tables[:delivered])[delivered] != r.Before {
+		log.Warn("the interrupted snapshot begins anew: the tables that it has read are not those that are captured now")
+		return 0, nil
+	}
+	return delivered, r
 }
 
 // In reports whether the snapshot has come to the middle of the table.

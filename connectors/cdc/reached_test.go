@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"encoding/json"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -43,9 +44,12 @@ func TestReached(t *testing.T) {
 		{[]Table{a, b, {"p", "bb"}, c}, 1, true}, // one more behind it
 		{nil, 0, false},
 	} {
-		if n, ok := at.Find(x.tables); ok != x.ok || ok && n != x.delivered {
-			t.Errorf("%v: %d %v", x.tables, n, ok)
+		if n, r := at.Find(x.tables, slog.New(slog.DiscardHandler)); (r == at) != x.ok || r != nil && n != x.delivered {
+			t.Errorf("%v: %d %v", x.tables, n, r)
 		}
+	}
+	if n, r := (*Reached)(nil).Find([]Table{a}, nil); n != 0 || r != nil {
+		t.Error("nothing was delivered")
 	}
 	if !at.In(b) || at.In(a) || (*Reached)(nil).In(b) || (&Reached{Schema: "p", Table: "b"}).In(b) {
 		t.Error("In")

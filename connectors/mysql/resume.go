@@ -25,21 +25,6 @@ func (d *definition) form() string {
 	return strconv.FormatUint(h.Sum64(), 16)
 }
 
-// resume finds what an interrupted snapshot has delivered of the tables: so many, and the begin of the next one if
-// sn.resumed is not nil then.
-func (sn *snapshot) resume(tables []cdc.Table, reached *cdc.Reached) (delivered int) {
-	if reached == nil {
-		return 0
-	}
-	delivered, ok := reached.Find(tables)
-	if !ok {
-		sn.t.log.Warn("the interrupted snapshot begins anew: the tables that it has read are not those that are captured now")
-		return 0
-	}
-	sn.resumed, sn.markers.Resumed = reached, true
-	return delivered
-}
-
 // inside reports whether the snapshot goes on in the middle of the table.
 func (sn *snapshot) inside(src *source) bool {
 	r := sn.resumed

@@ -104,8 +104,9 @@ func (t *task) openSnapshot(ctx context.Context, data bool, reached *cdc.Reached
 			read, tables = append(read, e), append(tables, e.name)
 		}
 	}
-	delivered := sn.resume(tables, reached)
-	if sn.resumed == nil { // else they came before the first row
+	delivered, resumed := reached.Find(tables, t.log)
+	sn.resumed, sn.markers.Resumed = resumed, resumed != nil
+	if resumed == nil { // else they came before the first row
 		if err := sn.define(ctx, entries); err != nil {
 			return err
 		}

@@ -37,20 +37,6 @@ func (e *entry) form() string {
 	return strconv.FormatUint(uint64(e.file), 10) + "/" + strconv.FormatUint(h.Sum64(), 16)
 }
 
-// resume finds what an interrupted snapshot has delivered of the tables: so many, and the begin of the next one if r is
-// not nil.
-func (t *task) resume(tables []cdc.Table, reached *cdc.Reached) (delivered int, r *cdc.Reached) {
-	if reached == nil {
-		return 0, nil
-	}
-	delivered, ok := reached.Find(tables)
-	if !ok {
-		t.log.Warn("the interrupted snapshot begins anew: the tables that it has read are not those that are captured now")
-		return 0, nil
-	}
-	return delivered, reached
-}
-
 // inside returns the page at which the snapshot goes on in the middle of the table; ok is false if it begins with it.
 func (t *task) inside(e *entry, r *cdc.Reached) (page int64, ok bool) {
 	if !r.In(e.Table) {

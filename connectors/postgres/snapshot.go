@@ -64,8 +64,8 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry,
 	for i, e := range entries {
 		tables[i] = e.Table
 	}
-	var delivered int
-	delivered, sn.resumed = t.resume(tables, reached)
+	delivered, resumed := reached.Find(tables, t.log)
+	sn.resumed, sn.markers.Resumed = resumed, resumed != nil
 	entries = entries[delivered:]
 	// The lock comes first: what is read of the tables then holds for as long as they are read.
 	most := t.s.v.Int("snapshot.max.threads")
@@ -84,7 +84,7 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry,
 		}
 		src.before = digests[delivered+i]
 		sn.tables[e.Table] = src
-		x := t.extent(src, sn.resumed)
+		x := t.extent(src, resumed)
 		if x.From != "" {
 			sn.waiting = src.table // rows of it were delivered
 		}
@@ -111,7 +111,6 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry,
 func (sn *snapshot) begins(tables int) {
 	log := sn.t.log.With("tables", tables, "chunks", len(sn.plan), "threads", len(sn.idle), "at", sn.pos.Event)
 	if r := sn.resumed; r != nil {
-		sn.markers.Resumed = true
 		log.Info("snapshot resumed", "table", r.Schema+"."+r.Table, "chunk", r.Chunks+1, "of", r.Chunks+len(sn.plan), "page", r.From)
 		return
 	}
