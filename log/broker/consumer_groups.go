@@ -86,7 +86,7 @@ func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	for {
 		classic := c.group(id, false)
 		if classic != nil && !classic.retire() {
-			return nil, fmt.Errorf("%w: Cannot upgrade classic group %s to consumer group because online upgrade is disabled.", kerr.GroupIDNotFound, id)
+			return nil, fmt.Errorf("%w: the members of group %s speak the classic protocol; they have to leave first (group.consumer.migration.policy is disabled)", kerr.GroupIDNotFound, id)
 		}
 		c.mu.Lock()
 		if classic != nil && c.groups[id] == classic {
@@ -188,9 +188,9 @@ func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from co
 				return nil, nil, err
 			}
 		case g == nil && c.group(req.Group, false) != nil:
-			return nil, nil, fmt.Errorf("%w: Group %s is not a consumer group.", kerr.GroupIDNotFound, req.Group)
+			return nil, nil, fmt.Errorf("%w: %s is a group of the classic protocol", kerr.GroupIDNotFound, req.Group)
 		case g == nil:
-			return nil, nil, fmt.Errorf("%w: Consumer group %s not found.", kerr.GroupIDNotFound, req.Group)
+			return nil, nil, fmt.Errorf("%w: there is no group %s", kerr.GroupIDNotFound, req.Group)
 		}
 		if resp, a, err, ok := g.heartbeat(req, from); ok {
 			return resp, a, err
@@ -292,7 +292,7 @@ func (g *consumerGroup) checkCommit(member string, epoch int32, byHand, transact
 	}
 	check, err := g.g.MayCommit(member, epoch)
 	if err == nil && !transactional && version < 9 {
-		return nil, fmt.Errorf("%w: OffsetCommit version 9 or above must be used by members using the modern group protocol", kerr.UnsupportedVersion)
+		return nil, fmt.Errorf("%w: members of the consumer protocol commit by version 9 or later", kerr.UnsupportedVersion)
 	}
 	return check, err
 }
