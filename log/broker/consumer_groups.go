@@ -63,14 +63,19 @@ func (c *coordinator) resume(groups map[string]*consumergroup.Group) error {
 			}
 			continue
 		}
-		cg := &consumerGroup{c: c, g: g}
 		g.Resume(c.config(id), time.Now())
-		c.consumers[id] = cg
-		cg.mu.Lock()
-		cg.arm(g.Deadline())
-		cg.mu.Unlock()
+		c.consumers[id] = &consumerGroup{c: c, g: g}
 	}
 	return nil
+}
+
+// start begins to watch the members that were there before the start.
+func (c *coordinator) start() {
+	for _, g := range c.listConsumers() {
+		g.mu.Lock()
+		g.arm(g.g.Deadline())
+		g.mu.Unlock()
+	}
 }
 
 // consumer returns the group of the consumer protocol of that name, nil if there is none.
@@ -121,8 +126,8 @@ func (g *group) retire() bool {
 	return true
 }
 
-// makeClassic makes room for a group of the classic protocol. One of the consumer protocol must be empty; its offsets
-// stay.
+// makeClassic makes a group of the consumer protocol, if there is one of that name, one of the classic protocol. It must
+// be empty; its offsets stay.
 func (c *coordinator) makeClassic(id string) error {
 	g := c.consumer(id)
 	if g == nil {
@@ -136,7 +141,11 @@ func (c *coordinator) makeClassic(id string) error {
 	if g.g.Size() > 0 {
 		return fmt.Errorf("%w: the members of group %s speak the consumer protocol", kerr.InconsistentGroupProtocol, id)
 	}
-	return g.delete()
+	if err := g.delete(); err != nil {
+		return err
+	}
+	c.group(id, true)
+	return nil
 }
 
 // delete deletes the group, which is locked.
