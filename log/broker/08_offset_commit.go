@@ -85,7 +85,7 @@ func (b *Broker) mayCommit(r *request, group, member string, instance *string, g
 	}
 	g := b.groups.group(group, byHand)
 	if g == nil && r.version >= 9 && !transactional {
-		return nil, fmt.Errorf("%w: Group %s not found.", kerr.GroupIDNotFound, group)
+		return nil, fmt.Errorf("%w: there is no group %s", kerr.GroupIDNotFound, group)
 	} else if g == nil {
 		return nil, kerr.IllegalGeneration
 	}

@@ -19,7 +19,7 @@ func (b *Broker) describeGroups(r *request, kreq kmsg.Request) (reply, error) {
 			g.describe(&rg)
 			rg.AuthorizedOperations = r.operations(groupResource, id, req.IncludeAuthorizedOperations)
 		} else if r.version >= 6 && b.groups.consumer(id) != nil {
-			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" is not a classic group.")
+			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" is of the consumer protocol.")
 		} else if r.version >= 6 {
 			rg.ErrorCode, rg.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" not found.")
 		}

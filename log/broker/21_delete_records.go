@@ -20,7 +20,7 @@ func (b *Broker) deleteRecords(r *request, kreq kmsg.Request) (reply, error) {
 			rp.Partition, rp.LowWatermark = p.Partition, -1
 			part, err := r.partition(mayDelete, false, [16]byte{}, t.Topic, p.Partition)
 			if err == nil && isInternal(t.Topic) { // the broker reads them from their beginning
-				err = fmt.Errorf("%w: Cannot delete records of internal topic %s", log.ErrInvalidTopic, t.Topic)
+				err = fmt.Errorf("%w: the records of %s are the broker's own", log.ErrInvalidTopic, t.Topic)
 			}
 			if err == nil {
 				rp.LowWatermark, err = part.DeleteRecords(p.Offset)

@@ -38,9 +38,9 @@ func (b *Broker) describeConsumerGroup(r *request, id string, rg *kmsg.ConsumerG
 	g := b.groups.consumer(id)
 	if g == nil {
 		if b.groups.group(id, false) != nil {
-			return fmt.Errorf("%w: Group %s is not a consumer group.", kerr.GroupIDNotFound, id)
+			return fmt.Errorf("%w: %s is a group of the classic protocol", kerr.GroupIDNotFound, id)
 		}
-		return fmt.Errorf("%w: Group %s not found.", kerr.GroupIDNotFound, id)
+		return fmt.Errorf("%w: there is no group %s", kerr.GroupIDNotFound, id)
 	}
 	var hidden error // a topic that the client must not know of
 	g.mu.Lock()
@@ -48,7 +48,7 @@ func (b *Broker) describeConsumerGroup(r *request, id string, rg *kmsg.ConsumerG
 	g.g.Describe(rg, b.consumerConfig(id), func(topic log.TopicID) (string, bool) {
 		name, err := b.nameOf(topic)
 		if err == nil && r.topic(mayDescribe, name) != nil {
-			hidden = fmt.Errorf("%w: The group has described topic(s) that the client is not authorized to describe.", kerr.TopicAuthorizationFailed)
+			hidden = fmt.Errorf("%w: its members read topics that you may not describe", kerr.TopicAuthorizationFailed)
 		}
 		return name, err == nil
 	})

@@ -115,6 +115,7 @@ func New(o Options) (*Broker, error) {
 	if b.txns, err = openTxnCoordinator(o.Log, store, o.Logger); err != nil {
 		return nil, fmt.Errorf("load transactions: %w", err)
 	}
+	b.groups.start()
 	b.wg.Go(func() { b.txns.run(b.ctx) })
 	return b, nil
 }

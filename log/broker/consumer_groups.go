@@ -63,14 +63,19 @@ func (c *coordinator) resume(groups map[string]*consumergroup.Group) error {
 			}
 			continue
 		}
-		cg := &consumerGroup{c: c, g: g}
 		g.Resume(c.config(id), time.Now())
-		c.consumers[id] = cg
-		cg.mu.Lock()
-		cg.arm(g.Deadline())
-		cg.mu.Unlock()
+		c.consumers[id] = &consumerGroup{c: c, g: g}
 	}
 	return nil
+}
+
+// start begins to watch the members that were there before the start.
+func (c *coordinator) start() {
+	for _, g := range c.listConsumers() {
+		g.mu.Lock()
+		g.arm(g.g.Deadline())
+		g.mu.Unlock()
+	}
 }
 
 // consumer returns the group of the consumer protocol of that name, nil if there is none.
@@ -86,7 +91,7 @@ func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	for {
 		classic := c.group(id, false)
 		if classic != nil && !classic.retire() {
-			return nil, fmt.Errorf("%w: Cannot upgrade classic group %s to consumer group because online upgrade is disabled.", kerr.GroupIDNotFound, id)
+			return nil, fmt.Errorf("%w: the members of group %s speak the classic protocol; they have to leave first (group.consumer.migration.policy is disabled)", kerr.GroupIDNotFound, id)
 		}
 		c.mu.Lock()
 		if classic != nil && c.groups[id] == classic {
@@ -121,8 +126,8 @@ func (g *group) retire() bool {
 	return true
 }
 
-// makeClassic makes room for a group of the classic protocol. One of the consumer protocol must be empty; its offsets
-// stay.
+// makeClassic makes a group of the consumer protocol, if there is one of that name, one of the classic protocol. It must
+// be empty; its offsets stay.
 func (c *coordinator) makeClassic(id string) error {
 	g := c.consumer(id)
 	if g == nil {
@@ -136,7 +141,11 @@ func (c *coordinator) makeClassic(id string) error {
 	if g.g.Size() > 0 {
 		return fmt.Errorf("%w: the members of group %s speak the consumer protocol", kerr.InconsistentGroupProtocol, id)
 	}
-	return g.delete()
+	if err := g.delete(); err != nil {
+		return err
+	}
+	c.group(id, true)
+	return nil
 }
 
 // delete deletes the group, which is locked.
@@ -188,9 +197,9 @@ func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from co
 				return nil, nil, err
 			}
 		case g == nil && c.group(req.Group, false) != nil:
-			return nil, nil, fmt.Errorf("%w: Group %s is not a consumer group.", kerr.GroupIDNotFound, req.Group)
+			return nil, nil, fmt.Errorf("%w: %s is a group of the classic protocol", kerr.GroupIDNotFound, req.Group)
 		case g == nil:
-			return nil, nil, fmt.Errorf("%w: Consumer group %s not found.", kerr.GroupIDNotFound, req.Group)
+			return nil, nil, fmt.Errorf("%w: there is no group %s", kerr.GroupIDNotFound, req.Group)
 		}
 		if resp, a, err, ok := g.heartbeat(req, from); ok {
 			return resp, a, err
@@ -292,7 +301,7 @@ func (g *consumerGroup) checkCommit(member string, epoch int32, byHand, transact
 	}
 	check, err := g.g.MayCommit(member, epoch)
 	if err == nil && !transactional && version < 9 {
-		return nil, fmt.Errorf("%w: OffsetCommit version 9 or above must be used by members using the modern group protocol", kerr.UnsupportedVersion)
+		return nil, fmt.Errorf("%w: members of the consumer protocol commit by version 9 or later", kerr.UnsupportedVersion)
 	}
 	return check, err
 }

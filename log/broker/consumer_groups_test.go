@@ -199,3 +199,25 @@ func TestKindsOfGroups(t *testing.T) {
 		t.Errorf("listed %v, %v", listed.Groups(), err)
 	}
 }
+
+// TestSilentConsumerExpires: the session ends by the broker's clock, also of a member that was there before a restart.
+func TestSilentConsumerExpires(t *testing.T) {
+	dir := t.TempDir()
+	short := func(o *Options) {
+		fast(o)
+		o.Settings["group.consumer.session.timeout.ms"], o.Settings["group.consumer.min.session.timeout.ms"] = "300", "300"
+	}
+	s := start(t, dir) // it will not expire here
+	s.wantCode("join", s.beat("g", "m", 0, "t").ErrorCode, nil)
+	s.stop()
+	s = start(t, dir, short)
+	s.wantCode("another joins", s.beat("h", "m", 0, "t").ErrorCode, nil)
+	for _, group := range []string{"g", "h"} {
+		for until := time.Now().Add(time.Minute); s.describe(group).State != "Empty"; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(until) {
+				t.Fatalf("%s is %+v", group, s.describe(group))
+			}
+		}
+	}
+	s.wantCode("who comes too late", s.beat("g", "m", 2, "t").ErrorCode, kerr.UnknownMemberID)
+}

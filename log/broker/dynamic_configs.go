@@ -107,7 +107,7 @@ func (d *dynamicConfigs) of(kind kmsg.ConfigResourceType, name string) (map[stri
 	case name == strconv.Itoa(int(nodeID)):
 		return d.Broker, nil
 	}
-	return nil, fmt.Errorf("%w: Unexpected broker id, expected %d, but received %s", kerr.InvalidRequest, nodeID, name)
+	return nil, fmt.Errorf("%w: the only broker is %d, there is no %s", kerr.InvalidRequest, nodeID, name)
 }
 
 // alterDynamic changes the configs of the broker, of all brokers or of a group durably, and then acts on them; or it
@@ -157,7 +157,7 @@ func (b *Broker) checkDynamic(kind kmsg.ConfigResourceType, values map[string]st
 		}
 	}
 	if len(fixed) > 0 {
-		return nil, fmt.Errorf("%w: Cannot update these configs dynamically: %s; they are set in the worker's properties (sluice.kafka.broker.*)", kerr.InvalidRequest, strings.Join(fixed, ", "))
+		return nil, fmt.Errorf("%w: not changed while running: %s; they are set in the worker's properties (sluice.kafka.broker.*)", kerr.InvalidRequest, strings.Join(fixed, ", "))
 	}
 	set, err := after.settings(b.opts.Settings)
 	if err != nil {

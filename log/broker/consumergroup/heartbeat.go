@@ -20,25 +20,25 @@ func Check(req *kmsg.ConsumerGroupHeartbeatRequest, assignors []string) error {
 	joins := req.MemberEpoch == 0
 	switch {
 	case strings.TrimSpace(req.MemberID) == "" && (req.Version >= 1 || req.MemberEpoch > 0 || req.MemberEpoch == -1):
-		return invalid("MemberId can't be empty.")
+		return invalid("a member names itself by an id")
 	case strings.TrimSpace(req.Group) == "":
-		return invalid("GroupId can't be empty.")
+		return invalid("the group's name is empty")
 	case isEmpty(req.InstanceID):
-		return invalid("InstanceId can't be empty.")
+		return invalid("the instance id is empty; leave it out")
 	case isEmpty(req.RackID):
-		return invalid("RackId can't be empty.")
+		return invalid("the rack is empty; leave it out")
 	case joins && req.RebalanceTimeoutMillis == -1:
-		return invalid("RebalanceTimeoutMs must be provided in first request.")
+		return invalid("who joins says its rebalance timeout")
 	case joins && (req.Topics == nil || len(req.Topics) > 0):
-		return invalid("TopicPartitions must be empty when (re-)joining.")
+		return invalid("who joins has no partitions, and says so")
 	case joins && req.SubscribedTopicNames == nil && req.SubscribedTopicRegex == nil:
-		return invalid("Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.")
+		return invalid("who joins says what it subscribes to, by names or by an expression")
 	case req.MemberEpoch == away && req.InstanceID == nil:
-		return invalid("InstanceId can't be null.")
+		return invalid("only a static member, with an instance id, can leave to come back")
 	case req.MemberEpoch < away:
-		return invalid("MemberEpoch is invalid.")
+		return invalid("there is no such member epoch")
 	case req.ServerAssignor != nil && !slices.Contains(assignors, *req.ServerAssignor):
-		return fmt.Errorf("%w: ServerAssignor %s is not supported. Supported assignors: %s.", kerr.UnsupportedAssignor, *req.ServerAssignor, strings.Join(assignors, ", "))
+		return fmt.Errorf("%w: no assignor %s here; there are %s", kerr.UnsupportedAssignor, *req.ServerAssignor, strings.Join(assignors, ", "))
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func (g *Group) Heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from Client, 
 		return g.leave(req, topics)
 	}
 	if len(g.members) >= cfg.MaxSize && g.members[req.MemberID] == nil {
-		return nil, fmt.Errorf("%w: The consumer group has reached its maximum capacity of %d members.", kerr.GroupMaxSizeReached, cfg.MaxSize)
+		return nil, fmt.Errorf("%w: %d members are in it (group.consumer.max.size)", kerr.GroupMaxSizeReached, cfg.MaxSize)
 	}
 	id := req.MemberID
 	if id == "" { // version 0: members do not name themselves
@@ -108,29 +108,24 @@ func (g *Group) admit(id string, req *kmsg.ConsumerGroupHeartbeatRequest) (*memb
 }
 
 func unknownMember(group, id string) error {
-	return fmt.Errorf("%w: Member %s is not a member of group %s.", kerr.UnknownMemberID, id, group)
+	return fmt.Errorf("%w: %s is not in group %s", kerr.UnknownMemberID, id, group)
 }
 
 func unknownInstance(instance string) error {
-	return fmt.Errorf("%w: Instance id %s is unknown.", kerr.UnknownMemberID, instance)
+	return fmt.Errorf("%w: no member has the instance id %s", kerr.UnknownMemberID, instance)
 }
 
 func fenced(id string, by *member) error {
-	return fmt.Errorf("%w: Static member %s with instance id %s was fenced by member %s.", kerr.FencedInstanceID, id, by.instance, by.id)
+	return fmt.Errorf("%w: %s is not the member of instance id %s any more, that is %s", kerr.FencedInstanceID, id, by.instance, by.id)
 }
 
 // current checks the epoch that a member comes with. It may be the one before if the answer with the new one was lost.
 func (g *Group) current(h *held, req *kmsg.ConsumerGroupHeartbeatRequest) error {
 	came := req.MemberEpoch
-	switch {
-	case came == 0 || came == h.epoch || came < h.epoch && came == h.previous && owns(req.Topics, h.assigned):
+	if came == 0 || came == h.epoch || came < h.epoch && came == h.previous && owns(req.Topics, h.assigned) {
 		return nil
-	case came > h.epoch:
-		return fmt.Errorf("%w: The consumer group member has a greater member epoch (%d) than the one known by the group coordinator (%d). The member must abandon all its partitions and rejoin.",
-			kerr.FencedMemberEpoch, came, h.epoch)
 	}
-	return fmt.Errorf("%w: The consumer group member has a smaller member epoch (%d) than the one known by the group coordinator (%d). The member must abandon all its partitions and rejoin.",
-		kerr.FencedMemberEpoch, came, h.epoch)
+	return fmt.Errorf("%w: it is %d, the member came with %d and has to give up everything and join again", kerr.FencedMemberEpoch, h.epoch, came)
 }
 
 // owns tells whether a member says what it has, and that is nothing but some of these.
@@ -149,8 +144,7 @@ func owns(said []kmsg.ConsumerGroupHeartbeatRequestTopic, these map[Partition]in
 func (g *Group) replace(former *member, id string) (*member, error) {
 	had, target := g.holds(former.id), g.targets[former.id]
 	if had.epoch != away {
-		return nil, fmt.Errorf("%w: Static member %s with instance id %s cannot join the group because the instance id is owned by member %s.",
-			kerr.UnreleasedInstanceID, id, former.instance, former.id)
+		return nil, fmt.Errorf("%w: %s cannot have the instance id %s before %s leaves or its session ends", kerr.UnreleasedInstanceID, id, former.instance, former.id)
 	}
 	now := *former
 	now.id = id

@@ -22,7 +22,7 @@ type resolved struct {
 func compile(regex string) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(`\A(?:` + regex + `)\z`)
 	if err != nil {
-		return nil, fmt.Errorf("%w: SubscribedTopicRegex `%s` is not a valid regular expression: %v.", kerr.InvalidRegularExpression, regex, err)
+		return nil, fmt.Errorf("%w: %w", kerr.InvalidRegularExpression, err)
 	}
 	return re, nil
 }
