@@ -264,6 +264,8 @@ func TestTablesComeAndGo(t *testing.T) {
 		want(t, r.next(1), "two 1")
 		s.exec(t, "DROP TABLE one")
 		r.nothing()
+		s.exec(t, "INSERT INTO two VALUES (2)")
+		want(t, r.next(1), "two 2")
 		s.exec(t, "CREATE TABLE one (n integer NOT NULL)", "INSERT INTO one VALUES (1), (2)")
 		want(t, r.next(1), "one 2")
 	})

@@ -86,10 +86,10 @@ func (t *task) look(ctx context.Context) error {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(tab table) bool { return len(t.shares) > 0 && t.shares.owner(tab) != t.start.Task })
-	before := append(t.queriers, t.dropped...)
+	before := slices.Concat(t.queriers, t.dropped)
 	var now []*querier
 	for i := range list {
-		known := slices.IndexFunc(before, func(q *querier) bool { return *q.table == list[i] })
+		known := slices.IndexFunc(before, func(q *querier) bool { return q.table.String() == list[i].String() })
 		if known >= 0 {
 			now = append(now, before[known])
 			before = slices.Delete(before, known, known+1)
