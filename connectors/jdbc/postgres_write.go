@@ -10,8 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-
-	"github.com/sluicehub/sluice/connectors"
 )
 
 // copyRows is from how many rows on COPY into a temporary table and a statement that merges it beat arrays as
@@ -363,72 +361,4 @@ func (r *copyReader) Read(p []byte) (n int, err error) {
 		n += k
 	}
 	return n, nil
-}
-
-// appendArrayText appends an array as PostgreSQL reads it: {"a","b\"c",NULL}, nested ones inside each other.
-func appendArrayText(dst []byte, t *typed, src []byte) ([]byte, error) {
-	dst = append(dst, '{')
-	var scratch, text []byte
-	first := true
-	err := eachElement(t, src, func(present bool, src []byte) (rest []byte, err error) {
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		if !present {
-			dst = append(dst, "NULL"...)
-			return src, nil
-		}
-		v, rest, err := t.elem.read(src, scratch)
-		if err != nil {
-			return nil, err
-		}
-		if t.elem.meaning == meansArray {
-			dst, err = appendArrayText(dst, t.elem, v.b)
-			return rest, err
-		}
-		if text, err = t.elem.appendText(text[:0], v, 6); err != nil {
-			return nil, err
-		}
-		dst = append(dst, '"')
-		for _, b := range text {
-			if b == '"' || b == '\\' {
-				dst = append(dst, '\\')
-			}
-			dst = append(dst, b)
-		}
-		dst = append(dst, '"')
-		return rest, nil
-	})
-	return append(dst, '}'), err
-}
-
-// eachElement calls do for each element of an encoded array, with what is behind the mark of its presence; do returns
-// what follows the element.
-func eachElement(t *typed, src []byte, do func(present bool, src []byte) (rest []byte, err error)) error {
-	for {
-		n, rest, err := connectors.ReadInt(src)
-		if err != nil {
-			return err
-		}
-		src = rest
-		if n == 0 {
-			return nil
-		}
-		if n < 0 { // followed by the size of the block
-			n = -n
-			if _, src, err = connectors.ReadInt(src); err != nil {
-				return err
-			}
-		}
-		for ; n > 0; n-- {
-			present, rest, err := connectors.ReadPresent(t.elem.schema, src)
-			if err != nil {
-				return err
-			}
-			if src, err = do(present, rest); err != nil {
-				return err
-			}
-		}
-	}
 }

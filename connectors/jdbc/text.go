@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math"
 	"strconv"
-
-	"github.com/sluicehub/sluice/connectors"
 )
 
 var errCalendar = errors.New("a date or timestamp that is infinite, or of a year before 0 or after 9999, which this database has none for")
@@ -67,43 +65,4 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		return append(dst, "-Infinity"...)
 	}
 	return strconv.AppendFloat(dst, f, 'g', -1, bits)
-}
-
-// appendJSONArray appends an array as JSON, for databases without arrays: numbers, booleans and JSON as such, all else as
-// text.
-func (t *typed) appendJSONArray(dst, src []byte) ([]byte, error) {
-	dst = append(dst, '[')
-	var text []byte
-	first := true
-	err := eachElement(t, src, func(present bool, src []byte) (rest []byte, err error) {
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		if !present {
-			dst = append(dst, "null"...)
-			return src, nil
-		}
-		v, rest, err := t.elem.read(src, nil)
-		if err != nil {
-			return nil, err
-		}
-		if text, err = t.elem.appendText(text[:0], v, 9); err != nil {
-			return nil, err
-		}
-		switch t.elem.meaning {
-		case meansBool, meansInt, meansYear, meansArray, meansJSON:
-			dst = append(dst, text...)
-		case meansFloat32, meansFloat64:
-			if math.IsNaN(v.f) || math.IsInf(v.f, 0) {
-				dst = connectors.AppendJSONString(dst, text)
-			} else {
-				dst = append(dst, text...)
-			}
-		default:
-			dst = connectors.AppendJSONString(dst, text)
-		}
-		return rest, nil
-	})
-	return append(dst, ']'), err
 }

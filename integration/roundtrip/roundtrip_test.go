@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -50,7 +51,7 @@ func TestRoundTrip(t *testing.T) {
 				for j, to := range targets {
 					t.Run(to.name, func(t *testing.T) {
 						t.Parallel()
-						lines[i*len(targets)+j] = judge(t, from, to, rows, to.write(t, from, rows, records))
+						lines[i*len(targets)+j] = judge(t, from, to, rows, to.write(t, rows, records))
 					})
 				}
 			})
@@ -273,55 +274,18 @@ func targets(t *testing.T) []target {
 
 // arrived is what a target has.
 type arrived struct {
-	types   map[string]string // of the columns
-	texts   []string          // of each row, as the target prints it
-	refused []bool
+	types map[string]string // of the columns
+	texts []string          // of each row, as the target prints it
 }
 
 // write writes the records to a target, and reads it.
-func (to target) write(t *testing.T, from *source, rows []value, records map[int]connectors.Record) arrived {
+func (to target) write(t *testing.T, rows []value, records map[int]connectors.Record) arrived {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	config, db := to.make(t)
 	config["insert.mode"], config["pk.mode"], config["auto.create"], config["table.name.format"] = "upsert", "record_key", "true", "${source.table}"
-	out := arrived{texts: make([]string, len(rows)), refused: make([]bool, len(rows)+1)}
-	var mu sync.Mutex
-	task := jdbc.New().NewSinkTask()
-	defer func() {
-		if err := task.Stop(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	at := connectors.TopicPartition{Topic: "samples"}
-	err := task.Start(ctx, connectors.SinkStart{Connector: "roundtrip", Config: config, Log: slog.New(slog.DiscardHandler),
-		Report: func(_ context.Context, ref connectors.RecordRef, err error) error {
-			mu.Lock()
-			defer mu.Unlock()
-			out.refused[ref.Offset] = true
-			t.Log(err)
-			return nil
-		}})
-	if err == nil {
-		_, err = task.Open(ctx, []connectors.TopicPartition{at})
-	}
-	var list []connectors.Record
-	for i := range len(rows) + 1 {
-		if r, ok := records[i+1]; ok {
-			r.Offset = int64(i)
-			list = append(list, r)
-		}
-	}
-	if err == nil {
-		err = task.Put(ctx, &connectors.Records{From: at, List: list, End: int64(len(rows) + 1)})
-	}
-	if err == nil {
-		_, err = task.Flush(ctx, true)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out.refused[len(rows)] {
+	out := arrived{texts: make([]string, len(rows))}
+	refused := deliver(t, config, records)
+	if refused[len(rows)+1] {
 		t.Error("the row of nulls was refused")
 	}
 	out.types = columnTypes(t, db, to.types)
@@ -333,11 +297,54 @@ func (to target) write(t *testing.T, from *source, rows []value, records map[int
 			out.texts[i] = "refused by the source"
 		case out.types[c] == "":
 			out.texts[i] = "no column"
-		case out.refused[i]:
+		case refused[i+1]:
 			out.texts[i] = "refused"
 		default:
 			out.texts[i] = question(t, db, printed(to.name, out.types[c]), c, i+1)
 		}
 	}
 	return out
+}
+
+// deliver runs a sink that takes the records, and returns the numbers of those that the target refused.
+func deliver(t *testing.T, config map[string]string, records map[int]connectors.Record) map[int]bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var mu sync.Mutex
+	refused := map[int]bool{}
+	task := jdbc.New().NewSinkTask()
+	defer func() {
+		if err := task.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	}()
+	at := connectors.TopicPartition{Topic: "samples"}
+	var list []connectors.Record
+	for _, number := range slices.Sorted(maps.Keys(records)) {
+		r := records[number]
+		r.Offset = int64(number)
+		list = append(list, r)
+	}
+	err := task.Start(ctx, connectors.SinkStart{Connector: "roundtrip", Config: config, Log: slog.New(slog.DiscardHandler),
+		Report: func(_ context.Context, ref connectors.RecordRef, err error) error {
+			mu.Lock()
+			defer mu.Unlock()
+			refused[int(ref.Offset)] = true
+			t.Log(err)
+			return nil
+		}})
+	if err == nil {
+		_, err = task.Open(ctx, []connectors.TopicPartition{at})
+	}
+	if err == nil {
+		err = task.Put(ctx, &connectors.Records{From: at, List: list, End: list[len(list)-1].Offset + 1})
+	}
+	if err == nil {
+		_, err = task.Flush(ctx, true)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return refused
 }
