@@ -8,21 +8,21 @@ import (
 	"github.com/sluicehub/sluice/integration/services"
 )
 
-// The hub is killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the last that
+// The hub and the source's process are killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the last that
 // the log says of each row is what the table has, there is no gap in what it says of a row, and the chunks that were
 // delivered before a kill were not read again.
 
-func TestKillHubInMySQLSnapshot(t *testing.T) {
+func TestKillInMySQLSnapshot(t *testing.T) {
 	t.Parallel()
-	killInMySQLSnapshot(t, services.UseMySQL(t))
+	killInMySQLSnapshot(t, services.UseMySQL(t), "mysql")
 }
 
-func TestKillHubInMariaDBSnapshot(t *testing.T) {
+func TestKillInMariaDBSnapshot(t *testing.T) {
 	t.Parallel()
-	killInMySQLSnapshot(t, services.UseMariaDB(t))
+	killInMySQLSnapshot(t, services.UseMariaDB(t), "mariadb")
 }
 
-func killInMySQLSnapshot(t *testing.T, m *services.MySQL) {
+func killInMySQLSnapshot(t *testing.T, m *services.MySQL, plugin string) {
 	t.Helper()
 	const rows = 30_000
 	p := newMySQLPipeline(t, m, rows)
@@ -35,7 +35,7 @@ func killInMySQLSnapshot(t *testing.T, m *services.MySQL) {
 		return nil
 	}))
 	p.begin(map[string]string{"snapshot.chunk.rows": "2500", "max.batch.size": "100"})
-	kills := p.killInSnapshot(rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
+	kills := p.killInSnapshot(plugin, rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive()
 	// The keys are read from the lowest one on.

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// The hub is killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the log has
+// The hub and the source's process are killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the log has
 // every row and every change since the first snapshot's point, and no row that is gone; and the chunks that were delivered
 // before a kill were not read again.
-func TestKillHubInSnapshot(t *testing.T) {
+func TestKillInSnapshot(t *testing.T) {
 	t.Parallel()
 	const rows = 120_000
 	p := prepare(t, nil)
@@ -35,7 +36,7 @@ func TestKillHubInSnapshot(t *testing.T) {
 	source["snapshot.chunk.pages"] = "50" // with some 7,000 rows
 	must(t, p.worker.Put(ctx, "items-source", source))
 	p.read()
-	kills := p.killInSnapshot(rows, func(kill int) { disturb(t, p, int64(2+kill)) })
+	kills := p.killInSnapshot("postgres", rows, func(kill int) { disturb(t, p, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive(p.deadline(), p.load.end(100))
 	p.load.check()
@@ -46,11 +47,12 @@ func TestKillHubInSnapshot(t *testing.T) {
 		rows, p.load.committed.Load(), kills, p.topics.total, reads, repeated)
 }
 
-// killInSnapshot kills the hub in the middle of a snapshot of so many rows, again and again, and each time when it is
-// durable that more chunks are delivered than at the time before. meanwhile is done while the hub is dead. It returns how
-// often the snapshot went on.
-func (p *pipeline) killInSnapshot(rows int, meanwhile func(kill int)) (kills int) {
+// killInSnapshot kills the hub and the source's process in turn, in the middle of a snapshot of so many rows, each time
+// when it is durable that more chunks are delivered than at the time before. meanwhile is done before they are there
+// again. It returns how often the snapshot went on.
+func (p *pipeline) killInSnapshot(plugin string, rows int, meanwhile func(kill int)) (kills int) {
 	p.t.Helper()
+	victims := []victim{{func(context.Context) error { return p.worker.Kill() }, p.worker.Start}, p.child(plugin)}
 	reached := ""
 	ended := func() bool { return strings.Contains(p.worker.Log(), "snapshot ends") }
 	for kill := range max(1, killRounds(p.t)*2/5) {
@@ -71,15 +73,18 @@ func (p *pipeline) killInSnapshot(rows int, meanwhile func(kill int)) (kills int
 		if ended() {
 			break
 		}
-		must(p.t, p.worker.Kill())
+		v := victims[kill%len(victims)]
+		must(p.t, v.kill(ctx))
 		meanwhile(kill)
-		must(p.t, p.worker.Start(ctx))
+		must(p.t, v.start(ctx))
+		stopNudging := p.nudging()
 		must(p.t, eventually(ctx, "the snapshot to go on", func() error {
 			if n := strings.Count(p.worker.Log(), "snapshot resumed"); n == kills && !ended() {
 				return fmt.Errorf("it has %d times", n)
 			}
 			return nil
 		}))
+		stopNudging()
 		kills = strings.Count(p.worker.Log(), "snapshot resumed")
 	}
 	if kills == 0 {
