@@ -4,13 +4,14 @@
 # make lint     formatting, vet, staticcheck (these three: make style) and the architecture rules
 # make bench    throughput, latency and memory against real servers
 # make bench-registry   what the schema registry answers a second, and how long a start over a long history takes
+# make bench-log        what the log does a second and how soon, beside a real Kafka in the same run
 # make fuzz     every fuzz target for FUZZTIME
 # make torture  the log's crash model with SEEDS random runs, the kill tests, ROUNDS times each, and franz-go's tests with many records
 # make setup    what test and demo need on a Debian machine with Go
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
-.PHONY: build demo test lint style bench bench-registry torture fuzz setup
+.PHONY: build demo test lint style bench bench-log bench-registry torture fuzz setup
 .DEFAULT_GOAL := build
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -47,6 +48,9 @@ bench: build
 
 bench-registry: build
 	go run ./integration/benchregistry $(BENCH)
+
+bench-log: build
+	go run ./integration/benchlog $(BENCH)
 
 torture: build
 	SLUICE_TEST_SEEDS=$(SEEDS) go test -count 1 -run 'Crash|TransactionsAreWhole|Damage' -timeout 0 ./log/...
