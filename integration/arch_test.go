@@ -102,8 +102,9 @@ func importFences() []fence {
 		{module: "github.com/aws", within: []string{"connectors/s3/...", "integration/..."}},
 		{module: "github.com/elastic", within: []string{"connectors/elasticsearch/...", "integration/..."}},
 		// The hub and the registry reach the log as any Kafka client does. The
-		// log itself takes only the codecs from there.
-		{module: "github.com/twmb/franz-go/pkg/kgo", within: []string{"cmd/...", "hub/...", "schemaregistry/...", "log/segment", "log/broker/...", "integration/..."}},
+		// log itself takes only the codecs from there. A source's signals may
+		// come by a topic, of whichever cluster its configuration names.
+		{module: "github.com/twmb/franz-go/pkg/kgo", within: []string{"cmd/...", "hub/...", "schemaregistry/...", "log/segment", "log/broker/...", "connectors/cdc", "integration/..."}},
 		{module: "github.com/twmb/franz-go/pkg/kfake", within: nil},
 		{module: "github.com/spf13/cobra", within: []string{"cmd/..."}},
 		// Processes belong to the wall.

@@ -22,7 +22,8 @@ type Inbox struct {
 	mu      sync.Mutex
 	waiting []connectors.Signal
 	arrived chan struct{}
-	shut    bool // it takes nothing
+	taken   *sync.Cond // nothing waits any more; with mu
+	shut    bool       // it takes nothing
 
 	end   context.CancelFunc
 	watch sync.WaitGroup
@@ -31,21 +32,27 @@ type Inbox struct {
 // most is how many signals may wait.
 const most = 1000
 
-// OpenInbox returns an inbox that also takes the signals of signal.file, if signal.enabled.channels has that channel. It
-// must be closed. Where nothing is streamed, it takes none.
+// OpenInbox returns an inbox that also takes the signals of a file and of a topic, if signal.enabled.channels has these
+// channels. It must be closed. Where nothing is streamed, it takes none.
 func OpenInbox(v configs.Values, streams bool, log *slog.Logger) *Inbox {
-	i := &Inbox{arrived: make(chan struct{}, 1), end: func() {}, shut: !streams}
-	if streams && slices.Contains(v.List("signal.enabled.channels"), "file") {
-		var ctx context.Context
-		ctx, i.end = context.WithCancel(context.Background())
-		i.watch.Go(func() {
-			i.watchFile(ctx, v.String("signal.file"), v.Duration("signal.poll.interval.ms"), log)
-		})
+	i := &Inbox{arrived: make(chan struct{}, 1), shut: !streams}
+	i.taken = sync.NewCond(&i.mu)
+	var ctx context.Context
+	ctx, i.end = context.WithCancel(context.Background())
+	if !streams {
+		return i
+	}
+	channels, every := v.List("signal.enabled.channels"), v.Duration("signal.poll.interval.ms")
+	if slices.Contains(channels, "file") {
+		i.watch.Go(func() { i.watchFile(ctx, v.String("signal.file"), every, log) })
+	}
+	if slices.Contains(channels, "kafka") {
+		i.watch.Go(func() { i.watchTopic(ctx, newSignalTopic(v), every, log) })
 	}
 	return i
 }
 
-// Close ends the reading of the file. The inbox may be nil.
+// Close ends the reading of file and topic. The inbox may be nil.
 func (i *Inbox) Close() {
 	if i != nil {
 		i.end()
@@ -96,7 +103,41 @@ func (i *Inbox) Take() []connectors.Signal {
 	defer i.mu.Unlock()
 	out := i.waiting
 	i.waiting = nil
+	i.taken.Broadcast()
 	return out
+}
+
+// emptied waits until all signals have been taken.
+func (i *Inbox) emptied(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.taken.Broadcast()
+	})
+	defer stop()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for len(i.waiting) > 0 && ctx.Err() == nil {
+		i.taken.Wait()
+	}
+	return ctx.Err()
+}
+
+// parseSignal reads a signal from JSON, as a line of a file and a record of a topic have it.
+func parseSignal(text []byte) (connectors.Signal, error) {
+	var s struct {
+		ID   string          `json:"id"`
+		Type string          `json:"type"`
+		Data json.RawMessage `json:"data"`
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return connectors.Signal{}, err
+	}
+	data := string(s.Data)
+	if json.Unmarshal(s.Data, &data) != nil { // it may be a text of JSON, too
+		data = string(s.Data)
+	}
+	return connectors.Signal{ID: s.ID, Type: s.Type, Data: data}, nil
 }
 
 // watchFile puts the signals of a file into the inbox, every so often, until ctx ends. A signal is a line of JSON, and
@@ -132,18 +173,9 @@ func (i *Inbox) readFile(name string, log *slog.Logger) error {
 		if len(bytes.TrimSpace(line)) == 0 {
 			continue
 		}
-		var s struct {
-			ID   string          `json:"id"`
-			Type string          `json:"type"`
-			Data json.RawMessage `json:"data"`
-		}
-		err := json.Unmarshal(line, &s)
+		s, err := parseSignal(line)
 		if err == nil {
-			data := string(s.Data)
-			if json.Unmarshal(s.Data, &data) != nil { // it may be a text of JSON, too
-				data = string(s.Data)
-			}
-			err = i.Put(connectors.Signal{ID: s.ID, Type: s.Type, Data: data})
+			err = i.Put(s)
 		}
 		if err != nil {
 			log.Error("a signal cannot be carried out", "signal.file", name, "line", string(line), "error", err)

@@ -7,9 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
@@ -26,22 +24,10 @@ not JSON
 	if err := os.WriteFile(name, []byte(lines), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	definition := &configs.Definition{Keys: cdc.SignalKeys("Signals")}
-	v, problems := definition.Parse(map[string]string{"signal.enabled.channels": "source,file", "signal.file": name, "signal.poll.interval.ms": "1"})
-	if err := configs.Err(problems); err != nil {
-		t.Fatal(err)
-	}
+	v := signalValues(t, map[string]string{"signal.enabled.channels": "source,file", "signal.file": name, "signal.poll.interval.ms": "1"})
 	var log bytes.Buffer
 	inbox := cdc.OpenInbox(v, true, slog.New(slog.NewTextHandler(&log, nil)))
-	var got []connectors.Signal
-	for end := time.Now().Add(time.Minute); len(got) < 3; {
-		select {
-		case <-inbox.Arrived():
-			got = append(got, inbox.Take()...)
-		case <-time.After(time.Until(end)):
-			t.Fatalf("only %v came", got)
-		}
-	}
+	got := takeSignals(t, inbox, 3)
 	inbox.Close()
 	want := []connectors.Signal{{ID: "1", Type: "execute-snapshot", Data: `{"data-collections":["s.a"]}`}, {ID: "2", Type: "log", Data: `{"message": "hello"}`}, {ID: "3", Type: "stop-snapshot"}}
 	for i := range want {

@@ -119,10 +119,19 @@ func SignalKeys(group string) []configs.Key {
 		{Name: "signal.data.collection", Type: configs.String, Importance: configs.Medium, Group: group, Example: "public.signals",
 			Doc: "Table for signals to the running source, written schema.table, with three columns: id, type, data. Rows inserted there ask for snapshots of tables; the source writes its watermarks there."},
 		{Name: "signal.enabled.channels", Type: configs.List, Default: "source", Enum: []string{"source", "file", "kafka", "jmx"}, Importance: configs.Medium, Group: group,
-			Doc: "Where signals come from: source is the table signal.data.collection, file is signal.file. Requests over the REST API are always taken."},
+			Doc: "Where signals come from: source is the table signal.data.collection, file is signal.file, kafka is signal.kafka.topic. Requests over the REST API are always taken."},
 		{Name: "signal.file", Type: configs.String, Default: "file-signals.txt", Group: group, Doc: "File with a signal in each line, which is emptied when it was read."},
-		{Name: "signal.poll.interval.ms", Type: configs.Long, Default: "5000", Min: "1", Group: group, Doc: "How often signal.file is read."},
-		{Name: "signal.kafka.<name>", Type: configs.String, Group: group, Notice: "has no effect here: signals are not read from a topic; POST /api/v1/connectors/NAME/snapshot takes them"},
+		{Name: "signal.poll.interval.ms", Type: configs.Long, Default: "5000", Min: "1", Group: group, Doc: "How often signal.file is read, and how soon signal.kafka.topic is tried again after an error."},
+		{Name: "signal.kafka.topic", Type: configs.String, Group: group, Example: "inventory-signal",
+			Doc: "Topic with signals in its first partition: the key of a record is topic.prefix, its value a signal as JSON. Without it, topic.prefix and -signal."},
+		{Name: "signal.kafka.bootstrap.servers", Type: configs.List, Group: group, Example: "localhost:9092", Doc: "Brokers that have signal.kafka.topic, on a listener without TLS and login."},
+		{Name: "signal.kafka.groupId", Type: configs.String, Default: "kafka-signal", Group: group, Doc: "Group under which the place in signal.kafka.topic is kept."},
+		{Name: "signal.kafka.poll.timeout.ms", Type: configs.Long, Group: group, Notice: "has no effect here: signals are taken as they come"},
+		{Name: "signal.consumer.auto.offset.reset", Type: configs.String, Default: "earliest", Enum: []string{"earliest", "latest"}, Group: group,
+			Doc: "Where signal.kafka.topic is read from while signal.kafka.groupId has no place in it."},
+		{Name: "signal.consumer.security.protocol", Type: configs.String, Default: "PLAINTEXT", Enum: []string{"PLAINTEXT"}, Group: group,
+			Doc: "How the brokers are spoken to. There is one way: without TLS and login."},
+		{Name: "signal.consumer.<name>", Type: configs.String, Group: group, Notice: "has no effect here"},
 		{Name: "incremental.snapshot.chunk.size", Type: configs.Int, Default: "1024", Min: "1", Max: "1048576", Unit: "rows", Importance: configs.Medium, Group: group,
 			Doc: "Most rows of an incremental snapshot that are read at once and held in memory; they also end at 16 MiB."},
 		{Name: "incremental.snapshot.watermarking.strategy", Type: configs.String, Default: "INSERT_INSERT", Enum: []string{"INSERT_INSERT", "INSERT_DELETE", "insert_insert", "insert_delete"}, Group: group,
@@ -132,13 +141,16 @@ func SignalKeys(group string) []configs.Key {
 	}
 }
 
-// SignalRules warn of channels that are not there.
+// SignalRules are about the channels that signals come by.
 func SignalRules() configs.Rule {
-	return configs.Check("signals come by channels that are there", []string{"signal.enabled.channels"}, func(v configs.Values) []configs.Problem {
+	return configs.Check("signals come by channels that are there", []string{"signal.enabled.channels", "signal.kafka.bootstrap.servers"}, func(v configs.Values) []configs.Problem {
 		var out []configs.Problem
 		for _, c := range v.List("signal.enabled.channels") {
-			if c == "kafka" || c == "jmx" {
-				out = append(out, configs.KeyWarning("signal.enabled.channels", "No signals come by "+c+": POST /api/v1/connectors/NAME/snapshot takes them instead."))
+			switch {
+			case c == "jmx":
+				out = append(out, configs.KeyWarning("signal.enabled.channels", "No signals come by jmx: POST /api/v1/connectors/NAME/snapshot takes them instead."))
+			case c == "kafka" && len(v.List("signal.kafka.bootstrap.servers")) == 0:
+				out = append(out, configs.KeyError("signal.kafka.bootstrap.servers", "The channel kafka of signal.enabled.channels needs the brokers that have the topic: signal.kafka.bootstrap.servers=HOST:PORT, of the embedded log its listener's."))
 			}
 		}
 		return out

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
@@ -59,11 +58,7 @@ func (r *reel) read(t *testing.T, in *cdc.Inbox) {
 // TestStep delivers chunks that are larger than a batch. An event between two rows of a chunk could be of the second
 // one, which would then come as it was before.
 func TestStep(t *testing.T) {
-	definition := &configs.Definition{Keys: cdc.SignalKeys("Signals")}
-	v, problems := definition.Parse(nil)
-	if err := configs.Err(problems); err != nil {
-		t.Fatal(err)
-	}
+	v := signalValues(t, nil)
 	log := slog.New(slog.DiscardHandler)
 	in := cdc.OpenInbox(v, true, log)
 	defer in.Close()

@@ -227,7 +227,7 @@ DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'sluice_weak') T
 	expect(map[string]string{"database.dbname": "nosuchdb"}, map[string]string{"database.dbname": "nosuchdb"})
 	expect(map[string]string{"publication.autocreate.mode": "disabled", "publication.name": "absent"}, map[string]string{"publication.name": "CREATE PUBLICATION"})
 	expect(map[string]string{"table.include.list": "nothing.here"}, map[string]string{"table.include.list": "No table"})
-	expect(map[string]string{"signal.data.collection": "public.nosignals", "signal.enabled.channels": "source,kafka"}, map[string]string{"signal.data.collection": `CREATE TABLE "public"."nosignals" (id varchar(64)`})
+	expect(map[string]string{"signal.data.collection": "public.nosignals", "signal.enabled.channels": "source,jmx"}, map[string]string{"signal.data.collection": `CREATE TABLE "public"."nosignals" (id varchar(64)`})
 	expect(map[string]string{"signal.data.collection": "public.good"}, map[string]string{"signal.data.collection": "three are needed"})
 	expect(map[string]string{"message.key.columns": "public.good:nope"}, map[string]string{"message.key.columns": "nope"})
 }

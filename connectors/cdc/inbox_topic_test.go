@@ -1,0 +1,167 @@
+package cdc_test
+
+import (
+	"log/slog"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
+)
+
+// journal is a log that other goroutines write.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) await(t *testing.T, what string) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		j.mu.Lock()
+		text := j.text.String()
+		j.mu.Unlock()
+		if strings.Contains(text, what) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%q was not logged: %s", what, text)
+		}
+	}
+}
+
+// signalValues parses a configuration of signals.
+func signalValues(t *testing.T, config map[string]string) configs.Values {
+	t.Helper()
+	definition := &configs.Definition{Keys: append(cdc.SignalKeys("Signals"), configs.Key{Name: "topic.prefix", Type: configs.String}), Rules: []configs.Rule{cdc.SignalRules()}}
+	v, problems := definition.Parse(config)
+	if err := configs.Err(problems); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func takeSignals(t *testing.T, in *cdc.Inbox, n int) (got []connectors.Signal) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); len(got) < n; {
+		select {
+		case <-in.Arrived():
+			got = append(got, in.Take()...)
+		case <-time.After(time.Until(end)):
+			t.Fatalf("only %v came", got)
+		}
+	}
+	return got
+}
+
+// TestInboxReadsATopic waits for a topic, takes the signals that are for it, and goes on behind them, but not behind what
+// was not taken.
+func TestInboxReadsATopic(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	send := func(key, value string) {
+		t.Helper()
+		r := &kgo.Record{Topic: "p-signal", Partition: 0, Key: []byte(key), Value: []byte(value)}
+		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := map[string]string{"topic.prefix": "p", "signal.enabled.channels": "source,kafka", "signal.poll.interval.ms": "10",
+		"signal.kafka.bootstrap.servers": strings.Join(cluster.ListenAddrs(), ",")}
+	v := signalValues(t, config)
+	var log journal
+	in := cdc.OpenInbox(v, true, slog.New(slog.NewTextHandler(&log, nil)))
+	defer in.Close()
+	log.await(t, "look the topic up")
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "p-signal"); err != nil {
+		t.Fatal(err)
+	}
+	send("p", `{"id":"1","type":"execute-snapshot","data":{"data-collections":["s.a"]}}`)
+	send("q", `{"id":"2","type":"execute-snapshot","data":{"data-collections":["s.a"]}}`)
+	send("p", `no JSON`)
+	send("p", `{"id":"3","type":"log","data":"{\"message\": \"hello\"}"}`)
+	got := takeSignals(t, in, 2)
+	want := []connectors.Signal{{ID: "1", Type: "execute-snapshot", Data: `{"data-collections":["s.a"]}`}, {ID: "3", Type: "log", Data: `{"message": "hello"}`}}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("%v, want %v", got[i], want[i])
+		}
+	}
+	log.await(t, "offset=2")
+	awaitCommit(t, client, "kafka-signal", 4)
+	send("p", `{"id":"4","type":"stop-snapshot"}`)
+	<-in.Arrived() // and nobody takes it
+	in.Close()
+
+	again := cdc.OpenInbox(v, true, slog.New(slog.DiscardHandler))
+	defer again.Close()
+	if got := takeSignals(t, again, 1); got[0].ID != "4" {
+		t.Errorf("%v after a restart", got)
+	}
+	awaitCommit(t, client, "kafka-signal", 5)
+
+	late := maps.Clone(config)
+	late["signal.kafka.groupId"], late["signal.consumer.auto.offset.reset"] = "other", "latest"
+	third := cdc.OpenInbox(signalValues(t, late), true, slog.New(slog.DiscardHandler))
+	defer third.Close()
+	for end := time.Now().Add(time.Minute); len(third.Take()) == 0; time.Sleep(5 * time.Millisecond) {
+		send("p", `{"id":"5","type":"stop-snapshot"}`) // until one comes after it has begun
+		if time.Now().After(end) {
+			t.Fatal("nothing came")
+		}
+	}
+}
+
+// awaitCommit waits until the group has the offset.
+func awaitCommit(t *testing.T, client *kgo.Client, group string, want int64) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		stored, err := kadm.NewClient(client).FetchOffsets(t.Context(), group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o, ok := stored.Lookup("p-signal", 0)
+		if ok && o.At == want {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the group has %v, want %d", o.At, want)
+		}
+	}
+}
+
+// TestSignalRules refuses a channel that cannot be read.
+func TestSignalRules(t *testing.T) {
+	definition := &configs.Definition{Keys: cdc.SignalKeys("Signals"), Rules: []configs.Rule{cdc.SignalRules()}}
+	for key, config := range map[string]map[string]string{
+		"signal.kafka.bootstrap.servers":    {"signal.enabled.channels": "source,kafka"},
+		"signal.consumer.security.protocol": {"signal.enabled.channels": "kafka", "signal.kafka.bootstrap.servers": "h:1", "signal.consumer.security.protocol": "SASL_SSL"},
+		"signal.consumer.auto.offset.reset": {"signal.consumer.auto.offset.reset": "none"},
+	} {
+		if _, problems := definition.Parse(config); configs.Err(problems) == nil || !strings.Contains(configs.Err(problems).Error(), key) {
+			t.Errorf("%v: %v", config, problems)
+		}
+	}
+}
