@@ -39,6 +39,8 @@ func TestKafkasOwnTools(t *testing.T) {
 		{tools + "GetOffsetShell", "--topic tools --time earliest", "", []string{`(?m)^tools:0:3$`}},
 		{tools + "LogDirsCommand", "--describe --topic-list tools", "", []string{`"partition":"tools-0","size":[1-9]`, `"error":null`}},
 		{configs, "--entity-type topics --entity-name tools --alter --add-config segment.ms=123456", "", []string{`Completed updating config`}},
+		{configs, "--entity-type brokers --entity-default --alter --add-config log.retention.ms=77777777", "", []string{`Completed updating default config for brokers`}},
+		{configs, "--entity-type groups --entity-name readers --alter --add-config consumer.heartbeat.interval.ms=6000", "", []string{`Completed updating config for group readers`}},
 		{topic, "--describe --topic tools", "", []string{`PartitionCount: 1\tReplicationFactor: 1\t`, `retention.ms=99999999`, `segment.ms=123456`}},
 	} {
 		cmd, err := services.KafkaTool(deadline(t), step.class, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
