@@ -14,10 +14,10 @@
 // # Where it goes on
 //
 // The source offset is the position behind the last row of a batch: the value of the incrementing column, the timestamp,
-// or both. In mode timestamp several rows may have the same one, and an offset between them would leave the rest out. So
-// the offset stays at the timestamp before theirs until the last of them is in a batch, for which the querier looks one
-// row ahead. After a crash the rows that came in between come again; none is left out. The other modes tell rows of a
-// batch apart, and repeat nothing.
+// or both. Several rows may have the same position: of one timestamp, or of one number in the answer of a query with a
+// join. An offset between them would leave the rest out. So the offset stays at the position before theirs until the last
+// of them is in a batch, for which the querier looks one row ahead. After a crash the rows that came in between come
+// again; none is left out. Where each row has a position of its own nothing comes twice.
 //
 // Two things no offset can mend: a transaction that commits a smaller number or an older timestamp after a greater one
 // was read (timestamp.delay.interval.ms is for that), and a query.suffix with a LIMIT in mode timestamp.

@@ -179,6 +179,21 @@ func TestAQueryIsReadInEachMode(t *testing.T) {
 	})
 }
 
+// A join gives several rows of one number, and a batch ends between them.
+func TestRowsOfOneNumberBelongTogether(t *testing.T) {
+	t.Parallel()
+	s := onSQLite(t)
+	s.exec(t, "CREATE TABLE lines (n integer NOT NULL, item text NOT NULL)", "INSERT INTO lines VALUES (1, 'a'), (2, 'b'), (2, 'c'), (3, 'd')")
+	keys := []string{"mode", "incrementing", "query", "SELECT * FROM lines", "incrementing.column.name", "n", "topic.prefix", "q", "batch.max.rows", "2"}
+	r := s.start(t, nil, keys...)
+	if first := r.next(2); r.offset() != `{"incrementing":1}` || first[0] != "q 1|a" {
+		t.Errorf("%q, and the offset is %s", first, r.offset())
+	}
+	got := s.start(t, r.offsets, keys...).next(3)
+	slices.Sort(got)
+	want(t, got, "q 2|b", "q 2|c", "q 3|d")
+}
+
 func TestTimestampInitialAndDelay(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {

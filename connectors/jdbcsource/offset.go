@@ -37,6 +37,9 @@ type position struct {
 	at instant
 }
 
+// before reports whether rows at p are read before those at o. What a mode does not go by is the same in both.
+func (p position) before(o position) bool { return p.at.before(o.at) || p.at == o.at && p.id < o.id }
+
 // encode returns the source offset of a mode.
 func (p position) encode(m mode) json.RawMessage {
 	var o sourceOffset

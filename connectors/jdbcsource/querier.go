@@ -80,8 +80,8 @@ func (q *querier) read(ctx, asking context.Context, c conn, b *connectors.Batch)
 		if err != nil {
 			return err
 		}
-		// Rows of the same timestamp belong together: until the last of them, the offset is that before the first.
-		if q.s.mode == timestamp && q.last.at.before(q.ahead.at) {
+		// Rows of the same position belong together: until the last of them, the offset is that before the first.
+		if q.last.before(q.ahead) {
 			q.sure = q.last
 		}
 		if len(b.Records) >= q.s.batchRows || len(b.Buf) >= batchBytes {
@@ -90,10 +90,7 @@ func (q *querier) read(ctx, asking context.Context, c conn, b *connectors.Batch)
 		if err := q.take(ctx, b); err != nil {
 			return err
 		}
-		if q.last = q.ahead; q.s.mode != timestamp {
-			q.sure = q.last
-		}
-		q.row = nil
+		q.last, q.row = q.ahead, nil
 	}
 	if len(b.Records) > 0 || q.sure != q.taken {
 		q.offer(b)
