@@ -89,7 +89,7 @@ func newDialect(s *settings) (dialect, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &mysqlDialect{configs: all, maria: s.address.kind == mariaDB}, nil
+		return &mysqlDialect{configs: all, maria: s.address.kind == mariaDB, zone: s.zone}, nil
 	case sqLite:
 		return &sqliteDialect{path: s.address.database, synced: s.guarantee == guaranteeLeast}, nil
 	}
