@@ -91,7 +91,7 @@ func newDialect(s *settings) (dialect, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &mysqlDialect{configs: all, maria: s.address.Kind == sqldb.MariaDB}, nil
+		return &mysqlDialect{configs: all, maria: s.address.Kind == sqldb.MariaDB, zone: s.zone}, nil
 	case sqldb.SQLite:
 		return &sqliteDialect{path: s.address.Database, synced: s.guarantee == guaranteeLeast}, nil
 	}

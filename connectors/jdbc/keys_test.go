@@ -94,3 +94,29 @@ func TestTimeZone(t *testing.T) {
 		})
 	}
 }
+
+// MySQL reads what is written into a timestamp in the session's zone. A server that does not know the zone would take
+// another instant.
+func TestTimeZoneOfTimestamps(t *testing.T) {
+	t.Parallel()
+	schema := structOf("times", "id", connectors.Int64Schema, "zoned", cdc.Logical(connectors.String, cdc.ZonedTimestampName))
+	on(t, func(t *testing.T, s *server) {
+		if s.kind != sqldb.MySQL && s.kind != sqldb.MariaDB {
+			return
+		}
+		s.exec(t, "CREATE TABLE orders (id bigint PRIMARY KEY, zoned timestamp)")
+		r := s.start(t, append(upsert, "db.timezone", "Europe/Paris")...)
+		err := r.tryPut(connectors.Record{Key: data(keySchema, []any{1}), Value: data(schema, []any{1, "2024-06-30T12:00:00Z"})})
+		if s.rows(t, "SELECT convert_tz('2024-06-30 12:00:00', 'UTC', 'Europe/Paris')")[0] == "" {
+			if err == nil || !strings.Contains(err.Error(), "mysql_tzinfo_to_sql") {
+				t.Errorf("a server without zones: %v", err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.flush()
+		s.want(t, "SELECT zoned FROM orders", "2024-06-30 12:00:00")
+	})
+}

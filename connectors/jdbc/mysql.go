@@ -12,6 +12,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -20,6 +21,7 @@ import (
 type mysqlDialect struct {
 	configs []*mysql.Config // of each host
 	maria   bool
+	zone    *time.Location // of instants in columns without one; nil is UTC
 }
 
 // mysqlSession makes a session in which literals mean what appendCell writes, and lanes lock no more than their rows.
@@ -53,6 +55,9 @@ func (d *mysqlDialect) connectTo(ctx context.Context, config *mysql.Config) (con
 	m := &mysqlConn{textConn: textConn{db: db, conn: c}}
 	if _, err = m.exec(ctx, mysqlSession()...); err == nil {
 		err = m.ask(ctx)
+	}
+	if err == nil && d.zone != nil {
+		err = m.setZone(ctx, d.zone.String())
 	}
 	if err != nil {
 		m.close()
@@ -255,6 +260,9 @@ func (d *mysqlDialect) describe(ctx context.Context, c conn, name tableName) (de
 	}
 	var out described
 	for _, row := range rows {
+		if m, ok := c.(*mysqlConn); ok && m.zoneless != "" && row[1] == "timestamp" {
+			return described{}, m.noZone(row[0])
+		}
 		out.columns = append(out.columns, target{name: row[0], sqlType: row[1], required: row[2] == "1", computed: row[3] == "1"})
 	}
 	rows, err = c.query(ctx, "SELECT index_name, column_name FROM information_schema.statistics"+where+" AND non_unique = 0 ORDER BY index_name, seq_in_index")

@@ -3,10 +3,13 @@ package jdbc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -22,6 +25,27 @@ type mysqlConn struct {
 	packet  int  // what a statement may be long
 	aliased bool // VALUES may have a name, and VALUES() is on its way out (MySQL 8.0.20)
 	text    []byte
+	// zoneless is the zone that the session should be in, and that the server does not know.
+	zoneless string
+}
+
+// setZone puts the session into the zone of the literals, which the server reads in it for columns of the type timestamp.
+// Most servers know no zones by name. For the other types it does not matter.
+func (c *mysqlConn) setZone(ctx context.Context, zone string) error {
+	_, err := c.exec(ctx, "SET SESSION time_zone = "+quotedIn("'", zone))
+	var me *mysql.MySQLError
+	if errors.As(err, &me) && me.Number == 1298 { // ER_UNKNOWN_TIME_ZONE
+		c.zoneless = zone
+		return nil
+	}
+	return err
+}
+
+// noZone is the error of a column whose values would be of another zone than they say.
+func (c *mysqlConn) noZone(column string) error {
+	return &connectors.Error{Op: "describe a table", Class: connectors.ClassConfig,
+		Err:    fmt.Errorf("column %s is a timestamp, which the server reads in the session's zone, and it does not know %s", column, c.zoneless),
+		Remedy: "load the zones into the server (mysql_tzinfo_to_sql /usr/share/zoneinfo), make the column a datetime, or leave db.timezone at UTC"}
 }
 
 // ask asks the server what it is and what it takes.
