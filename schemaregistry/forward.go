@@ -10,11 +10,15 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // forwardHeader is on a request that one node forwards to another: the id of the peer that it is meant for, or a boolean
 // if it comes from a Confluent registry. It is not forwarded again.
 const forwardHeader = "X-Forward"
+
+// forwardTime is how long a node has for what is forwarded to it: one that does not answer is succeeded.
+const forwardTime = 10 * time.Second
 
 // elsewhere is the error of a change that another node is to make.
 type elsewhere struct{ peer }
@@ -101,7 +105,7 @@ func (c *call) forward(to peer) (answer *relayed, sent bool, err error) {
 	if c.URL.RawQuery != "" {
 		url += "?" + c.URL.RawQuery
 	}
-	ctx, cancel := context.WithTimeout(c.Context(), c.registry.opts.Timeout)
+	ctx, cancel := context.WithTimeout(c.Context(), min(forwardTime, c.registry.opts.Timeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, c.Method, url, bytes.NewReader(c.body))
 	if err != nil {

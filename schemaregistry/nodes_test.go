@@ -3,6 +3,8 @@ package schemaregistry
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,14 +13,43 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker"
 	"github.com/sluicehub/sluice/schemaregistry/access"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// newLog starts a broker of our own on a folder. It ends with the test.
+func newLog(t *testing.T) []kgo.Opt {
+	t.Helper()
+	l, err := log.Open(log.Options{Dir: t.TempDir(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := broker.New(broker.Options{Log: l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(b.Close(), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return []kgo.Opt{kgo.SeedBrokers("in-process:1"), kgo.Dialer(b.Dial)}
+}
+
+// onBoth runs a test with franz-go's broker and with our own: what keeps several writers apart is a broker's doing.
+func onBoth(t *testing.T, test func(*testing.T, []kgo.Opt)) {
+	t.Run("kfake", func(t *testing.T) { test(t, newKafka(t)) })
+	t.Run("our log", func(t *testing.T) { test(t, newLog(t)) })
+}
+
 // Writers on several nodes never give an id or a version twice, and all nodes end with one state.
-func TestSeveralNodes(t *testing.T) {
-	kafka := newKafka(t)
+func TestSeveralNodes(t *testing.T) { onBoth(t, testSeveralNodes) }
+
+func testSeveralNodes(t *testing.T, kafka []kgo.Opt) {
 	nodes := []*Registry{open(t, kafka), open(t, kafka), open(t, kafka)}
 	if _, err := nodes[0].Register(t.Context(), "warm", `"int"`); err != nil {
 		t.Fatal(err)
@@ -115,8 +146,9 @@ func TestTooLate(t *testing.T) {
 }
 
 // An epoch that has passed writes nothing, whatever was decided under it, and however late it comes.
-func TestADeposedWriterWritesNothing(t *testing.T) {
-	kafka := newKafka(t)
+func TestADeposedWriterWritesNothing(t *testing.T) { onBoth(t, testDeposedWriter) }
+
+func testDeposedWriter(t *testing.T, kafka []kgo.Opt) {
 	a, b := open(t, kafka, func(o *Options) { o.Level = None }), open(t, kafka, func(o *Options) { o.Level = None })
 	if _, err := a.Register(t.Context(), "s", `"int"`); err != nil {
 		t.Fatal(err)
@@ -233,10 +265,15 @@ func TestWhoCannotBeForwardedToIsSucceeded(t *testing.T) {
 	kafka := newKafka(t)
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMisdirectedRequest) }))
 	defer other.Close()
-	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
-	defer slow.Close()
-	follower := openServed(t, kafka)
-	for i, url := range []string{"", "http://127.0.0.1:1", other.URL, slow.URL, follower.url} {
+	broken := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer broken.Close()
+	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done()
+	}))
+	defer hung.Close()
+	follower := openServed(t, kafka, func(o *Options) { o.Peers = &http.Client{Timeout: 300 * time.Millisecond} })
+	for i, url := range []string{"", "http://127.0.0.1:1", other.URL, broken.URL, hung.URL, follower.url} {
 		writer := open(t, kafka, func(o *Options) { o.Advertised = url })
 		if _, err := writer.Register(t.Context(), fmt.Sprintf("w%d", i), `"int"`); err != nil {
 			t.Fatal(err)
@@ -247,8 +284,8 @@ func TestWhoCannotBeForwardedToIsSucceeded(t *testing.T) {
 		}
 	}
 	// A deletion may have been done when the connection broke: that is said, not tried again.
-	broken := open(t, kafka, func(o *Options) { o.Advertised = slow.URL })
-	if _, err := broken.Register(t.Context(), "w", `"long"`); err != nil {
+	last := open(t, kafka, func(o *Options) { o.Advertised = broken.URL })
+	if _, err := last.Register(t.Context(), "w", `"long"`); err != nil {
 		t.Fatal(err)
 	}
 	run(t, follower.url, []step{{"DELETE /subjects/w", "", 500, `~"error_code":50003`}})
