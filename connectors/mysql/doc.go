@@ -41,11 +41,12 @@
 // there. Without the right to that lock the captured tables are locked instead; LOCK TABLES waits for all transactions
 // that have changed them, so that no change of theirs is between. With snapshot.locking.mode=none the end of the log is
 // read first, and what is committed until the transactions begin comes twice. Large tables are cut by their integer key;
-// chunks are read ahead by several sessions and delivered in order. With another key rows are read in its order.
+// chunks are read ahead by several sessions and delivered in order.
 //
 // A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
 // of the next one meet is read from the log first, so that no row stays that was deleted meanwhile (catchup.go). Then the
-// next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md).
+// next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md). For its sake the rows of a table whose
+// key cannot be cut are read in the order of the key.
 //
 // # Incremental snapshots
 //
