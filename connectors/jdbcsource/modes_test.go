@@ -131,9 +131,6 @@ func TestTimestampIncrementingTellsRowsApart(t *testing.T) {
 func TestMicrosecondsAreTold(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
-		if s.kind == sqldb.SQLite {
-			t.Skip("SQLite's functions know milliseconds")
-		}
 		s.orders(t, "1, 'a', '2024-01-01 00:00:00.000001'", "2, 'b', '2024-01-01 00:00:00.000002'")
 		keys := []string{"mode", "timestamp", "timestamp.column.name", "at", "batch.max.rows", "1", "timestamp.granularity", "nanos_long"}
 		r := s.start(t, nil, keys...)
@@ -142,7 +139,7 @@ func TestMicrosecondsAreTold(t *testing.T) {
 			t.Error(r.offset())
 		}
 		want(t, s.start(t, r.offsets, keys...).next(1), "orders 2|b|1704067200000002000")
-	})
+	}, sqldb.SQLite) // SQLite's functions know milliseconds
 }
 
 func TestTheFirstTimestampThatIsNotNullCounts(t *testing.T) {
@@ -227,9 +224,6 @@ func TestTimestampInitialAndDelay(t *testing.T) {
 func TestZones(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
-		if s.kind == sqldb.SQLite {
-			t.Skip("SQLite's timestamps are UTC")
-		}
 		absolute := map[sqldb.Kind]string{sqldb.PostgreSQL: "timestamptz"}[s.kind]
 		if absolute == "" {
 			absolute = "timestamp(6)"
@@ -246,7 +240,7 @@ func TestZones(t *testing.T) {
 			}
 			want(t, s.start(t, r.offsets, keys...).next(1), "clocks 2|1719828001000|1719835201000")
 		}
-	})
+	}, sqldb.SQLite) // SQLite's timestamps are UTC
 }
 
 // What versions of Confluent's connector stored is where this one goes on, under the same source partition.

@@ -47,7 +47,8 @@
 //
 // A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
 // of the next one meet is read from the log first, so that no row stays that was deleted meanwhile (catchup.go). Then the
-// next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md).
+// next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md). For its sake the rows of a table whose
+// key cannot be cut are read in the order of the key.
 //
 // # Incremental snapshots
 //
