@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,9 +237,21 @@ func TestRecovery(t *testing.T) {
 		{"durable end nonsense", durableFile, cut(4), 10, false, 10, ""},
 		{"partition.metadata missing", partitionFile, nil, 0, true, 0, "partition.metadata"},
 	}
-	for _, tt := range tests {
+	for i := range 2 * len(tests) {
+		tt, scanned := tests[i/2], i%2 == 0
+		if !scanned {
+			tt.name += ", state of the last segment known"
+			if strings.HasSuffix(tt.file, segment.SnapshotSuffix) {
+				tt.says = "" // it is not looked at
+			}
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			o, dir, logged := prepared(t)
+			if scanned {
+				if err := os.Remove(filepath.Join(dir, activeFile)); err != nil {
+					t.Fatal(err)
+				}
+			}
 			path := filepath.Join(dir, tt.file)
 			if tt.change == nil {
 				if err := os.Remove(path); err != nil {
@@ -373,5 +386,60 @@ func TestIndexThatLies(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestStartReadsNoRecords: after an orderly end a start reads the end of the last
+// segment and no more, also if nothing was written in between.
+func TestStartReadsNoRecords(t *testing.T) {
+	start := func(fs *vfs.Mem) (l *Log, read int) {
+		t.Helper()
+		var mu sync.Mutex
+		l, err := Open(testOptions(vfs.Faulty(fs, func(op vfs.Op, name string, n int) vfs.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if op == vfs.OpRead && strings.HasSuffix(name, segment.LogSuffix) {
+				read += n
+			}
+			return vfs.Fault{}
+		})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l, read
+	}
+	fs := vfs.NewMem()
+	l, _ := start(fs)
+	p := mustCreate(t, l, "t", nil)
+	for i := range int32(50) {
+		mustAppend(t, p, txnBatch(1, 0, i, "key", strings.Repeat("x", 2000)))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, written := range []bool{false, false, true} {
+		l, read := start(fs)
+		p, err := l.Partition("t", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if read > 5000 || p.HighWatermark() != 50 || p.LastStable() != 0 || len(readAll(t, p, 0)) != 50 {
+			t.Errorf("%d bytes were read; high watermark %d, last stable offset %d", read, p.HighWatermark(), p.LastStable())
+		}
+		if written {
+			mustAppend(t, p, txnBatch(1, 0, 50, "key", "x"))
+		}
+		crashed := fs.CrashClone(rand.New(rand.NewPCG(1, 1)))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if written {
+			fs = crashed
+		}
+	}
+	if l, read := start(fs); read < 100_000 {
+		t.Errorf("%d bytes were read after a crash, the segment has more", read)
+	} else if err := l.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -195,6 +196,11 @@ func (f *Folders) Repair(ctx context.Context, p *PartitionFiles) (int, error) {
 			return mended, err
 		}
 		mended++
+	}
+	if mended > 0 { // the state of the last segment may be that of the damaged one
+		if err := f.fs.Remove(filepath.Join(p.Dir, activeFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return mended, err
+		}
 	}
 	return mended, nil
 }

@@ -161,6 +161,9 @@ func (p *Partition) close() error {
 			p.noteDurable(p.LogEnd())
 		}
 	}
+	if p.Err() == nil && err == nil {
+		p.saveActive()
+	}
 	p.shut(ErrClosed)
 	return err
 }

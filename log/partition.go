@@ -27,6 +27,8 @@ type Partition struct {
 	producers  producers
 	epochSaved bool // the checkpoint holds the present leader epoch
 
+	activeSaved int64 // size of the active segment that the active-state file is of
+
 	hintMu   sync.Mutex // the durable-end file
 	hintShut bool
 

@@ -78,7 +78,8 @@ type recovery struct {
 	epochsOK bool  // the epoch checkpoint was good
 	stateAt  int64 // offset up to which producers is complete
 	txns     transactions
-	into     target // of the segment that is being scanned
+	into     target           // of the segment that is being scanned
+	opened   *segment.Segment // the last one, if it is as the active-state file says
 }
 
 // recover opens the partition. An error is one of the file system; damage
@@ -98,16 +99,24 @@ func (p *Partition) recover(logStart int64) error {
 	if len(r.bases) == 0 {
 		return r.empty(logStart)
 	}
-	if err := r.loadProducers(); err != nil {
+	if err := r.fromState(); err != nil {
 		return err
+	}
+	if r.opened == nil {
+		if err := r.loadProducers(); err != nil {
+			return err
+		}
 	}
 	r.txns = p.producers.opened()
 	for i := range r.bases {
 		if err := r.segment(i); err != nil {
+			if r.opened != nil { // p.segs, which Open closes, does not have it yet
+				err = errors.Join(err, r.opened.Close())
+			}
 			return err
 		}
 	}
-	if !r.untouched() {
+	if r.opened == nil && !r.untouched() {
 		if err := r.sync(); err != nil {
 			return err
 		}
@@ -261,6 +270,10 @@ func (r *recovery) segment(i int) error {
 	interval := p.topic.Config().IndexInterval
 	if err := r.saveProducers(base); err != nil {
 		return err
+	}
+	if active && r.opened != nil {
+		p.segs = append(p.segs, &handle{Segment: r.opened})
+		return nil
 	}
 	if !active && r.epochsOK && base < r.stateAt {
 		s, err := segment.OpenSealed(p.log.fs, p.dir, base, interval)

@@ -47,7 +47,7 @@ func TestDamageAnywhere(t *testing.T) {
 	if t.Failed() || testing.Short() {
 		return
 	}
-	for _, kind := range []string{".log", ".index", ".timeindex", ".txnindex", ".snapshot", epochFile, durableFile, partitionFile,
+	for _, kind := range []string{".log", ".index", ".timeindex", ".txnindex", ".snapshot", epochFile, durableFile, activeFile, partitionFile,
 		topicsFile, metaFile, logStartFile, producerIDFile, statePrefix + "world"} {
 		if kinds[kind] == 0 {
 			t.Errorf("no %s was damaged: %v", kind, kinds)

@@ -80,7 +80,7 @@ func (w *world) decide(err error, doing string, done, undone func(), ask func(l 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.crashed == nil {
-		w.crashed = w.fs.CrashClone(w.rng)
+		w.crashed = w.fs.CrashClone(w.cut)
 	}
 }
 

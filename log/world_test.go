@@ -65,7 +65,8 @@ type world struct {
 	failing int        // and until one of them fails
 	kind    error      // how it fails
 	failed  bool
-	crashed *vfs.Mem // the disk as it was then
+	cut     *rand.Rand // decides what a power cut takes
+	crashed *vfs.Mem   // the disk as it was then
 }
 
 type worldTopic struct {
@@ -88,7 +89,7 @@ type worldPart struct {
 func newWorldPart() *worldPart { return &worldPart{txnModel: txnModel{seq: map[int64]int32{}}} }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	return &world{t: t, rng: rand.New(rand.NewPCG(seed, 21)), fs: vfs.NewMem(), clock: &fixedClock{testNow}, topics: map[string]*worldTopic{}, pid: -1, epoch: -1}
+	return &world{t: t, rng: rand.New(rand.NewPCG(seed, 21)), cut: rand.New(rand.NewPCG(seed, 22)), fs: vfs.NewMem(), clock: &fixedClock{testNow}, topics: map[string]*worldTopic{}, pid: -1, epoch: -1}
 }
 
 // compacted tells a topic of which records may be missing in the middle.
@@ -159,7 +160,7 @@ func (w *world) hook(op vfs.Op, _ string, n int) vfs.Fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.left == 0 && w.crashed == nil {
-		w.crashed = w.fs.CrashClone(w.rng)
+		w.crashed = w.fs.CrashClone(w.cut)
 	}
 	w.left--
 	if w.failing--; w.failing == -1 && !w.failed && w.crashed == nil && (op != vfs.OpRemove || errors.Is(w.kind, syscall.EIO)) {
@@ -187,7 +188,7 @@ func (w *world) end(err error) {
 	case err != nil && !w.failed:
 		w.t.Fatalf("close: %v", err)
 	case w.rng.IntN(2) == 0:
-		w.fs = w.fs.CrashClone(w.rng)
+		w.fs = w.fs.CrashClone(w.cut)
 	}
 	w.left, w.failing = -1, -1
 }

@@ -3,12 +3,13 @@ package main
 import (
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/sluicehub/sluice/integration/worker"
 )
 
-// data is how many bytes of segments a hub has, and how many of them are in the last ones of their partitions, which a
-// start after a crash reads.
+// data is how many bytes of segments a hub has, and how many of them are in the last segments of the topic that was written
+// to since the last orderly end: what a start after a crash reads.
 func (b *bench) data(w *worker.Worker) (all, active int64, err error) {
 	last := map[string]int64{} // by folder; names come in order
 	err = filepath.WalkDir(w.Data(), func(path string, e fs.DirEntry, err error) error {
@@ -23,8 +24,10 @@ func (b *bench) data(w *worker.Worker) (all, active int64, err error) {
 		last[filepath.Dir(path)] = info.Size()
 		return nil
 	})
-	for _, bytes := range last {
-		active += bytes
+	for folder, bytes := range last {
+		if strings.HasPrefix(filepath.Base(folder), fill+"-") {
+			active += bytes
+		}
 	}
 	return all, active, err
 }

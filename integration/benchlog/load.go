@@ -245,13 +245,15 @@ func (b *bench) grow() error {
 	return nil
 }
 
+const fill = "fill" // a topic
+
 // starts measures how long a hub takes to start over its data, after an end and after SIGKILL.
 func (b *bench) starts(w *worker.Worker) error {
 	b.say("starts")
-	if err := b.topic("fill", partitions); err != nil {
+	if err := b.topic(fill, partitions); err != nil {
 		return err
 	}
-	if _, err := b.produce("fill", 100_000, b.gb*10_000); err != nil {
+	if _, err := b.produce(fill, 100_000, b.gb*10_000); err != nil {
 		return err
 	}
 	if err := w.Stop(); err != nil {
@@ -266,6 +268,9 @@ func (b *bench) starts(w *worker.Worker) error {
 		return err
 	}
 	b.results[cleanStart] = fmt.Sprintf("%.2f s, %.1f GB", clean.Seconds(), float64(bytes)/1e9)
+	if _, err := b.produce(fill, 100, 10*partitions, kgo.RecordPartitioner(kgo.RoundRobinPartitioner())); err != nil {
+		return err
+	}
 	if err := w.Kill(); err != nil {
 		return err
 	}
