@@ -64,7 +64,6 @@ type chronicle struct {
 	w      *worker.Worker
 	values atomic.Int64
 	txns   atomic.Int64
-	wg     sync.WaitGroup
 	all    [2]int // how many records there are at the end: all, and those committed
 }
 
