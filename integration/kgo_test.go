@@ -1,13 +1,10 @@
 package integration
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -27,8 +24,6 @@ const kgoTests = `^(TestPing|TestIssue\w+|TestConsume\w+|Test848\w+|TestDirect\w
 func TestClientsOwnTests(t *testing.T) {
 	t.Parallel()
 	w, login := startWithLogin(t)
-	listed, err := os.ReadFile(kgoPasses)
-	must(t, err)
 	tests := filepath.Join(t.TempDir(), "kgo.test")
 	output(t, "", "go", "test", "-c", "-o", tests, "github.com/twmb/franz-go/pkg/kgo")
 	ctx, records := deadline(t), "2000"
@@ -44,15 +39,7 @@ func TestClientsOwnTests(t *testing.T) {
 	for _, m := range regexp.MustCompile(`(?m)^ *--- PASS: (\S+)`).FindAllSubmatch(out, -1) {
 		passed[string(m[1])] = true
 	}
-	for name := range strings.FieldsSeq(string(listed)) {
-		if !passed[name] {
-			t.Errorf("%s no longer passes", name)
-		}
-		delete(passed, name)
-	}
-	if len(passed) > 0 {
-		t.Errorf("these pass and are not in %s; add them:\n%s", kgoPasses, strings.Join(slices.Sorted(maps.Keys(passed)), "\n"))
-	}
+	passes(t, kgoPasses, passed)
 	if t.Failed() {
 		t.Logf("kgo.test: %v\n%s", runErr, out[max(0, len(out)-20_000):])
 	}

@@ -142,6 +142,7 @@ func Fetch(ctx context.Context, progress func(string), names ...string) error {
 	return errors.Join(servers,
 		timed("kcat", func(context.Context) error { _, err := Kcat(); return err }),
 		timed("kafka-python", func(ctx context.Context) error { _, err := FetchKafkaPython(ctx); return err }),
+		timed("kafka-python-tests", func(ctx context.Context) error { _, _, err := FetchKafkaPythonTests(ctx); return err }),
 		timed("confluent-kafka-python", func(ctx context.Context) error { _, err := FetchConfluentKafkaPython(ctx); return err }),
 		timed("schemathesis", func(ctx context.Context) error { _, err := FetchSchemathesis(ctx); return err }),
 		timed("kafka-streams", func(ctx context.Context) error { _, err := FetchKafkaStreams(ctx); return err }),

@@ -2,6 +2,8 @@ package services
 
 import (
 	"context"
+	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 )
@@ -33,6 +35,52 @@ func FetchKafkaPython(ctx context.Context) (string, error) {
 	return fetchPython(ctx, "kafka-python-codecs-"+kafkaPythonVersion, "kafka-python[lz4,snappy,zstd]=="+kafkaPythonVersion)
 }
 
+// FetchKafkaPythonTests installs kafka-python with its own tests, which its
+// source distribution carries. It returns the path of a Python that can run
+// them, and the folder they are run in: python -m pytest test/integration.
+func FetchKafkaPythonTests(ctx context.Context) (python, dir string, err error) {
+	requirement := "kafka-python[lz4,snappy,zstd,testing]==" + kafkaPythonVersion
+	dir, err = fetched(ctx, "kafka-python-tests-"+kafkaPythonVersion, func(ctx context.Context, dir string) error {
+		if err := installPython(ctx, dir, requirement); err != nil {
+			return err
+		}
+		err := tool(ctx, nil, mendVenv, filepath.Join(dir, "bin", "python"), "-m", "pip", "download", "--quiet", "--no-input",
+			"--no-deps", "--no-binary", ":all:", "--dest", dir, "kafka-python=="+kafkaPythonVersion)
+		if err != nil {
+			return err
+		}
+		if err := tool(ctx, nil, "apt-get install -y tar", "tar", "-xzf", filepath.Join(dir, kafkaPythonSource+".tar.gz"), "-C", dir); err != nil {
+			return err
+		}
+		return completeKafkaPythonTests(filepath.Join(dir, kafkaPythonSource))
+	})
+	return filepath.Join(dir, "bin", "python"), filepath.Join(dir, kafkaPythonSource), err
+}
+
+const kafkaPythonSource = "kafka_python-" + kafkaPythonVersion
+
+// kafkaPythonService stands for a module of the tests that the distribution
+// lacks: what starts and ends servers, of which a server that runs needs
+// nothing.
+const kafkaPythonService = `class ExternalService:
+    def __init__(self, host, port):
+        pass
+
+
+class SpawnedService:
+    pass
+`
+
+// completeKafkaPythonTests adds what the tests import and the distribution
+// lacks, and the folder of a Kafka that they look for and do not use.
+func completeKafkaPythonTests(dir string) error {
+	return errors.Join(
+		os.WriteFile(filepath.Join(dir, "test", "__init__.py"), nil, 0o644),
+		os.WriteFile(filepath.Join(dir, "test", "service.py"), []byte(kafkaPythonService), 0o644),
+		os.MkdirAll(filepath.Join(dir, "servers", kafkaVersion, "kafka-bin"), 0o755),
+	)
+}
+
 // FetchConfluentKafkaPython does the same for confluent-kafka with what its
 // serializers need.
 func FetchConfluentKafkaPython(ctx context.Context) (string, error) {
@@ -49,14 +97,17 @@ func FetchSchemathesis(ctx context.Context) (string, error) {
 
 // fetchPython installs a package from PyPI into a virtual environment.
 func fetchPython(ctx context.Context, name, requirement string) (string, error) {
-	// A virtual environment holds its own path in a few scripts, but its
-	// Python is a link and finds the rest by where it lies, so it can be moved.
-	dir, err := fetched(ctx, name, func(ctx context.Context, dir string) error {
-		if err := tool(ctx, nil, mendVenv, "python3", "-m", "venv", dir); err != nil {
-			return err
-		}
-		return tool(ctx, nil, mendVenv, filepath.Join(dir, "bin", "python"), "-m", "pip", "install",
-			"--quiet", "--no-input", requirement)
-	})
+	dir, err := fetched(ctx, name, func(ctx context.Context, dir string) error { return installPython(ctx, dir, requirement) })
 	return filepath.Join(dir, "bin", "python"), err
+}
+
+// installPython makes a virtual environment with a package from PyPI. It holds
+// its own path in a few scripts, but its Python is a link and finds the rest by
+// where it lies, so it can be moved.
+func installPython(ctx context.Context, dir, requirement string) error {
+	if err := tool(ctx, nil, mendVenv, "python3", "-m", "venv", dir); err != nil {
+		return err
+	}
+	return tool(ctx, nil, mendVenv, filepath.Join(dir, "bin", "python"), "-m", "pip", "install",
+		"--quiet", "--no-input", requirement)
 }
