@@ -155,7 +155,7 @@ func TestNumericMapping(t *testing.T) {
 				}
 			}
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 func TestGranularity(t *testing.T) {
@@ -171,16 +171,13 @@ func TestGranularity(t *testing.T) {
 				t.Errorf("%s: %s %s", c.column, schema, value)
 			}
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 // A zero date of MySQL is no date: null where that is allowed, else the row is reported.
 func TestZeroDates(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
-		if s.kind != sqldb.MySQL && s.kind != sqldb.MariaDB {
-			t.Skip("others have none")
-		}
 		s.exec(t, "CREATE TABLE t (n int NOT NULL PRIMARY KEY, a date NULL, b datetime NULL)", "INSERT IGNORE INTO t VALUES (1, '0000-00-00', '0000-00-00')")
 		if got := printed(t, s.record(t)); got != "1|null|null" {
 			t.Error(got)
@@ -191,5 +188,5 @@ func TestZeroDates(t *testing.T) {
 		if len(r.reported) != 1 || !strings.Contains(r.reported[0], `"18446744073709551615" is no integer of 64 bits`) {
 			t.Errorf("reported %q", r.reported)
 		}
-	})
+	}, sqldb.PostgreSQL, sqldb.SQLite)
 }
