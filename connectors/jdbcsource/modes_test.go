@@ -128,6 +128,7 @@ func TestTimestampIncrementingTellsRowsApart(t *testing.T) {
 	})
 }
 
+// SQLite's functions know milliseconds only.
 func TestMicrosecondsAreTold(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
@@ -139,7 +140,7 @@ func TestMicrosecondsAreTold(t *testing.T) {
 			t.Error(r.offset())
 		}
 		want(t, s.start(t, r.offsets, keys...).next(1), "orders 2|b|1704067200000002000")
-	}, sqldb.SQLite) // SQLite's functions know milliseconds
+	}, sqldb.SQLite, sqldb.MariaDB)
 }
 
 func TestTheFirstTimestampThatIsNotNullCounts(t *testing.T) {
@@ -152,7 +153,7 @@ func TestTheFirstTimestampThatIsNotNullCounts(t *testing.T) {
 		if r.offset() != `{"timestamp":1704240000000,"timestamp_nanos":0}` {
 			t.Error(r.offset())
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 func TestAQueryIsReadInEachMode(t *testing.T) {
@@ -217,10 +218,10 @@ func TestTimestampInitialAndDelay(t *testing.T) {
 		if got := again.next(1); !strings.Contains(got[0], "next") || r.offset() != fixed {
 			t.Errorf("got %q behind %s", got, fixed)
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
-// A wall clock's time is of db.timezone, an absolute one is not.
+// A wall clock's time is of db.timezone, an absolute one is not. SQLite's are all UTC.
 func TestZones(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
@@ -240,7 +241,7 @@ func TestZones(t *testing.T) {
 			}
 			want(t, s.start(t, r.offsets, keys...).next(1), "clocks 2|1719828001000|1719835201000")
 		}
-	}, sqldb.SQLite) // SQLite's timestamps are UTC
+	}, sqldb.SQLite)
 }
 
 // What versions of Confluent's connector stored is where this one goes on, under the same source partition.
@@ -260,7 +261,7 @@ func TestOffsetsOfConfluentsConnector(t *testing.T) {
 				t.Errorf("went on as %s with %s, was %s", last.Partition, last.Offset, p)
 			}
 		}
-	})
+	}, sqldb.MySQL, sqldb.MariaDB)
 }
 
 func TestTablesComeAndGo(t *testing.T) {
@@ -277,7 +278,7 @@ func TestTablesComeAndGo(t *testing.T) {
 		want(t, r.next(1), "two 2")
 		s.exec(t, "CREATE TABLE one (n integer NOT NULL)", "INSERT INTO one VALUES (1), (2)")
 		want(t, r.next(1), "one 2")
-	})
+	}, sqldb.MariaDB)
 }
 
 // A query that was cancelled, and a connection that was cut, lose nothing and repeat nothing.
@@ -316,13 +317,13 @@ func TestABrokenAnswerIsAskedForAgain(t *testing.T) {
 				t.Fatalf("row %d is %q", i, row)
 			}
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 func TestABatchEndsByBytes(t *testing.T) {
 	t.Parallel()
 	on(t, func(t *testing.T, s *server) {
-		text := map[bool]string{true: "longtext", false: "text"}[s.kind == sqldb.MySQL || s.kind == sqldb.MariaDB]
+		text := map[sqldb.Kind]string{sqldb.MySQL: "longtext", sqldb.SQLite: "text"}[s.kind]
 		s.exec(t, "CREATE TABLE large (n integer NOT NULL, body "+text+" NOT NULL)")
 		for i := range 8 {
 			s.exec(t, fmt.Sprintf("INSERT INTO large VALUES (%d, '%s')", i, strings.Repeat("x", 400<<10)))
@@ -331,7 +332,7 @@ func TestABatchEndsByBytes(t *testing.T) {
 		if r.next(8); len(r.batches) != 3 || r.batches[0] != 3 {
 			t.Errorf("batches of %v", r.batches)
 		}
-	})
+	}, sqldb.PostgreSQL, sqldb.MariaDB)
 }
 
 func TestTablesAreSpreadOverTasks(t *testing.T) {
@@ -396,5 +397,5 @@ func TestViewsQuotesAndIsolation(t *testing.T) {
 				"transaction.isolation.mode", level, "quote.sql.identifiers", "never")
 			want(t, r.next(1), "brief 1|a")
 		}
-	})
+	}, sqldb.MariaDB)
 }

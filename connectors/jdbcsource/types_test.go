@@ -155,7 +155,7 @@ func TestNumericMapping(t *testing.T) {
 				}
 			}
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 func TestGranularity(t *testing.T) {
@@ -171,7 +171,7 @@ func TestGranularity(t *testing.T) {
 				t.Errorf("%s: %s %s", c.column, schema, value)
 			}
 		}
-	})
+	}, sqldb.MariaDB)
 }
 
 // A zero date of MySQL is no date: null where that is allowed, else the row is reported.
