@@ -119,7 +119,7 @@ func (c *column) ordered() string {
 		return quote(c.Name) + "+0" // they are ordered as numbers, and compared with texts as texts
 	case "float", "double":
 		return quote(c.Name) + "*1e0"
-	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "uuid", "inet4", "inet6", "geometry", "vector":
+	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "vector":
 		return "HEX(" + quote(c.Name) + ")"
 	}
 	return quote(c.Name)
@@ -278,10 +278,6 @@ func (c *chunks) compare(op string, bound []string, orEqual bool) string {
 		e, v := bare(c.order[i]), col.literal(bound[i])
 		if e != c.order[i] {
 			v = "x" + v // the value is in hexadecimal digits
-			if col.Type == "uuid" || col.Type == "inet4" || col.Type == "inet6" {
-				e = c.order[i] // a type of its own, which is compared with no bytes
-				v = v[1:]
-			}
 		}
 		if out == "" {
 			if orEqual {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,10 @@ CREATE TABLE b (name varchar(20) CHARACTER SET latin1, price decimal(20,3), n in
 CREATE TABLE c (code varbinary(40) NOT NULL UNIQUE, n int) AS SELECT UNHEX(SHA2(id, 256)) AS code, 0 AS n FROM a WHERE id <= 200;
 CREATE TABLE d (kind enum('z','y','x') NOT NULL, at datetime(3) NOT NULL, bits bit(12) NOT NULL, f float NOT NULL, n int, PRIMARY KEY (kind, at, bits, f)) AS SELECT ELT(1 + id % 3, 'x', 'y', 'z') AS kind, TIMESTAMPADD(SECOND, id % 10, '2024-01-01 00:00:00.125') AS at, id AS bits, id / 7 AS f, 0 AS n FROM a WHERE id <= 200;
 CREATE TABLE e (u bigint unsigned PRIMARY KEY, day date, n int) AS SELECT 18446744073709551615 - id AS u, DATE('2024-02-29') AS day, 0 AS n FROM a WHERE id <= 100;
+`
+
+// Keys of types that only MariaDB has. A uuid of the first version has its place by its time, which is not that of its text.
+const incrementalMariaDB = `CREATE TABLE f (id uuid NOT NULL, ip inet6 NOT NULL, net inet4 NOT NULL, n int, PRIMARY KEY (id, ip, net)) AS SELECT CONCAT(LPAD(HEX(id * 7919 % 65536), 8, '0'), '-', LPAD(HEX(id % 11), 4, '0'), '-1000-8000-000000000001') AS id, '2001:db8::1' AS ip, '10.0.0.1' AS net, 0 AS n FROM a WHERE id <= 200;
 `
 
 // changing changes rows of the tables at random until it is stopped.
@@ -112,13 +117,16 @@ func TestIncrementalUnderChanges(t *testing.T) {
 func incrementalUnderChanges(t *testing.T, server *services.MySQL, more map[string]string) {
 	b := newBench(t, server, "")
 	b.script(incrementalTables)
-	config := b.config(map[string]string{"snapshot.mode": "no_data", "signal.data.collection": b.db + ".signals", "table.include.list": b.db + `\.[a-e]`,
+	if strings.HasPrefix(filepath.Base(t.Name()), "mariadb") {
+		b.script(incrementalMariaDB)
+	}
+	config := b.config(map[string]string{"snapshot.mode": "no_data", "signal.data.collection": b.db + ".signals", "table.include.list": b.db + `\.[a-f]`,
 		"incremental.snapshot.chunk.size": "23", "max.batch.size": "50", "include.schema.changes": "false"})
 	maps.Copy(config, more)
 	r := b.start(config, nil)
 	b.awaitStream(r)
 	stop := b.changing()
-	data := fmt.Sprintf(`{"data-collections": ["%s.[b-e]", "%[1]s.a"]}`, b.db)
+	data := fmt.Sprintf(`{"data-collections": ["%s.[b-f]", "%[1]s.a"]}`, b.db)
 	if config["signal.data.collection"] != "" {
 		b.script(fmt.Sprintf("INSERT INTO signals VALUES ('1', 'execute-snapshot', '%s');", data))
 	} else if err := r.task.(connectors.Signaller).Signal(t.Context(), connectors.Signal{ID: "1", Type: "execute-snapshot", Data: data}); err != nil {
