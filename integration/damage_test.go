@@ -103,6 +103,7 @@ func TestDamagedFiles(t *testing.T) {
 		next    int64               // offset of the next record
 		says    []string            // one line of the log has these
 		rebuilt bool                // the file is there again
+		killed  bool                // what an orderly end leaves, which makes the file needless, is not there
 	}{
 		"sound":            {read: 10, next: 10},
 		"tail-cut":         {file: file(8, ".log"), change: cut(10), read: 9, next: 10, says: []string{"cut a torn tail", `"bytes":260`}},
@@ -113,8 +114,8 @@ func TestDamagedFiles(t *testing.T) {
 		"segment-missing":  {file: file(4, ".log"), read: 4, refuses: true, says: []string{"ends at offset 4", "begins at 8"}},
 		"index-missing":    {file: file(4, ".index"), read: 10, next: 10, says: []string{"index is made anew"}, rebuilt: true},
 		"time-missing":     {file: file(4, ".timeindex"), read: 10, next: 10, says: []string{"index is made anew"}, rebuilt: true},
-		"snapshot-cut":     {file: file(8, ".snapshot"), change: cut(5), read: 10, next: 10, says: []string{"producer snapshot is unreadable"}, rebuilt: true},
-		"snapshot-missing": {file: file(8, ".snapshot"), read: 10, next: 10, says: []string{"producer snapshot is missing"}, rebuilt: true},
+		"snapshot-cut":     {file: file(8, ".snapshot"), change: cut(5), read: 10, next: 10, says: []string{"producer snapshot is unreadable"}, rebuilt: true, killed: true},
+		"snapshot-missing": {file: file(8, ".snapshot"), read: 10, next: 10, says: []string{"producer snapshot is missing"}, rebuilt: true, killed: true},
 	}
 	w := startWorker(t, worker.Options{})
 	topics := make([]string, 0, len(cases))
@@ -127,6 +128,9 @@ func TestDamagedFiles(t *testing.T) {
 	for topic, c := range cases {
 		if c.file != "" {
 			damage(t, filepath.Join(w.Data(), topic+"-0", c.file), c.change)
+		}
+		if c.killed {
+			must(t, os.Remove(filepath.Join(w.Data(), topic+"-0", "active-state")))
 		}
 	}
 	began := len(w.Log())

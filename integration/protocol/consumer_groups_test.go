@@ -57,7 +57,7 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 		args string
 		want []string // regular expressions
 	}{
-		{"--describe --group both --members --verbose", []string{`both +\S+ +go +\S+ +kgo +2 +\d+ +shared:2,3`, `both +\S+ +\S+ +console-consumer +2 +\d+ +shared:0,1`}},
+		{"--describe --group both --members --verbose", []string{`both +\S+ +go +\S+ +kgo +2 +\d+ +shared:\d,\d`, `both +\S+ +\S+ +console-consumer +2 +\d+ +shared:\d,\d`, `shared:0,1`, `shared:2,3`}},
 		{"--describe --group both --state", []string{`both +\S+ +\(1\) +range +Stable +2\s`}},
 		{"--list --type consumer --state stable", []string{`(?m)^both +Consumer +Stable`}},
 	} {
