@@ -33,6 +33,9 @@ func isForwardable(ctx context.Context) bool { return ctx.Value(forwardableKey{}
 // mayForward notes that the call may be forwarded. A caller that is known by a certificate cannot be: only the one who
 // has its key can show it.
 func (c *call) mayForward() {
+	if c.Method == http.MethodGet || c.Method == http.MethodHead {
+		return // it changes nothing
+	}
 	if c.registry.opts.Access == nil || c.Header.Get("Authorization") != "" {
 		c.Request = c.WithContext(context.WithValue(c.Context(), forwardableKey{}, true))
 	}
