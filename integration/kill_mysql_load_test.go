@@ -283,10 +283,11 @@ func refused(err error) bool {
 	return errors.As(err, &my) && !slices.Contains([]uint16{1053, 1077, 1158, 1159, 1160, 1161, 1927, 3169}, my.Code)
 }
 
-// sacrificed reports whether the server has rolled a transaction back so that others go on: the lock of a snapshot may need it.
+// sacrificed reports whether the server has given up a transaction, or a statement of it, so that others go on. The lock of
+// a snapshot may need it: while it waits for a statement, which waits for a row, the row's transaction waits for the lock.
 func sacrificed(err error) bool {
 	var my *mysql.MyError
-	return errors.As(err, &my) && my.Code == 1213
+	return errors.As(err, &my) && (my.Code == 1213 || my.Code == 1205)
 }
 
 // mysqlWriter writes to rows of its own, so that the order of their versions is that of its transactions.
@@ -356,7 +357,7 @@ func (w *mysqlWriter) transaction() error {
 	}
 	committed := end == "COMMIT"
 	if err := w.execute(ctx, append(w.sql, end)...); sacrificed(err) {
-		committed = false
+		committed = false // its session is closed, too
 	} else if err != nil {
 		if refused(err) {
 			return fmt.Errorf("the load's own transaction: %w", err)

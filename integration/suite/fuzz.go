@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -89,9 +90,9 @@ func (s *suite) take(r fuzzResult) error {
 	return r.err
 }
 
-// fuzz runs every target for $FUZZTIME, some at a time. A package's test program is built
+// fuzz runs every target for $FUZZTIME, some at a time, at a lower priority by nice. A package's test program is built
 // once for all its targets: `go test -fuzz` would link it for each.
-func fuzz(ctx context.Context, env []string) (r fuzzResult) {
+func fuzz(ctx context.Context, env []string, nice int) (r fuzzResult) {
 	r.err = func() error {
 		packages, err := listPackages(ctx)
 		if err != nil {
@@ -101,7 +102,7 @@ func fuzz(ctx context.Context, env []string) (r fuzzResult) {
 		if err != nil {
 			return err
 		}
-		f := fuzzer{time: os.Getenv("FUZZTIME"), env: env}
+		f := fuzzer{time: os.Getenv("FUZZTIME"), env: env, nice: strconv.Itoa(nice)}
 		if f.time == "" {
 			f.time = "10s"
 		}
@@ -176,6 +177,7 @@ type fuzzer struct {
 	dir   string // of the programs
 	cache string // where inputs that found something new are kept, as `go test` does
 	env   []string
+	nice  string
 }
 
 func fuzzCache(ctx context.Context) (string, error) {
@@ -191,7 +193,7 @@ func (f *fuzzer) program(p goPackage) string {
 }
 
 func (f *fuzzer) build(ctx context.Context, p goPackage) error {
-	cmd := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
+	cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the fuzz targets of %s: %w\n%s", p.ImportPath, err, out)
 	}
@@ -203,7 +205,7 @@ func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
 	var out []byte
 	var err error
 	for range 2 {
-		cmd := exec.CommandContext(ctx, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
+		cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
 			// To make each new input as short as can be would take all of the time where coverage is not the same twice.
 			"-test.fuzzminimizetime=1x", "-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
 		cmd.Dir, cmd.Env = t.pkg.Dir, f.env

@@ -42,7 +42,7 @@ func command(ctx context.Context, args []string) error {
 	case "test":
 		return s.test(ctx)
 	case "fuzz":
-		return s.take(fuzz(ctx, s.env))
+		return s.take(fuzz(ctx, s.env, 0))
 	}
 	return errors.New("usage: suite test | fuzz")
 }
@@ -86,10 +86,10 @@ func (s *suite) test(ctx context.Context) error {
 		return err
 	}
 	s.env = append(s.env, servers.Env()...)
-	// The tests wait for most of their time, and have a slow one or two at the end: side by side with each other and with
-	// fuzzing they fill two cores.
+	// The tests wait for most of their time, and have a slow one or two at the end: side by side they fill two cores. Fuzzing
+	// takes what they leave.
 	var all sync.WaitGroup
-	all.Go(func() { _ = s.step("fuzz", func() error { return s.take(fuzz(ctx, s.env)) }) })
+	all.Go(func() { _ = s.step("fuzz", func() error { return s.take(fuzz(ctx, s.env, 5)) }) })
 	all.Go(func() {
 		_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "-parallel="+integrationTests, "./integration/...") })
 	})
@@ -125,7 +125,7 @@ func (s *suite) failed(ctx context.Context) error {
 }
 
 // unitPackages is how many packages are built or tested at a time: some wait for servers.
-const unitPackages = "3"
+const unitPackages = "2"
 
 // integrationTests is how many parallel tests of a package run at a time. They wait for processes most of their time.
 const integrationTests = "5"

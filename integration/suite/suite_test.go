@@ -128,7 +128,7 @@ func TestNone(t *testing.T) {}
 `)
 	var out strings.Builder
 	s := &suite{out: &out, env: os.Environ()}
-	err := s.take(fuzz(t.Context(), s.env))
+	err := s.take(fuzz(t.Context(), s.env, 1))
 	if err == nil || !strings.Contains(err.Error(), "FuzzBad in example") || strings.Contains(err.Error(), "FuzzGood") {
 		t.Errorf("error %v, output %q", err, out.String())
 	}
