@@ -106,6 +106,7 @@ func TestIncrementalUnderChanges(t *testing.T) {
 	stop := b.changing()
 	b.exec(`INSERT INTO signals VALUES ('s1', 'execute-snapshot', '{"data-collections": ["public\\.[ad]", "public.B b"]}'),
   ('s2', 'execute-snapshot', '{"data-collections": ["public.c"], "type": "INCREMENTAL"}')`)
+	r.until("the begin", func() bool { return !r.ended() })
 	var records []connectors.Record
 	tables := map[string]bool{}
 	for restarts := 0; ; restarts++ {
