@@ -14,9 +14,12 @@
 package connectors
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/sluicehub/sluice/configs"
 )
@@ -203,4 +206,34 @@ func MarshalOffset(v any) json.RawMessage {
 		panic("connectors: source offset: " + err.Error())
 	}
 	return b
+}
+
+// UnmarshalOffset reads a source partition or source offset that may come from a user (PATCH /connectors/{c}/offsets)
+// into the struct that v points to. A member that the struct does not have is an error: it is more likely misspelt than
+// meant to be passed over.
+func UnmarshalOffset(text json.RawMessage, v any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("more than one JSON value")
+	}
+	return nil
+}
+
+// Sleep returns nil after d, at once if d is not positive, or ctx's error if that ends before.
+func Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -1,9 +1,7 @@
 package filestream
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -21,7 +19,7 @@ type sourcePosition struct {
 
 func readPartition(text json.RawMessage) (sourcePartition, error) {
 	var p sourcePartition
-	if err := decodeStrictly(text, &p); err != nil {
+	if err := connectors.UnmarshalOffset(text, &p); err != nil {
 		return p, offsetError(fmt.Errorf("source partition %s: %w", text, err))
 	}
 	if p.Filename == "" {
@@ -32,25 +30,13 @@ func readPartition(text json.RawMessage) (sourcePartition, error) {
 
 func readPosition(text json.RawMessage) (int64, error) {
 	var p sourcePosition
-	if err := decodeStrictly(text, &p); err != nil {
+	if err := connectors.UnmarshalOffset(text, &p); err != nil {
 		return 0, offsetError(fmt.Errorf("source offset %s: %w", text, err))
 	}
 	if p.Position == nil || *p.Position < 0 {
 		return 0, offsetError(fmt.Errorf(`source offset %s: the member "position" must be a number of bytes, not negative`, text))
 	}
 	return *p.Position, nil
-}
-
-func decodeStrictly(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
 
 func offsetError(err error) error {

@@ -121,7 +121,7 @@ func (t *sourceTask) Read(ctx context.Context, b *connectors.Batch) error {
 			return err
 		}
 		if !more {
-			if err := sleep(ctx, pollInterval); err != nil {
+			if err := connectors.Sleep(ctx, pollInterval); err != nil {
 				return err
 			}
 		}
@@ -178,18 +178,6 @@ func (t *sourceTask) fill() (bool, error) {
 		return false, fileError("read", t.path, err)
 	}
 	return false, t.checkLength()
-}
-
-// sleep waits, or returns ctx's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Commit implements connectors.SourceTask. A file forgets nothing.

@@ -1,9 +1,7 @@
 package jdbcsource
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -70,7 +68,7 @@ func (p position) withOffset(o sourceOffset) (_ position, stamped bool) {
 
 func readPartition(text json.RawMessage) (sourcePartition, error) {
 	var p sourcePartition
-	if err := decodeStrictly(text, &p); err != nil {
+	if err := connectors.UnmarshalOffset(text, &p); err != nil {
 		return p, offsetError(fmt.Errorf("source partition %s: %w", text, err))
 	}
 	table := p.Table != "" && p.Query == "" && (p.Protocol == protocol || p.Protocol == "")
@@ -82,25 +80,13 @@ func readPartition(text json.RawMessage) (sourcePartition, error) {
 
 func readOffset(text json.RawMessage) (sourceOffset, error) {
 	var o sourceOffset
-	if err := decodeStrictly(text, &o); err != nil {
+	if err := connectors.UnmarshalOffset(text, &o); err != nil {
 		return o, offsetError(fmt.Errorf("source offset %s: %w", text, err))
 	}
 	if o.Nanos != nil && (o.Timestamp == nil || *o.Nanos < 0 || *o.Nanos > 999999999) {
 		return o, offsetError(fmt.Errorf(`source offset %s: "timestamp_nanos" must be from 0 to 999999999, beside "timestamp"`, text))
 	}
 	return o, nil
-}
-
-func decodeStrictly(text []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if d.More() {
-		return errors.New("more than one JSON value")
-	}
-	return nil
 }
 
 func offsetError(err error) error {

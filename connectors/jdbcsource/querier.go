@@ -3,7 +3,6 @@ package jdbcsource
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -118,7 +117,7 @@ func (q *querier) open(ctx, asking context.Context, c conn) (bool, error) {
 	if q.s.mode != bulk {
 		var problems []configs.Problem
 		if by, problems = q.s.criteria(q, described); len(problems) > 0 {
-			return false, wrong("read "+q.String(), "", "%w", errors.Join(asErrors(problems)...))
+			return false, wrong("read "+q.String(), "", "%w", configs.Err(problems))
 		}
 	}
 	var end instant
@@ -139,14 +138,6 @@ func (q *querier) open(ctx, asking context.Context, c conn) (bool, error) {
 		return false, trouble("read "+q.String(), err)
 	}
 	return true, q.compile(by)
-}
-
-func asErrors(problems []configs.Problem) []error {
-	out := make([]error, len(problems))
-	for i, p := range problems {
-		out[i] = p
-	}
-	return out
 }
 
 // peek reads the next row, unless there is one, and its position.

@@ -66,7 +66,7 @@ func connect(ctx context.Context, s *settings, d dialect) (conn, error) {
 		if v := judge(err); attempt >= s.attempts || v.fault == faultLogin {
 			return nil, trouble("connect to "+s.address.String(), err)
 		}
-		if err := sleep(ctx, s.attemptsPause); err != nil {
+		if err := connectors.Sleep(ctx, s.attemptsPause); err != nil {
 			return nil, err
 		}
 	}
@@ -158,7 +158,7 @@ func (t *task) Read(ctx context.Context, b *connectors.Batch) error {
 		}
 		q, wait, err := t.next(ctx)
 		if err == nil && wait > 0 {
-			if err := sleep(ctx, wait); err != nil {
+			if err := connectors.Sleep(ctx, wait); err != nil {
 				return err
 			}
 			continue
@@ -243,18 +243,6 @@ func (t *task) disconnect() {
 		t.conn = nil
 	}
 	t.renew()
-}
-
-// sleep waits, or returns ctx's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Commit implements connectors.SourceTask. A database forgets nothing for it.

@@ -67,7 +67,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if err := t.connect(ctx, start); err != nil {
 		return err
 	}
-	if err := wait(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
+	if err := connectors.Sleep(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
 		return err
 	}
 	return t.explain(t.begin(ctx, pos, stored, start.Offsets))
@@ -203,7 +203,7 @@ func (t *task) read(ctx context.Context, b *connectors.Batch) error {
 	case t.only:
 		return io.EOF
 	}
-	if err := wait(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
+	if err := connectors.Sleep(ctx, t.s.v.Duration("streaming.delay.ms")); err != nil {
 		return err
 	}
 	if err := t.startStream(ctx, t.from); err != nil {

@@ -23,7 +23,7 @@ func (t *task) openStream() {
 	o := &opening{cancel, make(chan error, 1)}
 	t.opening = o
 	go func() {
-		err := wait(ctx, t.s.v.Duration("streaming.delay.ms"))
+		err := connectors.Sleep(ctx, t.s.v.Duration("streaming.delay.ms"))
 		if err == nil {
 			err = t.startStream(ctx, t.from, 0)
 		}

@@ -76,7 +76,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if err := t.connect(ctx, start); err != nil {
 		return err
 	}
-	if err := wait(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
+	if err := connectors.Sleep(ctx, s.v.Duration("snapshot.delay.ms")); err != nil {
 		return err
 	}
 	return t.begin(ctx, pos, stored)
@@ -223,19 +223,4 @@ func (t *task) Stop(ctx context.Context) error {
 		t.control.Close(ctx)
 	}
 	return err
-}
-
-// wait waits for that long.
-func wait(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
