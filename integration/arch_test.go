@@ -73,7 +73,7 @@ func importRules() []rule {
 		// What Debezium's logical types and operations are called is in cdc; the relational sink reads what sources write.
 		{from: "connectors/jdbc", may: append(contract, "connectors/cdc", "connectors/sqldb"), tests: connectorTests},
 		{from: "connectors/jdbcsource", may: append(contract, "connectors/cdc", "connectors/sqldb"), tests: connectorTests},
-		{from: "connectors/sqldb", may: nil},
+		{from: "connectors/sqldb", may: []string{"configs"}},
 		{from: "connectors/tlsstore", may: []string{"configs"}},
 		{from: "connectors/elasticsearch/...", may: append(contract, "connectors/tlsstore"), tests: connectorTests},
 		{from: "connectors/...", may: contract, tests: connectorTests},

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
-	_ "time/tzdata" // the machine may have no time zones of its own
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/sqldb"
@@ -78,7 +76,7 @@ var definition = &configs.Definition{
 		{Name: "unavailable.value.placeholder", Type: configs.String, Default: "__debezium_unavailable_value", Importance: configs.Low, Group: groupMapping,
 			DisplayName: "Unavailable Value Placeholder", Doc: "What Debezium writes for a large value that a change did not touch. Such a column keeps what it has."},
 		{Name: "db.timezone", Aliases: []string{"use.time.zone"}, Type: configs.String, Default: "UTC", Importance: configs.Low, Group: groupMapping, DisplayName: "DB Time Zone",
-			Example: "Europe/Paris", Check: checkZone, Doc: "Zone in which instants are written into columns that have none: io.debezium.time.ZonedTimestamp, and Connect's Timestamp but for Debezium's class. Timestamps without a zone are written as they are."},
+			Example: "Europe/Paris", Check: sqldb.CheckZone, Doc: "Zone in which instants are written into columns that have none: io.debezium.time.ZonedTimestamp, and Connect's Timestamp but for Debezium's class. Timestamps without a zone are written as they are."},
 		{Name: "date.timezone", Type: configs.String, Enum: []string{"DB_TIMEZONE", "UTC"}, Importance: configs.Low, Group: groupMapping, DisplayName: "Date Time Zone",
 			Notice: "date.timezone has no effect: a date is written as it is, whatever db.timezone is.", Doc: "Confluent's choice whether db.timezone moves dates to the day before."},
 		{Name: "collection.naming.strategy", Aliases: []string{"table.naming.strategy"}, Type: configs.String, Importance: configs.Low, Group: groupMapping,
@@ -160,13 +158,6 @@ func checkMapping(list string) error {
 		if !ok || strings.TrimSpace(topic) == "" || strings.TrimSpace(table) == "" {
 			return errors.New("must be pairs topic:table")
 		}
-	}
-	return nil
-}
-
-func checkZone(name string) error {
-	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
-		return errors.New("must be a zone of the IANA's, such as UTC or Europe/Paris")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package jdbc
 
 import (
 	"context"
-	"strings"
 )
 
 // dialect is what is particular to one kind of database. It is immutable.
@@ -86,9 +85,4 @@ func qualified(d dialect, n tableName) string {
 		return d.quote(n.name)
 	}
 	return d.quote(n.schema) + "." + d.quote(n.name)
-}
-
-// quotedIn puts a name into quotes of one kind, which are doubled inside.
-func quotedIn(q, name string) string {
-	return q + strings.ReplaceAll(name, q, q+q) + q
 }

@@ -3,7 +3,6 @@ package jdbc
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sluicehub/sluice/configs"
@@ -46,15 +45,7 @@ func (Sink) Validate(ctx context.Context, config map[string]string) []configs.Pr
 	if err != nil {
 		return nil // the definition has said so
 	}
-	var problems []configs.Problem
-	if len(s.address.Ignored) > 0 {
-		problems = append(problems, configs.KeyWarning("connection.url",
-			"Parameters of a JDBC driver that have no effect here: "+strings.Join(s.address.Ignored, ", ")+"."))
-	}
-	if s.address.Password != "" {
-		problems = append(problems, configs.KeyWarning("connection.url",
-			"There is a password in the address, which is shown wherever the configuration is. Put it into connection.password."))
-	}
+	problems := s.address.Warnings("connection.url")
 	d, err := newDialect(&s)
 	if err != nil {
 		return append(problems, configs.KeyError("connection.url", err.Error()))

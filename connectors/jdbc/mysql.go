@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // mysqlDialect is the dialect of MySQL and MariaDB. A cell is a literal of SQL.
@@ -67,8 +68,8 @@ func (d *mysqlDialect) connectTo(ctx context.Context, config *mysql.Config) (con
 }
 
 func (*mysqlDialect) fold(name string) string    { return name }
-func (*mysqlDialect) quote(name string) string   { return quotedIn("`", name) }
-func (*mysqlDialect) literal(text string) string { return quotedIn("'", text) }
+func (*mysqlDialect) quote(name string) string   { return sqldb.Quoted("`", name) }
+func (*mysqlDialect) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*mysqlDialect) checkNow() string           { return "" }
 func (*mysqlDialect) claim(values string) string {
 	return "INSERT INTO " + offsetsTable + " (connector, topic, part, slot, epoch, next_offset) VALUES " + values + " ON DUPLICATE KEY UPDATE epoch = epoch + 1"

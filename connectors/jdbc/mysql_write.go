@@ -12,6 +12,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // mysqlStatementBytes is how long a statement of many rows gets, unless the server takes less. Measured: the server spends
@@ -32,7 +33,7 @@ type mysqlConn struct {
 // setZone puts the session into the zone of the literals, which the server reads in it for columns of the type timestamp.
 // Most servers know no zones by name. For the other types it does not matter.
 func (c *mysqlConn) setZone(ctx context.Context, zone string) error {
-	_, err := c.exec(ctx, "SET SESSION time_zone = "+quotedIn("'", zone))
+	_, err := c.exec(ctx, "SET SESSION time_zone = "+sqldb.Quoted("'", zone))
 	var me *mysql.MySQLError
 	if errors.As(err, &me) && me.Number == 1298 { // ER_UNKNOWN_TIME_ZONE
 		c.zoneless = zone
@@ -87,7 +88,7 @@ func (c *mysqlConn) write(ctx context.Context, g *group) error {
 }
 
 func (*mysqlConn) names(columns []column) string {
-	return list(columns, ", ", func(_ int, c *column) string { return quotedIn("`", c.target.name) })
+	return list(columns, ", ", func(_ int, c *column) string { return sqldb.Quoted("`", c.target.name) })
 }
 
 func (c *mysqlConn) insert(of *shape) string {
@@ -107,18 +108,18 @@ func (c *mysqlConn) onDuplicate(of *shape) (string, error) {
 			Err:    fmt.Errorf("no primary key or unique index is on exactly %s, so an upsert would insert the same row again and again", c.names(of.columns[:of.keys])),
 			Remedy: "ALTER TABLE " + of.table.quoted + " ADD PRIMARY KEY (" + c.names(of.columns[:of.keys]) + ")"}
 	}
-	alias, given := "", func(k *column) string { return "VALUES(" + quotedIn("`", k.target.name) + ")" }
+	alias, given := "", func(k *column) string { return "VALUES(" + sqldb.Quoted("`", k.target.name) + ")" }
 	if c.aliased {
-		alias, given = " AS _sluice", func(k *column) string { return "_sluice." + quotedIn("`", k.target.name) }
+		alias, given = " AS _sluice", func(k *column) string { return "_sluice." + sqldb.Quoted("`", k.target.name) }
 	}
-	there := func(k *column) string { return of.table.quoted + "." + quotedIn("`", k.target.name) }
+	there := func(k *column) string { return of.table.quoted + "." + sqldb.Quoted("`", k.target.name) }
 	first := &of.columns[0]
-	set := quotedIn("`", first.target.name) + " = " + there(first)
+	set := sqldb.Quoted("`", first.target.name) + " = " + there(first)
 	if others {
 		same := list(of.columns[:of.keys], " AND ", func(_ int, k *column) string { return there(k) + " <=> " + given(k) })
-		set = quotedIn("`", first.target.name) + " = IF(" + same + ", " + there(first) + ", NULL)"
+		set = sqldb.Quoted("`", first.target.name) + " = IF(" + same + ", " + there(first) + ", NULL)"
 	}
-	rest := list(of.columns[of.keys:], ", ", func(_ int, k *column) string { return quotedIn("`", k.target.name) + " = " + given(k) })
+	rest := list(of.columns[of.keys:], ", ", func(_ int, k *column) string { return sqldb.Quoted("`", k.target.name) + " = " + given(k) })
 	switch {
 	case rest != "" && others:
 		set += ", " + rest
@@ -184,7 +185,7 @@ func (c *mysqlConn) update(ctx context.Context, g *group) error {
 		for j := range of.columns {
 			var cell []byte
 			cell, cells = nextCell(cells)
-			name := quotedIn("`", of.columns[j].target.name) + " = "
+			name := sqldb.Quoted("`", of.columns[j].target.name) + " = "
 			if j < of.keys {
 				if j > 0 {
 					where = append(where, " AND "...)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // postgres is the dialect of PostgreSQL. A cell is a value in the binary form of its wire type (see wireTypes), which
@@ -31,8 +32,8 @@ func (d *postgres) connect(ctx context.Context) (conn, error) {
 }
 
 func (*postgres) fold(name string) string    { return strings.ToLower(name) }
-func (*postgres) quote(name string) string   { return quotedIn(`"`, name) }
-func (*postgres) literal(text string) string { return quotedIn("'", text) }
+func (*postgres) quote(name string) string   { return sqldb.Quoted(`"`, name) }
+func (*postgres) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*postgres) tableOptions() string       { return "" }
 func (*postgres) checkNow() string           { return "SET CONSTRAINTS ALL IMMEDIATE" }
 func (*postgres) claim(values string) string { return claimOnConflict(values) }

@@ -106,7 +106,7 @@ func parseSettings(config map[string]string) (settings, error) {
 	if s.keys == keyHeader {
 		s.keys, s.headers = keyRecord, true
 	}
-	if zone, err := time.LoadLocation(v.String("db.timezone")); err == nil && zone != time.UTC {
+	if zone, err := sqldb.Zone(v.String("db.timezone")); err == nil && zone != time.UTC {
 		s.zone = zone
 	}
 	if s.mode == "multi" {

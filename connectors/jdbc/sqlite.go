@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/sluicehub/sluice/connectors/sqldb"
 	sqlite "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -54,8 +55,8 @@ func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
 }
 
 func (*sqliteDialect) fold(name string) string    { return name }
-func (*sqliteDialect) quote(name string) string   { return quotedIn(`"`, name) }
-func (*sqliteDialect) literal(text string) string { return quotedIn("'", text) }
+func (*sqliteDialect) quote(name string) string   { return sqldb.Quoted(`"`, name) }
+func (*sqliteDialect) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*sqliteDialect) tableOptions() string       { return "" }
 func (*sqliteDialect) checkNow() string           { return "" }
 func (*sqliteDialect) claim(values string) string { return claimOnConflict(values) }

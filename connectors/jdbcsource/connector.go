@@ -85,13 +85,7 @@ func (Source) Validate(ctx context.Context, config map[string]string) []configs.
 	if err != nil {
 		return nil // the definition has said so
 	}
-	var problems []configs.Problem
-	if len(s.address.Ignored) > 0 {
-		problems = append(problems, configs.KeyWarning(keyURL, "Parameters of a JDBC driver that have no effect here: "+strings.Join(s.address.Ignored, ", ")+"."))
-	}
-	if s.address.Password != "" {
-		problems = append(problems, configs.KeyWarning(keyURL, "There is a password in the address, which is shown wherever the configuration is. Put it into connection.password."))
-	}
+	problems := s.address.Warnings(keyURL)
 	d, err := newDialect(&s)
 	if err != nil {
 		return append(problems, configs.KeyError(keyURL, err.Error()))

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // the machine may have no time zones of its own
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/sqldb"
@@ -101,7 +100,7 @@ var definition = &configs.Definition{
 			Example: "shop-", Doc: "First part of the topics' names; the table's name follows. With query it is the whole name."},
 		{Name: "timestamp.delay.interval.ms", Type: configs.Long, Default: "0", Min: "0", Unit: "ms", Importance: configs.High, Group: groupConnector, DisplayName: "Delay Interval (ms)",
 			Doc: "How old a timestamp must be before its row is read, so that transactions with older timestamps have the time to commit. What commits later is never read."},
-		{Name: keyZone, Type: configs.String, Default: "UTC", Importance: configs.Medium, Group: groupConnector, DisplayName: "DB time zone", Check: checkZone,
+		{Name: keyZone, Type: configs.String, Default: "UTC", Importance: configs.Medium, Group: groupConnector, DisplayName: "DB time zone", Check: sqldb.CheckZone,
 			Doc: "Zone of timestamps that have none: PostgreSQL's timestamp, MySQL's datetime."},
 		{Name: "timestamp.granularity", Type: configs.String, Default: "connect_logical", Enum: []string{"connect_logical", "nanos_long", "nanos_string", "nanos_iso_datetime_string"},
 			Importance: configs.Low, Group: groupConnector, DisplayName: "Timestamp granularity for timestamp columns",
@@ -137,13 +136,6 @@ var topicText = regexp.MustCompile(`^[a-zA-Z0-9._-]*$`)
 func checkPrefix(prefix string) error {
 	if len(prefix) > 249 || !topicText.MatchString(prefix) {
 		return errors.New("must be at most 249 letters, digits, '.', '_' and '-'")
-	}
-	return nil
-}
-
-func checkZone(zone string) error {
-	if _, err := time.LoadLocation(zoneName(zone)); err != nil {
-		return errors.New("must be the name of a time zone, such as UTC or Europe/Berlin")
 	}
 	return nil
 }
@@ -192,8 +184,11 @@ func checkIsolation(v configs.Values) []configs.Problem {
 
 func checkSQLite(v configs.Values) []configs.Problem {
 	a, err := sqldb.ParseURL(v.String(keyURL))
-	if err != nil || a.Kind != sqldb.SQLite || zoneName(v.String(keyZone)) == "UTC" {
+	if err != nil || a.Kind != sqldb.SQLite {
 		return nil
+	}
+	if zone, err := sqldb.Zone(v.String(keyZone)); err != nil || zone == time.UTC {
+		return nil // a wrong name has its own error
 	}
 	return []configs.Problem{configs.KeyError(keyZone, "SQLite's timestamps are UTC: "+keyZone+" must be UTC")}
 }

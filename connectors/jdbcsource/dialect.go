@@ -83,9 +83,6 @@ func newDialect(s *settings) (dialect, error) {
 	return nil, fmt.Errorf("no dialect for %s", s.address.Kind)
 }
 
-// quotedIn puts a name into quotes of one kind, which are doubled inside.
-func quotedIn(q, name string) string { return q + strings.ReplaceAll(name, q, q+q) + q }
-
 // find returns the column of that name, also if it is written with other capitals; nil if there is none.
 func find(columns []column, name string) *column {
 	for _, same := range []func(a, b string) bool{func(a, b string) bool { return a == b }, strings.EqualFold} {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // mysqlDialect is the dialect of MySQL and MariaDB. Answers come in the binary protocol: its text has six digits of a
@@ -46,7 +47,7 @@ func (d *mysqlDialect) connect(ctx context.Context) (conn, error) {
 	return nil, errors.Join(errs...)
 }
 
-func (*mysqlDialect) quote(name string) string       { return quotedIn("`", name) }
+func (*mysqlDialect) quote(name string) string       { return sqldb.Quoted("`", name) }
 func (*mysqlDialect) comparable(stamp string) string { return stamp }
 func (*mysqlDialect) exact(at instant) instant       { return at }
 

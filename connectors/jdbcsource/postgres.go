@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
 // postgres is the dialect of PostgreSQL. Values come as text.
@@ -34,7 +35,7 @@ func (d *postgres) connect(ctx context.Context) (conn, error) {
 	return p, nil
 }
 
-func (*postgres) quote(name string) string       { return quotedIn(`"`, name) }
+func (*postgres) quote(name string) string       { return sqldb.Quoted(`"`, name) }
 func (*postgres) comparable(stamp string) string { return stamp }
 func (*postgres) exact(at instant) instant       { return at }
 

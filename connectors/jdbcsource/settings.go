@@ -87,7 +87,7 @@ func parseSettings(config map[string]string) (settings, error) {
 	}
 	var zone *time.Location
 	if err == nil {
-		zone, err = time.LoadLocation(zoneName(v.String(keyZone)))
+		zone, err = sqldb.Zone(v.String(keyZone))
 	}
 	if err != nil {
 		return settings{}, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
@@ -122,13 +122,4 @@ func parseSettings(config map[string]string) (settings, error) {
 	}
 	s.filter = newFilter(v, a)
 	return s, nil
-}
-
-// zoneName returns the name by which Go knows a zone that Java names.
-func zoneName(zone string) string {
-	switch strings.ToUpper(zone) {
-	case "UTC", "Z", "GMT", "ETC/UTC", "UT":
-		return "UTC"
-	}
-	return zone
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluicehub/sluice/connectors/sqldb"
 	sqlite "modernc.org/sqlite"
 )
 
@@ -45,7 +46,7 @@ func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
 	return s, nil
 }
 
-func (*sqliteDialect) quote(name string) string { return quotedIn(`"`, name) }
+func (*sqliteDialect) quote(name string) string { return sqldb.Quoted(`"`, name) }
 
 func (*sqliteDialect) moment(at instant, _ sqlType) string {
 	return strconv.FormatInt(at.milliseconds(), 10)
@@ -90,7 +91,7 @@ func (c *sqliteConn) describe(ctx context.Context, q question) ([]column, error)
 		return cursor.columns(), cursor.close()
 	}
 	rows, err := c.ask(ctx, `SELECT name, type, "notnull", pk, (SELECT count(*) FROM pragma_table_xinfo(t.n) WHERE pk > 0) FROM (SELECT `+
-		quotedIn("'", q.table.name)+` AS n) t, pragma_table_xinfo(t.n) WHERE hidden <> 1`)
+		sqldb.Quoted("'", q.table.name)+` AS n) t, pragma_table_xinfo(t.n) WHERE hidden <> 1`)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/sluicehub/sluice/configs"
 )
 
 // Kind is one of the databases that are spoken to.
@@ -33,6 +35,21 @@ type Address struct {
 	Params   map[string]string // of PostgreSQL: what libpq calls them
 	Ignored  []string          // parameters of the URL that have no meaning here, in order
 }
+
+// Warnings returns what a user should know about the address that key holds.
+func (a Address) Warnings(key string) []configs.Problem {
+	var out []configs.Problem
+	if len(a.Ignored) > 0 {
+		out = append(out, configs.KeyWarning(key, "Parameters of a JDBC driver that have no effect here: "+strings.Join(a.Ignored, ", ")+"."))
+	}
+	if a.Password != "" {
+		out = append(out, configs.KeyWarning(key, "There is a password in the address, which is shown wherever the configuration is. Put it into connection.password."))
+	}
+	return out
+}
+
+// Quoted puts a name or literal into quotes of one kind, which are doubled inside.
+func Quoted(q, text string) string { return q + strings.ReplaceAll(text, q, q+q) + q }
 
 var errURL = errors.New("must be jdbc:postgresql://HOST:PORT/DATABASE, jdbc:mysql://HOST:PORT/DATABASE, " +
 	"jdbc:mariadb://HOST:PORT/DATABASE or jdbc:sqlite:PATH (jdbc: may be left out)")
