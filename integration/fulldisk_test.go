@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr"
 )
 
 // smallDisk is a file system of a few MiB in a mount namespace of its own. Nothing outside sees it, and it is gone when
@@ -120,7 +121,8 @@ func (d *smallDisk) worker(t *testing.T) *worker.Worker {
 	t.Helper()
 	inside := filepath.Join(t.TempDir(), "sluice-on-small-disk")
 	must(t, os.WriteFile(inside, []byte("#!/bin/sh\nexec "+d.enter+" "+binary+" \"$@\"\n"), 0o700))
-	w, err := worker.New(worker.Options{Binary: inside, Dir: t.TempDir(), Settings: map[string]string{"sluice.data.dir": d.path + "/data"}})
+	w, err := worker.New(worker.Options{Binary: inside, Dir: t.TempDir(), Settings: map[string]string{"sluice.data.dir": d.path + "/data",
+		"sluice.registry.topic": "registered"}}) // of another name: it is vital by what it is for
 	must(t, err)
 	t.Cleanup(func() {
 		if err := w.Close(); err != nil {
@@ -204,12 +206,16 @@ func numberedInOrder(t *testing.T, w *worker.Worker, topic string, n int) {
 	}
 }
 
-// goesOn does what must be possible while producers are refused: to configure a connector, to commit an offset, to alter
-// a topic and to delete one.
+// goesOn does what must be possible while producers are refused: to configure a connector, to register a schema, to
+// commit an offset, to alter a topic and to delete one.
 func goesOn(t *testing.T, w *worker.Worker, when string) {
 	t.Helper()
 	ctx := deadline(t)
 	must(t, w.Put(ctx, "other", map[string]string{"connector.class": "FileStreamSource", "file": "/dev/null", "topic": "other", "when": when}))
+	registry, err := sr.NewClient(sr.URLs(w.Registry))
+	must(t, err)
+	_, err = registry.CreateSchema(ctx, when, sr.Schema{Schema: fmt.Sprintf(`{"type":"fixed","name":"a","size":%d}`, len(when))})
+	must(t, err)
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.Kafka))
 	must(t, err)
 	defer client.Close()

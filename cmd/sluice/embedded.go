@@ -12,7 +12,6 @@ import (
 	"github.com/sluicehub/sluice/hub"
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker"
-	"github.com/sluicehub/sluice/schemaregistry"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -74,7 +73,7 @@ func embeddedBrokers(v configs.Values, doors []net.Listener, logger *slog.Logger
 // vitalTopics are what the hub and the registry keep in the log: on a full disk a connector can still be paused, changed
 // and deleted, and a schema found.
 func vitalTopics(v configs.Values) []string {
-	return []string{v.String("config.storage.topic"), v.String("offset.storage.topic"), v.String("status.storage.topic"), schemaregistry.DefaultTopic}
+	return []string{v.String("config.storage.topic"), v.String("offset.storage.topic"), v.String("status.storage.topic"), v.String(registryPrefix + "topic")}
 }
 
 // close ends the broker and closes the log. It does nothing for an external cluster.

@@ -29,7 +29,7 @@ func registryDefinition() *configs.Definition {
 		{Name: registryPrefix + "listener", Type: configs.String, Default: "127.0.0.1:8081", Importance: configs.High, Group: group,
 			Check: checkAddress, Doc: "Where clients reach the schema registry, host:port. On another address than the loopback's, " +
 				"callers must say who they are: by sluice.registry.auth.*, or by certificates."},
-		{Name: registryPrefix + "topic", Type: configs.String, Default: "_schemas", Group: group, Aliases: []string{"kafkastore.topic"},
+		{Name: registryPrefix + "topic", Type: configs.String, Default: schemaregistry.DefaultTopic, Group: group, Aliases: []string{"kafkastore.topic"},
 			Doc: "The topic that the registry is kept in. It is compacted and has one partition."},
 		{Name: registryPrefix + "topic.replication.factor", Type: configs.Short, Group: group, Aliases: []string{"kafkastore.topic.replication.factor"},
 			Doc: "Replicas of that topic if it is created. Without it, the cluster's default."},
