@@ -22,7 +22,7 @@ const (
 // Keys about TLS stand behind httpsPrefix.
 const httpsPrefix = "elastic.https."
 
-// definition declares the keys of Confluent's sink. Not among them: data streams and Kerberos.
+// definition declares the keys of Confluent's sink. Not among them: Kerberos, and data streams but for being refused.
 var definition = configs.Concat(ownDefinition, tlsstore.Definition().WithPrefix(httpsPrefix, groupSecurity))
 
 var ownDefinition = &configs.Definition{
@@ -92,6 +92,9 @@ var ownDefinition = &configs.Definition{
 			Group: groupResource, DisplayName: "External resource usage", Doc: "Whether topics go to indices or aliases that exist and are named in topic.to.external.resource.mapping."},
 		{Name: "topic.to.external.resource.mapping", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: groupResource,
 			DisplayName: "Topic to external resource mapping", Example: "orders:orders-write", Check: checkMapping, Doc: "Pairs topic:resource."},
+
+		{Name: "data.stream.type", Type: configs.String, Default: "NONE", Enum: []string{"NONE"}, Importance: configs.Low, Group: groupResource,
+			DisplayName: "Data Stream Type", Doc: "Only NONE: there are no data streams here, and what is meant for one must not end in an index."},
 
 		{Name: "elastic.security.protocol", Type: configs.String, Default: "PLAINTEXT", Enum: []string{"PLAINTEXT", "SSL"}, Importance: configs.Medium,
 			Group: groupSecurity, DisplayName: "Security protocol", Doc: "SSL for https addresses with a truststore or keystore."},

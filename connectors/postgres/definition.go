@@ -56,15 +56,15 @@ var definition = &configs.Definition{
 		{Name: "database.initial.statements", Type: configs.String, Group: groupConnection,
 			Doc: "SQL statements, separated by semicolons (;; is a semicolon), run on each ordinary connection when it is made."},
 
-		{Name: "schema.include.list", Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns,
+		{Name: "schema.include.list", Aliases: []string{"schema.whitelist"}, Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns,
 			Doc: "Regular expressions of the schemas to capture, separated by commas; each matches a whole name. Without it, all."},
-		{Name: "schema.exclude.list", Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the schemas not to capture."},
-		{Name: "table.include.list", Type: configs.String, Importance: configs.High, Group: groupWhat, Check: patterns, Example: "public.orders,public.customers",
+		{Name: "schema.exclude.list", Aliases: []string{"schema.blacklist"}, Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the schemas not to capture."},
+		{Name: "table.include.list", Aliases: []string{"table.whitelist"}, Type: configs.String, Importance: configs.High, Group: groupWhat, Check: patterns, Example: "public.orders,public.customers",
 			Doc: "Regular expressions of the tables to capture, written schema.table and separated by commas. Without it, all."},
-		{Name: "table.exclude.list", Type: configs.String, Importance: configs.High, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the tables not to capture."},
-		{Name: "column.include.list", Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns,
+		{Name: "table.exclude.list", Aliases: []string{"table.blacklist"}, Type: configs.String, Importance: configs.High, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the tables not to capture."},
+		{Name: "column.include.list", Aliases: []string{"column.whitelist"}, Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns,
 			Doc: "Regular expressions of the columns to capture, written schema.table.column. A key keeps its columns in any case."},
-		{Name: "column.exclude.list", Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the columns not to capture."},
+		{Name: "column.exclude.list", Aliases: []string{"column.blacklist"}, Type: configs.String, Importance: configs.Medium, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the columns not to capture."},
 		{Name: "message.prefix.include.list", Type: configs.String, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the prefixes of logical decoding messages to capture."},
 		{Name: "message.prefix.exclude.list", Type: configs.String, Group: groupWhat, Check: patterns, Doc: "Regular expressions of the prefixes of logical decoding messages not to capture."},
 		{Name: "message.key.columns", Type: configs.String, Importance: configs.Medium, Group: groupWhat,
@@ -106,9 +106,9 @@ var definition = &configs.Definition{
 			Doc: "manual never tells the server that it may forget; the other two do so as soon as the records are durable."},
 		{Name: "flush.lsn.source", Type: configs.Boolean, Default: "true", Group: groupSlot, Doc: "Older form of lsn.flush.mode: false is manual."},
 
-		{Name: "snapshot.mode", Type: configs.String, Default: "initial", Enum: []string{"always", "initial", "initial_only", "no_data", "never", "when_needed"},
+		{Name: "snapshot.mode", Type: configs.String, Default: "initial", Enum: []string{"always", "initial", "initial_only", "no_data", "never", "when_needed", "exported"},
 			Importance: configs.High, Group: groupSnapshot,
-			Doc: "When to read the tables' rows before the changes: initial does once, always at each start, initial_only once and then ends, no_data (never) not at all, when_needed also when the slot is lost."},
+			Doc: "When to read the tables' rows before the changes: initial (exported) does once, always at each start, initial_only once and then ends, no_data (never) not at all, when_needed also when the slot is lost."},
 		{Name: "snapshot.include.collection.list", Type: configs.String, Group: groupSnapshot, Check: patterns, Doc: "Regular expressions of the tables to read in a snapshot; without it, all that are captured."},
 		{Name: "snapshot.max.threads", Type: configs.Int, Default: "1", Min: "1", Max: "64", Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Connections that read the snapshot. Large tables are read in pieces; the order of the rows stays the same."},
@@ -136,6 +136,7 @@ var definition = &configs.Definition{
 		{Name: "money.fraction.digits", Type: configs.Short, Default: "2", Min: "0", Max: "20", Group: groupRecords, Doc: "Digits behind the point of money."},
 		{Name: "include.unknown.datatypes", Type: configs.Boolean, Default: "false", Importance: configs.Medium, Group: groupRecords,
 			Doc: "Writes columns of types without a mapping as the bytes of their text, instead of leaving them out."},
+		{Name: "converters", Type: configs.List, Importance: configs.Low, Group: groupRecords, Doc: "Debezium's custom converters, of which there are none here."},
 		{Name: "unavailable.value.placeholder", Type: configs.String, Default: "__debezium_unavailable_value", Importance: configs.Low, Group: groupRecords,
 			Doc: "What stands for a large value that an update did not change and that the server therefore did not send. hex:… gives bytes."},
 		{Name: "include.schema.comments", Type: configs.Boolean, Default: "false", Group: groupRecords, Doc: "Takes comments on columns into the schemas."},
@@ -184,6 +185,12 @@ var definition = &configs.Definition{
 				return []configs.Problem{configs.KeyWarning("plugin.name", fmt.Sprintf("%s is not supported; pgoutput is used, which every PostgreSQL since 10 has.", name))}
 			}
 			return nil
+		}),
+		configs.Check("there are no converters", []string{"converters"}, func(v configs.Values) []configs.Problem {
+			if len(v.List("converters")) == 0 {
+				return nil
+			}
+			return []configs.Problem{configs.KeyError("converters", "Debezium's custom converters are Java classes, which cannot be loaded. Convert with transforms instead.")}
 		}),
 		configs.Check("each override has its SELECT", []string{"snapshot.select.statement.overrides"}, func(v configs.Values) []configs.Problem {
 			var out []configs.Problem

@@ -80,7 +80,10 @@ func parse(config map[string]string) (*settings, error) {
 		name := strings.TrimPrefix(v.String("signal.data.collection"), v.String("database.dbname")+".")
 		s.signals.Schema, s.signals.Name, _ = strings.Cut(name, ".")
 	}
-	if s.snapshotMode == "never" {
+	switch s.snapshotMode {
+	case "exported":
+		s.snapshotMode = "initial"
+	case "never":
 		s.snapshotMode = "no_data"
 	}
 	s.naming = cdc.Naming{Prefix: s.prefix, Delimiter: v.String("topic.delimiter"),

@@ -318,3 +318,15 @@ func TestDefinition(t *testing.T) {
 		t.Errorf("%v", problems)
 	}
 }
+
+// Files that were made for the first Debezium keep their meaning.
+func TestOldNames(t *testing.T) {
+	s, err := parse(map[string]string{"database.server.name": "p", "database.hostname": "h", "database.dbname": "d",
+		"snapshot.mode": "exported", "schema.whitelist": "inventory", "table.blacklist": "inventory.audit"})
+	if err != nil || s.snapshotMode != "initial" || !s.v.Has("schema.include.list") || !s.v.Has("table.exclude.list") {
+		t.Errorf("%v, %+v", err, s)
+	}
+	if _, err := parse(map[string]string{"topic.prefix": "p", "database.hostname": "h", "database.dbname": "d", "converters": "isbn"}); err == nil {
+		t.Error("a converter of Java's is passed over")
+	}
+}

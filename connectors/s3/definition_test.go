@@ -43,7 +43,7 @@ func TestRules(t *testing.T) {
 		key    string // of the error, or of the warning behind "warning "; "" is valid
 	}{
 		{nil, ""},
-		{[]string{"format.class", "io.confluent.connect.s3.format.avro.AvroFormat", "s3.compression.type", "gzip"}, "s3.compression.type"},
+		{[]string{"format.class", "io.confluent.connect.s3.format.avro.AvroFormat", "s3.compression.type", "gzip"}, "warning s3.compression.type"},
 		{[]string{"format.class", "io.confluent.connect.s3.format.orc.OrcFormat"}, "format.class"},
 		{[]string{"partitioner.class", "io.confluent.connect.storage.partitioner.FieldPartitioner"}, "partition.field.name"},
 		{[]string{"partitioner.class", "TimeBasedPartitioner", "partition.duration.ms", "1"}, "path.format"},

@@ -13,7 +13,7 @@ func checkCompression(v configs.Values) (problems []configs.Problem) {
 	if v.String("s3.compression.type") == "none" || of == "json" || of == "bytes" {
 		return nil
 	}
-	return []configs.Problem{configs.KeyError("s3.compression.type", "Only JSON and bytes files can be compressed as a whole; use "+of+".codec for "+of+".")}
+	return []configs.Problem{configs.KeyWarning("s3.compression.type", "This has no effect: only JSON and bytes files can be compressed as a whole; use "+of+".codec for "+of+".")}
 }
 
 func checkPartitioner(v configs.Values) (problems []configs.Problem) {
