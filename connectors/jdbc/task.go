@@ -104,14 +104,8 @@ func (t *task) connect(ctx context.Context) error {
 			t.control = c
 			return nil
 		}
-		if attempt >= t.attempts || ctx.Err() != nil || t.dialect.verdict(err) == refusedUser {
+		if attempt >= t.attempts || t.dialect.verdict(err) == refusedUser || connectors.Sleep(ctx, t.attemptsPause) != nil {
 			return t.classed("connect to "+t.address.String(), err)
-		}
-		timer := time.NewTimer(t.attemptsPause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
 		}
 	}
 }

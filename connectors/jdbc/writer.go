@@ -30,13 +30,6 @@ type writer struct {
 	lanes []*lane
 }
 
-// lane is a connection with what it needs to write.
-type lane struct {
-	conn      conn // nil: to be made
-	segmenter *segmenter
-	rows      []*row // of its share
-}
-
 func newWriter(t *task) *writer {
 	w := &writer{t: t}
 	for range t.settings.lanes {
@@ -216,18 +209,6 @@ func (t *task) awaitRefresh(ctx context.Context) error {
 	}
 }
 
-// care is how carefully a batch is written.
-type care uint8
-
-const (
-	// bulk: any refused row fails the transaction.
-	bulk care = iota
-	// bisected: one transaction writes all rows in the topic's order, and sets aside those that are refused.
-	bisected
-	// immediate: so, and constraints that wait for the end of the transaction are checked at once.
-	immediate
-)
-
 // write writes the pending slots of a batch, and takes from pending those that are in the database then.
 func (w *writer) write(ctx context.Context, b *batch, pending *slotSet, care care) []error {
 	n := min(len(w.lanes), 1+len(b.rows)/laneRows)
@@ -260,139 +241,6 @@ func (w *writer) write(ctx context.Context, b *batch, pending *slotSet, care car
 	return failed
 }
 
-// write writes a lane's share of a batch in one transaction.
-func (l *lane) write(ctx context.Context, t *task, b *batch, of slotSet, care care) (err error) {
-	if l.conn == nil {
-		if l.conn, err = t.dialect.connect(ctx); err != nil {
-			return err
-		}
-	}
-	if b.retried && t.offsets != nil {
-		if is, err := t.offsets.committed(ctx, l.conn, b.parts, of); is || err != nil {
-			return l.failed(ctx, t, err)
-		}
-	}
-	l.rows = l.rows[:0]
-	for i := range b.rows {
-		if r := &b.rows[i]; of.has(r.slot) && !r.gone {
-			l.rows = append(l.rows, r)
-		}
-	}
-	if t.offsets == nil && len(l.rows) == 0 {
-		return nil
-	}
-	if _, err = l.conn.exec(ctx, "BEGIN"); err == nil {
-		err = l.transact(ctx, t, b, of, care)
-	}
-	if err != nil {
-		return l.failed(ctx, t, err)
-	}
-	t.figures.rows.Add(int64(len(l.rows)))
-	t.figures.transactions.Add(1)
-	return nil
-}
-
-func (l *lane) transact(ctx context.Context, t *task, b *batch, of slotSet, care care) (err error) {
-	if t.offsets != nil {
-		if err := t.offsets.advance(ctx, l.conn, b.parts, of); err != nil {
-			return err
-		}
-	}
-	if now := t.dialect.checkNow(); care == immediate && now != "" {
-		if _, err := l.conn.exec(ctx, now); err != nil {
-			return err
-		}
-	}
-	if care > bulk {
-		err = l.bisect(ctx, t, b, l.rows)
-	} else {
-		err = l.apply(ctx, b, l.rows)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = l.conn.exec(ctx, "COMMIT")
-	return err
-}
-
-// failed ends the transaction that failed, or the connection.
-func (l *lane) failed(ctx context.Context, t *task, err error) error {
-	if err == nil {
-		return nil
-	}
-	if t.judge(err) == passing || ctx.Err() != nil {
-		l.drop()
-		return err
-	}
-	if _, rollback := l.conn.exec(ctx, "ROLLBACK"); rollback != nil {
-		l.drop()
-	}
-	return err
-}
-
-func (l *lane) drop() {
-	if l.conn != nil {
-		l.conn.close()
-		l.conn = nil
-	}
-}
-
-// apply writes rows, segment by segment.
-func (l *lane) apply(ctx context.Context, b *batch, rows []*row) error {
-	for len(rows) > 0 {
-		var groups []group
-		groups, rows = l.segmenter.next(b, rows)
-		for i := range groups {
-			if err := l.conn.write(ctx, &groups[i]); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// bisect writes rows; of those that cannot be written together it writes the halves, down to the single row, which is
-// reported. A bad row among n costs 2·log2(n) writes.
-func (l *lane) bisect(ctx context.Context, t *task, b *batch, rows []*row) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if _, err := l.conn.exec(ctx, "SAVEPOINT sluice"); err != nil {
-		return err
-	}
-	err := l.apply(ctx, b, rows)
-	if err == nil {
-		_, err = l.conn.exec(ctx, "RELEASE SAVEPOINT sluice")
-		return err
-	}
-	if t.judge(err) != refusedRow {
-		return err
-	}
-	if _, err := l.conn.exec(ctx, "ROLLBACK TO SAVEPOINT sluice", "RELEASE SAVEPOINT sluice"); err != nil {
-		return err
-	}
-	if len(rows) == 1 {
-		return l.refused(ctx, t, b, rows[0], err)
-	}
-	half := len(rows) / 2
-	if err := l.bisect(ctx, t, b, rows[:half]); err != nil {
-		return err
-	}
-	return l.bisect(ctx, t, b, rows[half:])
-}
-
-// refused decides about a row that the database will never take.
-func (l *lane) refused(ctx context.Context, t *task, b *batch, r *row, cause error) error {
-	ref := b.ref(r)
-	t.figures.refused.Add(1)
-	err := &connectors.Error{Op: "write a row of " + r.shape.table.quoted, Class: connectors.ClassData, Record: &ref, Err: cause}
-	if err := t.start.Report(ctx, ref, err); err != nil {
-		return err
-	}
-	r.gone = true
-	return nil
-}
-
 // failing are attempts of which none got anything done.
 type failing struct {
 	attempts int
@@ -411,13 +259,7 @@ func (f *failing) add(maxRetries int) bool {
 // wait waits before a retry: at random up to retry.backoff.ms doubled each time.
 func (f *failing) wait(ctx context.Context, backoff time.Duration) {
 	wait := min(backoff<<min(f.attempts-1, 20), maxBackOff)
-	if wait <= 0 {
-		return
-	}
-	timer := time.NewTimer(rand.N(wait) + 1)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+	if wait > 0 {
+		_ = connectors.Sleep(ctx, rand.N(wait)+1) // whoever waits looks at ctx next
 	}
 }
