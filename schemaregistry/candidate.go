@@ -52,7 +52,7 @@ func (s *state) parse(q request, name string, normalize, strict bool) (*candidat
 	sent := sentText{c.kind, q.Schema, normalize, strict}
 	parsed, known := parsedText{}, false
 	if len(c.references) == 0 {
-		parsed, known = s.documents.getSent(sent)
+		parsed, known = s.documents.sent.get(sent)
 	}
 	if !known {
 		var err error
@@ -60,7 +60,7 @@ func (s *state) parse(q request, name string, normalize, strict bool) (*candidat
 			return nil, invalidSchema(err)
 		}
 		if len(c.references) == 0 {
-			s.documents.putSent(sent, parsed)
+			s.documents.sent.put(sent, parsed, len(sent.text))
 		}
 	}
 	if normalize {

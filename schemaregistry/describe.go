@@ -77,6 +77,9 @@ func (c *call) byID(do func(*state, *schema) error) (err error) {
 }
 
 func (c *call) schemaByID() (any, error) {
+	if len(c.query) == 0 {
+		return c.answerByID()
+	}
 	var a versionAnswer
 	err := c.byID(func(st *state, of *schema) (err error) {
 		if a, err = c.describeSchema(st, of); err != nil {
@@ -100,6 +103,25 @@ func (c *call) schemaByID() (any, error) {
 		return nil
 	})
 	return a, err
+}
+
+// answerByID is schemaByID without a query, which is how serializers ask. The answer never changes, so it is kept as it
+// is sent.
+func (c *call) answerByID() (t text, err error) {
+	err = c.byID(func(st *state, of *schema) error {
+		key := answered{of, c.full}
+		var known bool
+		if t, known = st.documents.answers.get(key); known {
+			return nil
+		}
+		a, err := c.describeSchema(st, of)
+		if err == nil {
+			t = text(marshal(a))
+			st.documents.answers.put(key, t, len(t))
+		}
+		return err
+	})
+	return t, err
 }
 
 func (c *call) textByID() (any, error) {

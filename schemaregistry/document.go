@@ -2,7 +2,6 @@ package schemaregistry
 
 import (
 	"fmt"
-	"sync"
 )
 
 // maxDocuments is how many parsed schemas are kept: as many as compatibility checks of a busy registry come back to.
@@ -10,12 +9,12 @@ import (
 const maxDocuments = 4096
 
 // documents keeps parsed schemas. Texts are parsed when they are needed first: a start over a long history is not the
-// time for it. What clients send is kept, too: they register and check the same few texts again and again.
+// time for it. What clients send is kept, too: they register and check the same few texts again and again. So are the
+// answers to what they ask for most.
 type documents struct {
-	mu       sync.RWMutex
-	kept     map[*schema]document
-	sent     map[sentText]parsedText
-	sentSize int // bytes of text
+	parsed  kept[*schema, document]
+	sent    kept[sentText, parsedText]
+	answers kept[answered, text]
 }
 
 // sentText is a text as a client sent it, and how it was to be read.
@@ -30,57 +29,22 @@ type parsedText struct {
 	text string // of doc
 }
 
-// maxSent is how many bytes of texts are kept that were sent.
-const maxSent = 2 << 20
+// answered is a schema by whose id was asked, and whether it is described with all members.
+type answered struct {
+	of   *schema
+	full bool
+}
+
+// maxSent and maxAnswers are how many bytes are kept of texts that were sent, and of answers.
+const (
+	maxSent    = 2 << 20
+	maxAnswers = 4 << 20
+)
 
 func newDocuments() *documents {
-	return &documents{kept: make(map[*schema]document), sent: make(map[sentText]parsedText)}
-}
-
-func (d *documents) getSent(t sentText) (parsedText, bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	p, ok := d.sent[t]
-	return p, ok
-}
-
-// putSent keeps what was sent, and lets go of others if they are too much.
-func (d *documents) putSent(t sentText, p parsedText) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, there := d.sent[t]; there {
-		return
-	}
-	for other := range d.sent {
-		if d.sentSize+len(t.text) <= maxSent {
-			break
-		}
-		d.sentSize -= len(other.text)
-		delete(d.sent, other)
-	}
-	if len(t.text) <= maxSent/8 {
-		d.sent[t] = p
-		d.sentSize += len(t.text)
-	}
-}
-
-func (d *documents) get(s *schema) document {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return d.kept[s]
-}
-
-// put keeps a document, and lets go of any other if there are too many.
-func (d *documents) put(s *schema, doc document) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for other := range d.kept {
-		if len(d.kept) < maxDocuments {
-			break
-		}
-		delete(d.kept, other)
-	}
-	d.kept[s] = doc
+	d := &documents{}
+	d.parsed.most, d.sent.most, d.answers.most = maxDocuments, maxSent, maxAnswers
+	return d
 }
 
 // maxReferences is how deep references may go: records of others could make them a circle. maxImports is how many
@@ -94,7 +58,7 @@ const (
 func (s *state) document(of *schema) (document, error) { return s.documentWithin(of, maxReferences) }
 
 func (s *state) documentWithin(of *schema, depth int) (document, error) {
-	if doc := s.documents.get(of); doc != nil {
+	if doc, ok := s.documents.parsed.get(of); ok {
 		return doc, nil
 	}
 	if depth == 0 {
@@ -112,7 +76,7 @@ func (s *state) documentWithin(of *schema, depth int) (document, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.documents.put(of, doc)
+	s.documents.parsed.put(of, doc, 1)
 	return doc, nil
 }
 

@@ -100,7 +100,7 @@ func (r *relayed) send(w http.ResponseWriter) error {
 }
 
 // passed are the headers that go with a forwarded request.
-var passed = [...]string{"Authorization", "Content-Type", "Accept", "Confluent-Accept-Unknown-Properties", "Confluent-Client-Version", "X-Request-ID"}
+var passed = [...]string{"Authorization", "Content-Type", "Accept", "Confluent-Accept-Unknown-Properties", "Confluent-Client-Version"}
 
 // forward has another node answer the call. An error says that it did not; sent, that it may have done it all the same.
 func (c *call) forward(to peer) (answer *relayed, sent bool, err error) {
@@ -119,6 +119,7 @@ func (c *call) forward(to peer) (answer *relayed, sent bool, err error) {
 			req.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
 		}
 	}
+	req.Header.Set(requestHeader, c.id)
 	req.Header.Set(forwardHeader, to.id)
 	resp, err := c.registry.opts.Peers.Do(req)
 	if err != nil {

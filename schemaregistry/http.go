@@ -2,12 +2,13 @@ package schemaregistry
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"mime"
 	"net/http"
 	"net/url"
@@ -47,6 +48,7 @@ type api struct {
 type call struct {
 	*http.Request
 	registry *Registry
+	id       string // of the request
 	who      string
 	path     []string // its segments, unescaped
 	query    url.Values
@@ -56,16 +58,15 @@ type call struct {
 }
 
 // text is an answer that is sent as it is, not as JSON.
-type text string
+type text []byte
 
 // ServeHTTP answers a request.
 func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	id := req.Header.Get("X-Request-ID")
+	id := req.Header.Get(requestHeader)
 	if id == "" {
 		id = requestID()
-		req.Header.Set("X-Request-ID", id)
 	}
-	w.Header().Set("X-Request-ID", id)
+	w.Header().Set(requestHeader, id)
 	kind, ok := acceptable(req.Header.Values("Accept"))
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Vary", "Accept")
@@ -73,7 +74,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		a.refuse(w, req, plain(http.StatusNotAcceptable))
 		return
 	}
-	body, err := a.handle(req)
+	body, err := a.handle(req, id)
 	if err != nil {
 		a.refuse(w, req, err)
 		return
@@ -82,26 +83,39 @@ func (a *api) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case nil:
 		w.WriteHeader(http.StatusNoContent)
 	case text:
-		_, err = io.WriteString(w, string(b))
+		err = send(w, b)
 	case *relayed:
 		err = b.send(w)
 	default:
-		_, err = w.Write(marshal(b))
+		err = send(w, marshal(b))
 	}
 	if err != nil {
 		a.registry.opts.Logger.Debug("schema registry: client gone", "path", req.URL.Path, "err", err)
 	}
 }
 
-// requestID returns a random UUID (version 4 of RFC 9562).
-func requestID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return hash(b).String()
+// send writes a body with its length: net/http finds that itself only if it is less than its buffer of 2 KB.
+func send(w http.ResponseWriter, body []byte) error {
+	if len(body) >= 2<<10 {
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
+	_, err := w.Write(body)
+	return err
 }
 
-func (a *api) handle(req *http.Request) (any, error) {
+// requestHeader names a request, in the one spelling that net/http does not have to turn into its own.
+const requestHeader = "X-Request-Id"
+
+// requestID returns a random UUID (version 4 of RFC 9562). It is no secret.
+func requestID() string {
+	var b hash
+	binary.NativeEndian.PutUint64(b[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(b[8:], rand.Uint64())
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return b.String()
+}
+
+func (a *api) handle(req *http.Request, id string) (any, error) {
 	path, err := segments(req.URL)
 	if err != nil {
 		return nil, plain(http.StatusBadRequest)
@@ -110,7 +124,7 @@ func (a *api) handle(req *http.Request) (any, error) {
 	if len(path) > 3 && slices.Equal(path[:3], []string{"api", "v1", "registry"}) {
 		endpoints, path = a.ours, path[3:]
 	}
-	c := &call{Request: req, registry: a.registry, users: a.users, path: path, query: req.URL.Query(),
+	c := &call{Request: req, registry: a.registry, id: id, users: a.users, path: path, query: req.URL.Query(),
 		full: a.registry.opts.Extended || strings.EqualFold(req.Header.Get("Confluent-Accept-Unknown-Properties"), "true")}
 	if asked := req.Header.Get(forwardHeader); asked == "" {
 		c.mayForward()

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/md5"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -75,7 +76,11 @@ func (s *state) contextNames() []string {
 type hash [md5.Size]byte
 
 func (h hash) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", h[:4], h[4:6], h[6:8], h[8:10], h[10:])
+	b := hex.AppendEncode(make([]byte, 0, 36), h[:4])
+	for _, part := range [...][]byte{h[4:6], h[6:8], h[8:10], h[10:]} {
+		b = hex.AppendEncode(append(b, '-'), part)
+	}
+	return string(b)
 }
 
 // reference is the use of a schema that is registered elsewhere.

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -53,18 +49,26 @@ func (o outcome) percentile(p int) time.Duration {
 	return o.times[min(len(o.times)-1, len(o.times)*p/100)]
 }
 
-// load sends requests on all connections, one after another on each, for a span of time. Every answer must be 200.
-func load(ctx context.Context, address string, span time.Duration, next func(connection, n int) []byte) (outcome, error) {
+// load sends requests on all connections, one after another on each, for a span of time.
+func load(ctx context.Context, address string, span time.Duration, next func(connection, n int) exchange) (outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, span+time.Minute)
 	defer cancel()
+	clients := make([]*client, connections)
+	for i := range clients {
+		var err error
+		if clients[i], err = dial(ctx, address); err != nil {
+			return outcome{}, err
+		}
+		defer clients[i].Close()
+	}
 	end := time.Now().Add(span)
 	var mu sync.Mutex
 	var all outcome
 	var failed error
 	var wg sync.WaitGroup
-	for c := range connections {
+	for i, c := range clients {
 		wg.Go(func() {
-			times, err := send(ctx, address, end, func(n int) []byte { return next(c, n) })
+			times, err := c.send(end, func(n int) exchange { return next(i, n) })
 			mu.Lock()
 			defer mu.Unlock()
 			all.requests += len(times)
@@ -80,41 +84,6 @@ func load(ctx context.Context, address string, span time.Duration, next func(con
 		failed = fmt.Errorf("no answer within %s", span)
 	}
 	return all, failed
-}
-
-func send(ctx context.Context, address string, end time.Time, next func(n int) []byte) (times []time.Duration, err error) {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return nil, err
-	}
-	r := bufio.NewReader(conn)
-	for n := 0; ; n++ {
-		began := time.Now()
-		if began.After(end) {
-			return times, nil
-		}
-		if _, err := conn.Write(next(n)); err != nil {
-			return times, err
-		}
-		resp, err := http.ReadResponse(r, nil)
-		if err != nil {
-			return times, err
-		}
-		answer, err := io.ReadAll(resp.Body)
-		if err != nil {
-			return times, err
-		}
-		if resp.StatusCode != http.StatusOK {
-			return times, fmt.Errorf("%s %s", resp.Status, answer)
-		}
-		times = append(times, time.Since(began))
-	}
 }
 
 // write appends schemas of 500 bytes to the registry's topic, each under a subject of its own.

@@ -28,35 +28,44 @@ const (
 )
 
 func main() {
-	span := flag.Duration("span", 5*time.Second, "how long each row is measured")
-	history := flag.Int("history", 100_000, "schemas that a start reads")
+	var o options
+	flag.StringVar(&o.binary, "binary", "bin/sluice", "the program that is measured")
+	flag.StringVar(&o.only, "only", "", "the one row to measure, by its name")
+	flag.DurationVar(&o.span, "span", 5*time.Second, "how long each row is measured")
+	flag.IntVar(&o.history, "history", 100_000, "schemas that a start reads; 0: no start is measured")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *span, *history); err != nil {
+	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "benchregistry:", err)
 		os.Exit(1)
 	}
 }
 
+type options struct {
+	binary, only string
+	span         time.Duration
+	history      int
+}
+
 type bench struct {
+	options
 	ctx   context.Context
-	span  time.Duration
 	w     *worker.Worker
 	table *tabwriter.Writer
 }
 
-func run(ctx context.Context, span time.Duration, history int) (err error) {
+func run(ctx context.Context, o options) (err error) {
 	dir, err := os.MkdirTemp("", "sluice-benchregistry-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	binary, err := filepath.Abs("bin/sluice")
+	binary, err := filepath.Abs(o.binary)
 	if err != nil {
 		return err
 	}
-	b := &bench{ctx: ctx, span: span, table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
+	b := &bench{options: o, ctx: ctx, table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
 	if b.w, err = worker.New(worker.Options{Binary: binary, Dir: dir}); err != nil {
 		return err
 	}
@@ -71,7 +80,10 @@ func run(ctx context.Context, span time.Duration, history int) (err error) {
 	if err := b.table.Flush(); err != nil {
 		return err
 	}
-	return b.start(history)
+	if o.history == 0 {
+		return nil
+	}
+	return b.start()
 }
 
 // requests measures what clients ask for.
@@ -84,32 +96,36 @@ func (b *bench) requests() error {
 	if err := b.checked(); err != nil {
 		return err
 	}
-	check := request(http.MethodPost, "/compatibility/subjects/wide/versions", body(record("Wide", 151)))
+	var byID, kept, spelled []exchange
+	for i := range schemas {
+		text := record(fmt.Sprint("R", i), 10)
+		path, id := fmt.Sprintf("/subjects/s%d/versions", i), fmt.Sprintf(`{"id":%d}`, i+1)
+		byID = append(byID, exchange{request(http.MethodGet, fmt.Sprintf("/schemas/ids/%d", i+1), ""), []byte(body(text))})
+		kept = append(kept, exchange{request(http.MethodPost, path, body(text)), []byte(id)})
+		spelled = append(spelled, exchange{request(http.MethodPost, path, body(strings.ReplaceAll(text, ":", ": "))), []byte(id)})
+	}
+	check := exchange{request(http.MethodPost, "/compatibility/subjects/wide/versions", body(record("Wide", 151))), []byte(`{"is_compatible":true}`)}
 	for _, m := range []struct {
 		name, reach string
-		next        func(connection, n int) []byte
+		next        func(connection, n int) exchange
 	}{
-		{"by id", "≥ 30,000 per core, p99 ≤ 5 ms", func(c, n int) []byte {
-			return request(http.MethodGet, fmt.Sprintf("/schemas/ids/%d", 1+(c*61+n)%schemas), "")
-		}},
-		{"registered again, text as kept", "≥ 10,000", func(c, n int) []byte {
-			i := (c*61 + n) % schemas
-			return request(http.MethodPost, fmt.Sprintf("/subjects/s%d/versions", i), body(record(fmt.Sprint("R", i), 10)))
-		}},
-		{"registered again, other spelling", "≥ 10,000", func(c, n int) []byte {
-			i := (c*61 + n) % schemas
-			return request(http.MethodPost, fmt.Sprintf("/subjects/s%d/versions", i), body(strings.ReplaceAll(record(fmt.Sprint("R", i), 10), ":", ": ")))
-		}},
-		{"new, each under a subject of its own", "≥ 2,000", func(c, n int) []byte {
+		{"by id", "≥ 30,000 per core, p99 ≤ 5 ms", of(byID)},
+		{"registered again, text as kept", "≥ 10,000", of(kept)},
+		{"registered again, other spelling", "≥ 10,000", of(spelled)},
+		{"new, each under a subject of its own", "≥ 2,000", func(c, n int) exchange {
 			name := fmt.Sprintf("n%d_%d", c, n)
-			return request(http.MethodPost, "/subjects/"+name+"/versions", body(record(name, 10)))
+			return exchange{request(http.MethodPost, "/subjects/"+name+"/versions", body(record(name, 10))), nil}
 		}},
-		{"new versions, a subject a client", "", func(c, n int) []byte {
-			return request(http.MethodPost, fmt.Sprintf("/subjects/v%d/versions", c), body(strings.Replace(record("R", 10), `"R"`, fmt.Sprintf(`"R","doc":"%d"`, n), 1)))
+		{"new versions, a subject a client", "", func(c, n int) exchange {
+			text := strings.Replace(record("R", 10), `"R"`, fmt.Sprintf(`"R","doc":"%d"`, n), 1)
+			return exchange{request(http.MethodPost, fmt.Sprintf("/subjects/v%d/versions", c), body(text)), nil}
 		}},
-		{"checked against 50 versions of 100 fields", "≥ 2,000", func(int, int) []byte { return check }},
+		{"checked against 50 versions of 100 fields", "≥ 2,000", func(int, int) exchange { return check }},
 	} {
-		fmt.Fprintln(os.Stderr, "benchregistry:", m.name)
+		if b.only != "" && m.name != b.only {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "benchregistry: %s (process %d)\n", m.name, b.w.PID())
 		before, _ := plugins.Usage(b.w.PID())
 		r, err := load(b.ctx, strings.TrimPrefix(b.w.Registry, "http://"), b.span, m.next)
 		if err != nil {
@@ -121,6 +137,11 @@ func (b *bench) requests() error {
 			ms(r.percentile(50)), ms(r.percentile(99)), each*1e6, 1/each, m.reach)
 	}
 	return nil
+}
+
+// of takes exchanges in turn, on each connection from another one on.
+func of(list []exchange) func(connection, n int) exchange {
+	return func(c, n int) exchange { return list[(c*61+n)%len(list)] }
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }
@@ -147,9 +168,9 @@ func (b *bench) post(path, body string) error {
 }
 
 // start measures how long a hub takes to start over a long history, and what that takes.
-func (b *bench) start(history int) error {
-	fmt.Fprintln(os.Stderr, "benchregistry: a start over", history, "schemas")
-	if err := write(b.ctx, b.w.Kafka, history); err != nil {
+func (b *bench) start() error {
+	fmt.Fprintln(os.Stderr, "benchregistry: a start over", b.history, "schemas")
+	if err := write(b.ctx, b.w.Kafka, b.history); err != nil {
 		return err
 	}
 	if err := b.w.Stop(); err != nil {
@@ -160,7 +181,7 @@ func (b *bench) start(history int) error {
 		return err
 	}
 	took := time.Since(began)
-	last := fmt.Sprintf("/subjects/h%d/versions/latest", history-1)
+	last := fmt.Sprintf("/subjects/h%d/versions/latest", b.history-1)
 	if status, answer, err := worker.Do(b.ctx, http.MethodGet, b.w.Registry+last, nil); err != nil || status != http.StatusOK {
 		return fmt.Errorf("GET %s: %d %s %w", last, status, answer, err)
 	}
@@ -170,6 +191,6 @@ func (b *bench) start(history int) error {
 		return err
 	}
 	fmt.Printf("start over %d schemas of 500 bytes: %.1f s (< 5 s), %d MB resident, %d MB at most (< 400 MB)\n",
-		history, took.Seconds(), resident>>20, peak>>20)
+		b.history, took.Seconds(), resident>>20, peak>>20)
 	return nil
 }
