@@ -93,8 +93,7 @@ func (p *Partition) Append(ctx context.Context, batches []byte, o AppendOptions)
 func (p *Partition) Begin(batches []byte, o AppendOptions) (*Pending, error) {
 	cfg := p.topic.Config()
 	now := p.log.clock.Now()
-	c := checker{cfg: cfg, now: now, records: o.CheckRecords || cfg.Compact, unsequenced: o.Unsequenced}
-	hs, err := c.check(batches)
+	hs, err := newChecker(cfg, now, o).check(batches)
 	if err != nil {
 		return nil, fmt.Errorf("append to %s: %w", p, err)
 	}

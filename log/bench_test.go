@@ -93,12 +93,12 @@ func BenchmarkRead(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			buf := make([]byte, 0, 1<<20)
+			buf := make([]byte, 1<<20)
 			bytes, at := 0, int64(0)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for range b.N {
-				r, err := p.Read(at, ReadOptions{MaxBytes: 1 << 20, Buf: buf})
+				r, err := p.Read(at, ReadOptions{MaxBytes: 1 << 20, Memory: func(n int) []byte { return buf[:n] }})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/sluicehub/sluice/log/segment"
@@ -11,11 +12,21 @@ import (
 // checker decides whether batches may be appended, as far as that does not
 // depend on what the log holds. The rules are those of Kafka's LogValidator.
 type checker struct {
-	cfg     *TopicConfig
-	now     time.Time
-	records bool
+	cfg              *TopicConfig
+	now              time.Time
+	earliest, latest int64 // ms since 1970: what a record may have
+	records          bool
 	// unsequenced lets batches of a producer have no sequence number.
 	unsequenced bool
+}
+
+func newChecker(cfg *TopicConfig, now time.Time, o AppendOptions) *checker {
+	c := &checker{cfg: cfg, now: now, records: o.CheckRecords || cfg.Compact, unsequenced: o.Unsequenced,
+		earliest: math.MinInt64, latest: now.Add(cfg.TimestampAfter).UnixMilli()}
+	if cfg.TimestampBefore < forever {
+		c.earliest = now.Add(-cfg.TimestampBefore).UnixMilli()
+	}
+	return c
 }
 
 // check returns the headers of the batches. It sets the append time and
@@ -85,13 +96,12 @@ func (c *checker) timestamp(h *segment.Header) error {
 
 // wrongTime says why a record must not have a timestamp; "" if it may.
 func (c *checker) wrongTime(ms int64) string {
-	ahead := ms - c.now.UnixMilli()
 	switch {
 	case ms == segment.NoTimestamp:
-	case ahead > c.cfg.TimestampAfter.Milliseconds():
-		return fmt.Sprintf("%d is %d ms ahead of the clock, message.timestamp.after.max.ms allows %d", ms, ahead, c.cfg.TimestampAfter.Milliseconds())
-	case c.cfg.TimestampBefore < forever && -ahead > c.cfg.TimestampBefore.Milliseconds():
-		return fmt.Sprintf("%d is %d ms behind the clock, message.timestamp.before.max.ms allows %d", ms, -ahead, c.cfg.TimestampBefore.Milliseconds())
+	case ms > c.latest:
+		return fmt.Sprintf("%d is %d ms ahead of the clock, message.timestamp.after.max.ms allows %d", ms, ms-c.now.UnixMilli(), c.cfg.TimestampAfter.Milliseconds())
+	case ms < c.earliest:
+		return fmt.Sprintf("%d is %d ms behind the clock, message.timestamp.before.max.ms allows %d", ms, c.now.UnixMilli()-ms, c.cfg.TimestampBefore.Milliseconds())
 	}
 	return ""
 }
@@ -99,22 +109,28 @@ func (c *checker) wrongTime(ms int64) string {
 // each checks the records: offsets one after the other, keys where needed,
 // timestamps, and the maximum timestamp, which it corrects as Kafka does.
 func (c *checker) each(h *segment.Header, batch []byte) error {
-	i, maxTS := 0, int64(segment.NoTimestamp)
-	for rec, err := range segment.Records(h, batch) {
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalidRecord, err)
+	maxTS := int64(segment.NoTimestamp)
+	anyTime := c.cfg.LogAppendTime || h.LogAppendTime()
+	err := segment.Briefs(h, batch, func(i int, r segment.Brief) error {
+		if r.Offset != h.BaseOffset+int64(i) {
+			return &RecordError{Index: i, Reason: fmt.Sprintf("offset delta %d", r.Offset-h.BaseOffset)}
 		}
-		if rec.Offset != h.BaseOffset+int64(i) {
-			return &RecordError{Index: i, Reason: fmt.Sprintf("offset delta %d", rec.Offset-h.BaseOffset)}
-		}
-		if c.cfg.Compact && rec.Key == nil {
+		if r.Keyless && c.cfg.Compact {
 			return &RecordError{Index: i, Reason: "a record of a compacted topic needs a key"}
 		}
-		if reason := c.wrongTime(rec.Timestamp); reason != "" && !c.cfg.LogAppendTime && !h.LogAppendTime() {
-			return &RecordError{Index: i, Reason: reason, Kind: ErrInvalidTimestamp}
+		if !anyTime && (r.Timestamp > c.latest || r.Timestamp < c.earliest) {
+			if reason := c.wrongTime(r.Timestamp); reason != "" {
+				return &RecordError{Index: i, Reason: reason, Kind: ErrInvalidTimestamp}
+			}
 		}
-		maxTS = max(maxTS, rec.Timestamp)
-		i++
+		maxTS = max(maxTS, r.Timestamp)
+		return nil
+	})
+	if errors.Is(err, segment.ErrBadBatch) {
+		return fmt.Errorf("%w: %w", ErrInvalidRecord, err)
+	}
+	if err != nil {
+		return err
 	}
 	if maxTS != h.MaxTimestamp && !h.LogAppendTime() {
 		h.MaxTimestamp = maxTS

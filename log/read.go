@@ -27,9 +27,16 @@ type ReadOptions struct {
 	// (KIP-74).
 	MinOneBatch bool
 	Isolation   Isolation
-	// Buf is appended to when its capacity is enough, so that a caller can
-	// reuse memory; nil allocates.
-	Buf []byte
+	// Memory gives the n bytes that batches are read into, so that a caller can
+	// use them again; nil makes them.
+	Memory func(n int) []byte
+}
+
+func (o *ReadOptions) memory(n int) []byte {
+	if o.Memory == nil {
+		return make([]byte, n)
+	}
+	return o.Memory(n)
 }
 
 // ReadResult is what a read found.
@@ -209,22 +216,17 @@ func (p *Partition) readSegment(h *handle, offset, from, limit, bound int64, o R
 		}
 		want = int64(first.Size())
 	}
-	buf := o.Buf
-	at := len(buf)
-	if int64(cap(buf)-at) < want {
-		buf, at = make([]byte, 0, want), 0
-	}
-	buf = buf[:at+int(want)]
-	n, err := h.ReadAt(buf[at:], pos)
+	buf := o.memory(int(want))
+	n, err := h.ReadAt(buf, pos)
 	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == want) {
 		return empty, next, storageError(fmt.Sprintf("read %s at %d", h.Path(), pos), err)
 	}
-	used, after, bad := wholeBatches(buf[at:], bound)
+	used, after, bad := wholeBatches(buf, bound)
 	next = place{h: h, offset: after, pos: pos + int64(used)}
 	if bad != nil && used == 0 {
 		return empty, next, p.badBatch(h, pos, max(first.BaseOffset, offset), bad)
 	}
-	return buf[at : at+used], next, nil
+	return buf[:used], next, nil
 }
 
 // wholeBatches checks the batches in b, checksums included: what left the disk

@@ -113,7 +113,7 @@ func (f *fetching) read() *kmsg.FetchResponse {
 	if f.req.MaxBytes <= 0 {
 		left = f.b.set.Load().maxFetchBytes
 	}
-	left = min(left, f.r.mayUse(consumerByteRate))
+	left = min(left, f.r.mayUse(consumerByteRate), f.b.buffers.left())
 	first, given := true, 0
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
@@ -151,7 +151,7 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 		return 0
 	}
 	res, err := part.Read(p.FetchOffset, log.ReadOptions{MaxBytes: max(0, min(int(p.PartitionMaxBytes), left)),
-		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel)})
+		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel), Memory: f.r.loan.get})
 	if err != nil {
 		rp.ErrorCode = fetchCode(err)
 		return 0

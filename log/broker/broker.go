@@ -53,6 +53,7 @@ type Broker struct {
 	users     *users
 	acls      *acls
 	quotas    *clientQuotas
+	buffers   buffers
 
 	configMu sync.Mutex // changes of dynamic
 	dynamic  atomic.Pointer[dynamicConfigs]

@@ -50,7 +50,8 @@ type pending struct {
 	wait        func() kmsg.Response
 	key         int16
 	began       time.Time
-	size        int // of the request
+	size        int  // of the request
+	loan        loan // of the records in the answer
 }
 
 // reply is what a handler returns: wait yields the response, nil for none (acks=0). It is called once, on the
@@ -65,7 +66,8 @@ type request struct {
 	ctx      context.Context
 	clientID string
 	version  int16
-	size     int // bytes
+	size     int  // bytes
+	loan     loan // for records of the answer; ends when that is written
 }
 
 func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {
@@ -160,6 +162,9 @@ func (c *conn) read() error {
 		if err := c.handle(frame); err != nil {
 			return err
 		}
+		if binary.BigEndian.Uint16(frame) == 0 { // Produce is done with its bytes; others may keep some
+			c.b.buffers.put(frame)
+		}
 		c.rest()
 		if c.ending != nil {
 			return c.ending
@@ -179,7 +184,7 @@ func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 		}
 	}
 	const step = 1 << 20
-	frame := make([]byte, min(n, step))
+	frame := c.b.buffers.get(min(n, step))
 	for read := 0; ; {
 		if _, err := io.ReadFull(r, frame[read:]); err != nil {
 			return nil, err
@@ -187,8 +192,9 @@ func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 		if read = len(frame); read == n {
 			return frame, nil
 		}
-		grown := make([]byte, min(n, 2*read+step))
+		grown := c.b.buffers.get(min(n, 4*read))
 		copy(grown, frame)
+		c.b.buffers.put(frame)
 		frame = grown
 	}
 }
@@ -222,7 +228,7 @@ func (c *conn) handle(frame []byte) error {
 	if err := req.ReadFrom(rd.Src); err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
-	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame)}
+	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: loan{from: &c.b.buffers}}
 	if clientID != nil {
 		r.clientID = *clientID
 	}
@@ -236,7 +242,7 @@ func (c *conn) handle(frame []byte) error {
 	// The header of an ApiVersions response never has tagged fields: a client must be able to read it before it
 	// knows versions (KIP-511).
 	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait,
-		key: key, began: began, size: len(frame)})
+		key: key, began: began, size: len(frame), loan: r.loan})
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.
@@ -255,6 +261,7 @@ func (c *conn) queue(p pending) error {
 	case c.pending <- p:
 		return nil
 	case <-c.ctx.Done():
+		p.loan.giveBack()
 		return net.ErrClosed
 	}
 }
@@ -264,29 +271,47 @@ func (c *conn) answer() {
 	var buf []byte
 	broken := false
 	for p := range c.pending {
-		resp := p.wait()
-		if resp == nil || broken {
-			c.note(&p, 0)
-			continue
+		n := 0
+		if resp := p.wait(); resp != nil && !broken {
+			var pieces net.Buffers
+			pieces, buf = p.encode(buf[:0], resp)
+			written, err := pieces.WriteTo(c.nc)
+			if n = int(written); err != nil {
+				broken = true // the reader sees it too, and ends the connection
+				c.cancel()
+				c.nc.Close()
+			}
 		}
-		resp.SetVersion(p.version)
-		buf = append(buf[:0], 0, 0, 0, 0)
-		buf = binary.BigEndian.AppendUint32(buf, uint32(p.correlation))
-		if p.flexible {
-			buf = append(buf, 0)
-		}
-		buf = resp.AppendTo(buf)
-		binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
-		if _, err := c.nc.Write(buf); err != nil {
-			broken = true // the reader sees it too, and ends the connection
-			c.cancel()
-			c.nc.Close()
-		}
-		c.note(&p, len(buf))
+		p.loan.giveBack()
+		c.note(&p, n)
 		if cap(buf) > 8<<20 {
 			buf = nil
 		}
 	}
+}
+
+// encode appends the answer to buf, which it returns, but for large records, and all that is to be written.
+//
+//	size int32 | correlation id int32 | tagged fields (flexible versions only) | body
+func (p *pending) encode(buf []byte, resp kmsg.Response) (pieces net.Buffers, all []byte) {
+	resp.SetVersion(p.version)
+	buf = append(buf, 0, 0, 0, 0)
+	buf = binary.BigEndian.AppendUint32(buf, uint32(p.correlation))
+	if p.flexible {
+		buf = append(buf, 0)
+	}
+	if fetch, ok := resp.(*kmsg.FetchResponse); ok {
+		pieces, buf = appendFetch(buf, fetch)
+	} else {
+		buf = resp.AppendTo(buf)
+		pieces = net.Buffers{buf}
+	}
+	size := -4
+	for _, piece := range pieces {
+		size += len(piece)
+	}
+	binary.BigEndian.PutUint32(buf, uint32(size))
+	return pieces, buf
 }
 
 // note counts a request that is done with.

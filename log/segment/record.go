@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"encoding/binary"
 	"fmt"
 	"iter"
 )
@@ -64,16 +63,24 @@ func Records(h *Header, batch []byte) iter.Seq2[Record, error] {
 				return
 			}
 		}
-		if len(body) != 0 {
-			yield(Record{}, fmt.Errorf("%w: %d bytes after the last record", ErrBadBatch, len(body)))
+		if err := allRead(body); err != nil {
+			yield(Record{}, err)
 		}
 	}
+}
+
+// allRead refuses what comes after the last record.
+func allRead(body []byte) error {
+	if len(body) != 0 {
+		return fmt.Errorf("%w: %d bytes after the last record", ErrBadBatch, len(body))
+	}
+	return nil
 }
 
 // readRecord decodes the record at the start of b and says how long it is.
 func readRecord(h *Header, b []byte) (Record, int, error) {
 	var r Record
-	size, n := binary.Varint(b)
+	size, n := varint(b)
 	if n <= 0 || size < 0 || size > int64(len(b)-n) {
 		return r, 0, ErrShort
 	}
@@ -118,7 +125,7 @@ func (d *varints) skip(n int) {
 }
 
 func (d *varints) next() int64 {
-	v, n := binary.Varint(d.b)
+	v, n := varint(d.b)
 	if n <= 0 {
 		d.bad = true
 		return 0

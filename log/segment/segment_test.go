@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -252,10 +253,25 @@ func FuzzBatch(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, err := range Records(&h, batch) {
-			if err != nil {
-				return
+		var records []Brief
+		var bad error
+		for r, err := range Records(&h, batch) {
+			if bad = err; err == nil {
+				records = append(records, Brief{r.Offset, r.Timestamp, r.Key == nil})
 			}
+		}
+		err = Briefs(&h, batch, func(i int, r Brief) error {
+			if i >= len(records) || records[i] != r {
+				t.Fatalf("record %d in brief is %+v, of %+v", i, r, records)
+			}
+			records[i].Offset = -1
+			return nil
+		})
+		if fmt.Sprint(err) != fmt.Sprint(bad) || slices.ContainsFunc(records, func(r Brief) bool { return r.Offset >= 0 }) {
+			t.Fatalf("in brief %v, %+v are left; want %v", err, records, bad)
+		}
+		if bad != nil {
+			return
 		}
 		out, changed, err := Filter(nil, &h, batch, 0, func(*Record) Verdict { return Keep })
 		if err != nil || changed || !bytes.Equal(out, batch) {

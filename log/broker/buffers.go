@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+// Sizes of buffers that are kept, as powers of two: smaller ones are cheaper made than kept, larger ones are rare.
+const (
+	minBuffer = 12 // 4 KiB
+	maxBuffer = 26 // 64 MiB
+)
+
+// maxLent is how much memory the records in all answers may take together. Who comes when it is used up gets little:
+// leastLent, or one batch.
+const (
+	maxLent   = 128 << 20
+	leastLent = 1 << 20
+)
+
+// buffers keeps memory for records on their way through the broker. To make it anew for each request costs more than all
+// else that is done with them: it is cleared, collected, and given back to the operating system in between. What is not
+// used for a while, the garbage collector takes. Safe for concurrent use.
+type buffers struct {
+	sizes [maxBuffer - minBuffer + 1]sync.Pool // of *[]byte
+	lent  atomic.Int64                         // bytes in all loans
+}
+
+// get returns n bytes of any content.
+func (b *buffers) get(n int) []byte {
+	if n < 1<<minBuffer || n > 1<<maxBuffer {
+		return make([]byte, n)
+	}
+	i := bits.Len(uint(n-1)) - minBuffer
+	if kept, ok := b.sizes[i].Get().(*[]byte); ok {
+		return (*kept)[:n]
+	}
+	return make([]byte, n, 1<<(i+minBuffer))
+}
+
+// put takes back what get returned; small and very large ones it leaves to the garbage collector.
+func (b *buffers) put(buf []byte) {
+	i := bits.Len(uint(cap(buf))) - 1 - minBuffer
+	if i >= 0 && i < len(b.sizes) && cap(buf) == 1<<(i+minBuffer) {
+		b.sizes[i].Put(&buf)
+	}
+}
+
+// left is how many bytes of records an answer may have.
+func (b *buffers) left() int { return max(leastLent, maxLent-int(b.lent.Load())) }
+
+// loan is the memory of one answer, until it is written.
+type loan struct {
+	from *buffers
+	bufs [][]byte
+}
+
+func (l *loan) get(n int) []byte {
+	buf := l.from.get(n)
+	l.from.lent.Add(int64(cap(buf)))
+	l.bufs = append(l.bufs, buf)
+	return buf
+}
+
+// giveBack ends the loan.
+func (l *loan) giveBack() {
+	for _, buf := range l.bufs {
+		l.from.lent.Add(-int64(cap(buf)))
+		l.from.put(buf)
+	}
+	l.bufs = nil
+}
