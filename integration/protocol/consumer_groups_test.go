@@ -68,6 +68,10 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 			}
 		}
 	}
+	classic, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup("classic"), kgo.ConsumeTopics("shared"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	must(t, err)
+	must(t, classic.PollFetches(deadline(t)).Err())
+	classic.Close()
 	logs, err := filepath.Glob(filepath.Join(dir, "__consumer_offsets-0", "*.log"))
 	must(t, err)
 	out := runTool(t, "org.apache.kafka.tools.DumpLogSegments", "--files", strings.Join(logs, ","), "--offsets-decoder")
@@ -80,6 +84,14 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 	for _, kind := range []string{"3", "5", "6", "7", "8"} { // group, member, target's epoch, target, what a member has
 		if !strings.Contains(out, `key: {"type":"`+kind+`","data":{"groupId":"both"`) {
 			t.Errorf("DumpLogSegments shows no record of kind %s in\n%s", kind, out)
+		}
+	}
+	for _, want := range []string{
+		`key: \{"type":"2","data":\{"group":"classic"\}\} payload: \{"version":"3","data":\{"protocolType":"consumer","generation":1,"protocol":"\S+","leader":"kgo-[^}]*"groupInstanceId":null,"clientId":"kgo","clientHost":"/127.0.0.1","rebalanceTimeout":60000,"sessionTimeout":45000`,
+		`key: \{"type":"2","data":\{"group":"classic"\}\} payload: \{"version":"3","data":\{"protocolType":"consumer","generation":2,"protocol":null,"leader":null,"currentStateTimestamp":\d+,"members":\[\]`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("DumpLogSegments shows no %s in\n%s", want, out)
 		}
 	}
 }

@@ -55,8 +55,8 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	if err := b.groups.store.commit(r.ctx, req.Group, offsets); err != nil {
-		failCommit(resp, errorCode(err))
+	if err := b.groups.store.commit(req.Group, offsets); err != nil {
+		failCommit(resp, errorCode(storeError(err)))
 	}
 	return now(resp), nil
 }

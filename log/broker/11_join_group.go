@@ -23,7 +23,7 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil
 	}
 	if err := b.groups.makeClassic(req.Group); err != nil {
-		return now(joinError(errorCode(err), req.MemberID)), nil
+		return now(joinError(errorCode(storeError(err)), req.MemberID)), nil
 	}
 	g := b.groups.group(req.Group, req.MemberID == "" || req.InstanceID != nil)
 	if g == nil {
@@ -132,10 +132,9 @@ func (g *group) dropStaleIDs() {
 	}
 }
 
-// replaceStatic puts a restarted static member in the place of its former self. If it wants what it wanted, the
-// group goes on undisturbed (KIP-345).
+// replaceStatic puts a restarted static member in the place of its former self. As long as the members go on with the
+// protocol they have, the group goes on undisturbed (KIP-345), and the member is answered when its new id is durable.
 func (g *group) replaceStatic(old, want *member, answer chan *kmsg.JoinGroupResponse) <-chan *kmsg.JoinGroupResponse {
-	unchanged := sameProtocols(old.protocols, want.protocols)
 	assignment, wasLeader := old.assignment, g.leader == old.id
 	old.answerJoin(joinError(kerr.FencedInstanceID.Code, old.id))
 	old.answerSync(syncError(kerr.FencedInstanceID.Code))
@@ -145,10 +144,21 @@ func (g *group) replaceStatic(old, want *member, answer chan *kmsg.JoinGroupResp
 	if wasLeader {
 		g.leader = want.id
 	}
-	if g.state != stateStable || !unchanged {
+	if g.state != stateStable || g.vote() != g.protocol {
 		return g.await(want, answer)
 	}
-	answer <- g.joined(want, wasLeader)
+	want.join = answer
+	generation := g.generation
+	g.then(g.save(), func(err error) {
+		switch {
+		case g.state != stateStable || g.generation != generation || want.join != answer:
+			// it has been answered, or a rebalance will
+		case err != nil:
+			want.answerJoin(joinError(errorCode(storeError(err)), ""))
+		default:
+			want.answerJoin(g.joined(want, wasLeader))
+		}
+	})
 	return answer
 }
 
@@ -161,8 +171,7 @@ func (g *group) add(want *member, protocolType string) {
 	if want.instanceID != nil {
 		g.static[*want.instanceID] = want.id
 	}
-	want.seen = time.Now()
-	want.expiry = time.AfterFunc(want.session, func() { g.expire(want) })
+	g.watchMember(want)
 }
 
 // rejoin handles a member that is known.

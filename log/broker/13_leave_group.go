@@ -5,7 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// leaveGroup answers LeaveGroup: one member up to version 2, several from version 3, static ones by instance id.
+// leaveGroup answers LeaveGroup: one member up to version 2, several from version 3, static ones by instance id. If nobody
+// is left, it is answered when that is durable.
 func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.LeaveGroupRequest)
 	resp := req.ResponseKind().(*kmsg.LeaveGroupResponse)
@@ -18,7 +19,7 @@ func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
 		if g != nil {
 			resp.ErrorCode = g.leave(req.MemberID, nil)
 		}
-		return now(resp), nil
+		return left(resp, g), nil
 	}
 	for _, m := range req.Members {
 		rm := kmsg.NewLeaveGroupResponseMember()
@@ -28,7 +29,31 @@ func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Members = append(resp.Members, rm)
 	}
-	return now(resp), nil
+	return left(resp, g), nil
+}
+
+// left answers when it is durable that the group is empty, if it is.
+func left(resp *kmsg.LeaveGroupResponse, g *group) reply {
+	emptied := g.emptied()
+	return func() kmsg.Response {
+		if err := wait(emptied); err != nil {
+			resp.ErrorCode = errorCode(storeError(err))
+		}
+		return resp
+	}
+}
+
+// emptied is what says that nobody is in the group; nil if somebody is, or nobody ever was.
+func (g *group) emptied() durable {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state != stateEmpty {
+		return nil
+	}
+	return g.saved
 }
 
 func (g *group) leave(memberID string, instanceID *string) int16 {

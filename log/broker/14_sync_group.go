@@ -5,7 +5,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// syncGroup answers SyncGroup: the leader brings the assignment of all members, everyone gets their own.
+// syncGroup answers SyncGroup: the leader brings the assignment of all members, everyone gets their own when all of it
+// is durable.
 func (b *Broker) syncGroup(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.SyncGroupRequest)
 	if err := r.group(mayRead, req.Group); err != nil {
@@ -60,18 +61,40 @@ func (g *group) syncMember(req *kmsg.SyncGroupRequest) <-chan *kmsg.SyncGroupRes
 	return answer
 }
 
-// assign takes the leader's assignment and makes the group stable.
+// assign takes the leader's assignment. When it is durable, the group is stable and its members are told.
 func (g *group) assign(assignments []kmsg.SyncGroupRequestGroupAssignment) {
+	for _, m := range g.members {
+		m.assignment = nil
+	}
 	for _, a := range assignments {
 		if m := g.members[a.MemberID]; m != nil {
 			m.assignment = a.MemberAssignment
 		}
 	}
 	g.stopTimer()
-	g.state = stateStable
-	for _, m := range g.members {
-		m.answerSync(g.assigned(m))
+	generation, d := g.generation, g.save()
+	g.then(d, func(err error) {
+		if g.state == stateCompleting && g.generation == generation && g.saved == d { // else this is history
+			g.stabilize(err)
+		}
+	})
+}
+
+// stabilize makes the group stable with its assignment, unless that could not be written: then it is to be made anew.
+func (g *group) stabilize(err error) {
+	if err == nil {
+		g.to(stateStable)
+		for _, m := range g.members {
+			m.answerSync(g.assigned(m))
+		}
+		return
 	}
+	g.logger.Error("the assignment of a group cannot be written; its members have to join again", "group", g.id, "generation", g.generation, "error", err)
+	for _, m := range g.members {
+		m.assignment = nil
+		m.answerSync(syncError(errorCode(storeError(err))))
+	}
+	g.rebalance()
 }
 
 func (g *group) assigned(m *member) *kmsg.SyncGroupResponse {

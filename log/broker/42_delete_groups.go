@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"context"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -13,37 +11,45 @@ func (b *Broker) deleteGroups(r *request, kreq kmsg.Request) (reply, error) {
 	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
 	for _, id := range req.Groups {
 		rg := kmsg.NewDeleteGroupsResponseGroup()
-		rg.Group, rg.ErrorCode = id, errorCode(r.group(mayDelete, id))
-		if rg.ErrorCode == 0 {
-			rg.ErrorCode = b.deleteGroup(r.ctx, id)
+		err := r.group(mayDelete, id)
+		if err == nil {
+			err = storeError(b.deleteGroup(id))
 		}
+		rg.Group, rg.ErrorCode = id, errorCode(err)
 		resp.Groups = append(resp.Groups, rg)
 	}
 	return now(resp), nil
 }
 
-func (b *Broker) deleteGroup(ctx context.Context, id string) int16 {
+func (b *Broker) deleteGroup(id string) error {
 	if g := b.groups.consumer(id); g != nil {
-		return errorCode(b.deleteConsumerGroup(ctx, g))
+		return b.deleteConsumerGroup(g)
 	}
 	g := b.groups.group(id, false)
 	if g == nil {
-		return kerr.GroupIDNotFound.Code
+		return kerr.GroupIDNotFound
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.members) > 0 {
-		return kerr.NonEmptyGroup.Code
+		return kerr.NonEmptyGroup
 	}
-	if err := b.deleteOffsets(ctx, id, b.groups.store.places(id)); err != nil {
-		return errorCode(err)
+	if err := b.deleteOffsets(id, b.groups.store.places(id)); err != nil {
+		return err
 	}
-	g.state = stateDead
+	gone, err := g.tombstone()
+	if err == nil {
+		err = wait(gone)
+	}
+	if err != nil {
+		return err
+	}
+	g.to(stateDead)
 	b.groups.forget(id)
-	return 0
+	return nil
 }
 
-func (b *Broker) deleteConsumerGroup(ctx context.Context, g *consumerGroup) error {
+func (b *Broker) deleteConsumerGroup(g *consumerGroup) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
@@ -52,16 +58,20 @@ func (b *Broker) deleteConsumerGroup(ctx context.Context, g *consumerGroup) erro
 	case g.g.Size() > 0:
 		return kerr.NonEmptyGroup
 	}
-	if err := b.deleteOffsets(ctx, g.g.ID(), b.groups.store.places(g.g.ID())); err != nil {
+	if err := b.deleteOffsets(g.g.ID(), b.groups.store.places(g.g.ID())); err != nil {
 		return err
 	}
-	return g.delete()
+	gone, err := g.delete()
+	if err != nil {
+		return err
+	}
+	return wait(gone)
 }
 
-func (b *Broker) deleteOffsets(ctx context.Context, group string, places []place) error {
+func (b *Broker) deleteOffsets(group string, places []place) error {
 	gone := make(map[place]*committed, len(places))
 	for _, p := range places {
 		gone[p] = nil
 	}
-	return b.groups.store.commit(ctx, group, gone)
+	return b.groups.store.commit(group, gone)
 }

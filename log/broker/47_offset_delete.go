@@ -47,8 +47,8 @@ func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	if err := b.deleteOffsets(r.ctx, req.Group, gone); err != nil {
-		resp.ErrorCode = errorCode(err)
+	if err := b.deleteOffsets(req.Group, gone); err != nil {
+		resp.ErrorCode = errorCode(storeError(err))
 	}
 	return now(resp), nil
 }

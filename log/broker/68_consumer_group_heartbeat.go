@@ -1,12 +1,7 @@
 package broker
 
 import (
-	"errors"
-	"fmt"
-
-	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -19,10 +14,7 @@ func (b *Broker) consumerGroupHeartbeat(r *request, kreq kmsg.Request) (reply, e
 		if err == nil {
 			err = wait(pending)
 		}
-		if errors.Is(err, log.ErrStorage) { // the client is to try again
-			err = fmt.Errorf("%w: %w", kerr.CoordinatorNotAvailable, err)
-		}
-		if err != nil {
+		if err = storeError(err); err != nil {
 			resp = req.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
 			resp.ErrorCode, resp.ErrorMessage = errorCode(err), errorText(err)
 		}
@@ -30,7 +22,7 @@ func (b *Broker) consumerGroupHeartbeat(r *request, kreq kmsg.Request) (reply, e
 	}, nil
 }
 
-func (b *Broker) memberHeartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.ConsumerGroupHeartbeatResponse, *log.Pending, error) {
+func (b *Broker) memberHeartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatRequest) (*kmsg.ConsumerGroupHeartbeatResponse, durable, error) {
 	if err := r.group(mayRead, req.Group); err != nil {
 		return nil, nil, err
 	}

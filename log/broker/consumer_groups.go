@@ -71,6 +71,9 @@ func (c *coordinator) resume(groups map[string]*consumergroup.Group) error {
 
 // start begins to watch the members that were there before the start.
 func (c *coordinator) start() {
+	for _, g := range c.list() {
+		g.watch()
+	}
 	for _, g := range c.listConsumers() {
 		g.mu.Lock()
 		g.arm(g.g.Deadline())
@@ -90,8 +93,12 @@ func (c *coordinator) consumer(id string) *consumerGroup {
 func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	for {
 		classic := c.group(id, false)
-		if classic != nil && !classic.retire() {
-			return nil, fmt.Errorf("%w: the members of group %s speak the classic protocol; they have to leave first (group.consumer.migration.policy is disabled)", kerr.GroupIDNotFound, id)
+		if classic != nil {
+			if retired, err := classic.retire(); err != nil {
+				return nil, err
+			} else if !retired {
+				return nil, fmt.Errorf("%w: the members of group %s speak the classic protocol; they have to leave first (group.consumer.migration.policy is disabled)", kerr.GroupIDNotFound, id)
+			}
 		}
 		c.mu.Lock()
 		if classic != nil && c.groups[id] == classic {
@@ -116,14 +123,20 @@ func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 }
 
 // retire ends a group of the classic protocol that is empty.
-func (g *group) retire() bool {
+func (g *group) retire() (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.state != stateEmpty && g.state != stateDead {
-		return false
+	switch g.state {
+	case stateDead:
+		return true, nil
+	case stateEmpty: // what follows it is written after this, so it need not be waited for
+		if _, err := g.tombstone(); err != nil {
+			return false, err
+		}
+		g.to(stateDead)
+		return true, nil
 	}
-	g.state = stateDead
-	return true
+	return false, nil
 }
 
 // makeClassic makes a group of the consumer protocol, if there is one of that name, one of the classic protocol. It must
@@ -141,7 +154,7 @@ func (c *coordinator) makeClassic(id string) error {
 	if g.g.Size() > 0 {
 		return fmt.Errorf("%w: the members of group %s speak the consumer protocol", kerr.InconsistentGroupProtocol, id)
 	}
-	if err := g.delete(); err != nil {
+	if _, err := g.delete(); err != nil {
 		return err
 	}
 	c.group(id, true)
@@ -149,16 +162,17 @@ func (c *coordinator) makeClassic(id string) error {
 }
 
 // delete deletes the group, which is locked.
-func (g *consumerGroup) delete() error {
+func (g *consumerGroup) delete() (durable, error) {
 	g.g.Delete()
-	if _, err := g.save(); err != nil {
-		return err
+	gone, err := g.save()
+	if err != nil {
+		return nil, err
 	}
 	g.end()
 	g.c.mu.Lock()
 	defer g.c.mu.Unlock()
 	delete(g.c.consumers, g.g.ID())
-	return nil
+	return gone, nil
 }
 
 // listConsumers returns all groups of the consumer protocol by id.
@@ -187,7 +201,7 @@ func (g *consumerGroup) end() {
 }
 
 // heartbeat puts a heartbeat to the group. The answer counts when what it says is durable.
-func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, *log.Pending, error) {
+func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, durable, error) {
 	for {
 		g := c.consumer(req.Group)
 		switch {
@@ -217,14 +231,14 @@ func (c *coordinator) isClosed() bool {
 }
 
 // heartbeat is false if the group is gone.
-func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, *log.Pending, error, bool) {
+func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, durable, error, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.gone {
 		return nil, nil, nil, false
 	}
 	resp, err := g.g.Heartbeat(req, from, g.c.config(req.Group), g.c.topics, time.Now())
-	var a *log.Pending
+	var a durable
 	if err != nil {
 		g.g.Undo()
 	} else {
@@ -241,7 +255,7 @@ func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from 
 }
 
 // save writes what changed, or takes it back. Nothing changed: nothing to wait for.
-func (g *consumerGroup) save() (*log.Pending, error) {
+func (g *consumerGroup) save() (durable, error) {
 	records := g.g.Records()
 	if len(records) == 0 {
 		return nil, nil
@@ -306,8 +320,8 @@ func (g *consumerGroup) checkCommit(member string, epoch int32, byHand, transact
 	return check, err
 }
 
-// wait waits for what a heartbeat wrote.
-func wait(a *log.Pending) error {
+// wait waits for what was written; nil is nothing.
+func wait(a durable) error {
 	if a == nil {
 		return nil
 	}

@@ -9,9 +9,9 @@ import (
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
 )
 
-// coordinator keeps all consumer groups and their committed offsets. Groups of the classic protocol live in memory: after
-// a restart the members are unknown, join again, and find the committed offsets, which are durable. Groups of the
-// consumer protocol are kept as they are (consumer_groups.go). A name belongs to one of either kind.
+// coordinator keeps all consumer groups and their committed offsets, those of the classic protocol (group.go) and those of
+// the consumer protocol (consumer_groups.go). Both are in the offsets topic, so after a restart their members go on. A name
+// belongs to one of either kind.
 type coordinator struct {
 	store  *offsetStore
 	logger *slog.Logger
@@ -31,11 +31,10 @@ func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration
 	if err := c.resume(store.loaded); err != nil {
 		return nil, err
 	}
-	for _, id := range store.groups() {
-		if c.consumers[id] == nil {
-			c.groups[id] = newGroup(id, logger, delay)
-		}
+	if err := c.resumeClassic(store.loadedClassic); err != nil {
+		return nil, err
 	}
+	store.loaded, store.loadedClassic = nil, nil
 	return c, nil
 }
 
@@ -46,7 +45,7 @@ func (c *coordinator) group(id string, create bool) *group {
 	defer c.mu.Unlock()
 	g := c.groups[id]
 	if g == nil && create && !c.closed && c.consumers[id] == nil {
-		g = newGroup(id, c.logger, c.delay)
+		g = newGroup(id, c.logger, c.delay, c.store)
 		c.groups[id] = g
 	}
 	return g

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/sluicehub/sluice/log"
@@ -44,6 +45,18 @@ func errorCode(err error) int16 {
 		}
 	}
 	return kerr.UnknownServerError.Code
+}
+
+// storeError is an error of the topic that groups are kept in, as a coordinator says it: clients look for the coordinator
+// and ask again. Of KAFKA_STORAGE_ERROR, consumers know nothing.
+func storeError(err error) error {
+	if errors.Is(err, log.ErrStorage) || errors.Is(err, log.ErrClosed) {
+		return fmt.Errorf("%w: %w", kerr.NotCoordinator, err)
+	}
+	if errors.Is(err, log.ErrMessageTooLarge) { // not the client's message
+		return fmt.Errorf("%w: %w", kerr.UnknownServerError, err)
+	}
+	return err
 }
 
 // errorText is the message beside a code, nil for none. What the code says itself is left out where there is more.

@@ -24,7 +24,7 @@ const (
 	stateDead       groupState = "Dead"
 )
 
-// group is one consumer group. All of it is guarded by mu.
+// group is one consumer group of the classic protocol. All of it is guarded by mu.
 //
 //	Empty ──join──▶ PreparingRebalance ──all joined, or time is up──▶ CompletingRebalance ──leader's sync──▶ Stable
 //	  ▲                  ▲    │                                            │                                │
@@ -32,9 +32,14 @@ const (
 type group struct {
 	id     string
 	logger *slog.Logger
+	store  groupStore
+	writes sync.WaitGroup // what waits for a write and then needs mu
 
 	mu           sync.Mutex
 	state        groupState
+	since        time.Time // in this state
+	kept         bool      // there is a record of the group
+	saved        durable   // the last record that was written, nil none
 	generation   int32
 	protocolType string
 	protocol     string
@@ -47,7 +52,6 @@ type group struct {
 	delaying     bool                 // PreparingRebalance is the first and still waits
 	delayMore    bool                 // somebody joined since the wait began
 	delayLeft    time.Duration        // for how long it may begin again, in all
-	emptySince   time.Time
 }
 
 // member is one member of a group.
@@ -63,13 +67,21 @@ type member struct {
 	sync                     chan *kmsg.SyncGroupResponse // waiting for an assignment, else nil
 }
 
-func newGroup(id string, logger *slog.Logger, delay time.Duration) *group {
-	return &group{id: id, logger: logger, delay: delay, state: stateEmpty, members: make(map[string]*member),
-		static: make(map[string]string), pendingIDs: make(map[string]time.Time), emptySince: time.Now()}
+func newGroup(id string, logger *slog.Logger, delay time.Duration, store groupStore) *group {
+	return &group{id: id, logger: logger, delay: delay, store: store, state: stateEmpty, since: time.Now(), members: make(map[string]*member),
+		static: make(map[string]string), pendingIDs: make(map[string]time.Time)}
 }
 
-// close answers everybody who waits, and stops the timers.
+// to moves the group to a state.
+func (g *group) to(state groupState) { g.state, g.since = state, time.Now() }
+
+// close answers everybody who waits, stops the timers, and waits for writes.
 func (g *group) close() {
+	g.end()
+	g.writes.Wait()
+}
+
+func (g *group) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.stopTimer()
@@ -78,7 +90,7 @@ func (g *group) close() {
 		m.answerJoin(joinError(kerr.CoordinatorNotAvailable.Code, m.id))
 		m.answerSync(syncError(kerr.CoordinatorNotAvailable.Code))
 	}
-	g.state = stateDead
+	g.to(stateDead)
 }
 
 func newMemberID(clientID string) string {
@@ -138,6 +150,12 @@ func (g *group) check(memberID string, instanceID *string, generation int32) int
 	return 0
 }
 
+// watchMember begins the session of m.
+func (g *group) watchMember(m *member) {
+	m.seen = time.Now()
+	m.expiry = time.AfterFunc(m.session, func() { g.expire(m) })
+}
+
 // heard notes a sign of life of m and winds its session anew.
 func (g *group) heard(m *member) {
 	m.seen = time.Now()
@@ -182,12 +200,12 @@ func (g *group) rebalance() {
 		for _, m := range g.members {
 			m.answerSync(syncError(kerr.RebalanceInProgress.Code))
 		}
-		if g.state == stateEmpty && g.delay > 0 {
-			g.state = statePreparing
+		first := g.state == stateEmpty
+		g.to(statePreparing)
+		if first && g.delay > 0 {
 			g.beginDelay()
 			return
 		}
-		g.state = statePreparing
 		g.startTimer(g.longestRebalance(), g.joinTimeout)
 	case statePreparing:
 		g.delayMore = true
@@ -199,9 +217,14 @@ func (g *group) rebalance() {
 
 func (g *group) becomeEmpty() {
 	g.stopTimer()
-	g.state, g.leader, g.protocol = stateEmpty, "", ""
+	g.to(stateEmpty)
+	g.leader, g.protocol = "", ""
 	g.generation++
-	g.emptySince = time.Now()
+	g.then(g.save(), func(err error) {
+		if err != nil {
+			g.logger.Warn("that a group is empty cannot be written; after a restart its last members are in it until their sessions end", "group", g.id, "error", err)
+		}
+	})
 }
 
 func (g *group) allJoined() bool {
@@ -260,7 +283,7 @@ func (g *group) completeJoin() {
 		return
 	}
 	g.generation++
-	g.state = stateCompleting
+	g.to(stateCompleting)
 	g.protocol = g.vote()
 	if m := g.members[g.leader]; m == nil || m.join == nil {
 		g.leader = g.anyJoined()

@@ -12,12 +12,14 @@ import (
 
 // groupTest drives one group as clients do.
 type groupTest struct {
-	t *testing.T
-	g *group
+	t     *testing.T
+	g     *group
+	store *memoryStore
 }
 
 func newGroupTest(t *testing.T) *groupTest {
-	gt := &groupTest{t, newGroup("g", slog.New(slog.DiscardHandler), 0)}
+	store := &memoryStore{}
+	gt := &groupTest{t, newGroup("g", slog.New(slog.DiscardHandler), 0, store), store}
 	t.Cleanup(gt.g.close)
 	return gt
 }

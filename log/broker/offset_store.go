@@ -17,8 +17,8 @@ import (
 )
 
 // offsetsTopic holds the committed offsets in Kafka's own record format: key version 1 (group, topic, partition),
-// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one. The groups of the
-// consumer protocol are in it too; consumergroup has their records.
+// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one. The groups are in it too:
+// group_store.go has the records of those of the classic protocol, consumergroup those of the consumer protocol.
 const offsetsTopic = "__consumer_offsets"
 
 // committed is one committed offset.
@@ -45,8 +45,10 @@ type offsetStore struct {
 	by map[string]map[place]committed // by group
 	// pending are the offsets of open transactions, by producer: they count when the transaction is committed.
 	pending map[int64]map[groupPlace]committed
-	// loaded are the groups of the consumer protocol as the topic has them. The coordinator takes them over.
-	loaded map[string]*consumergroup.Group
+	// loaded are the groups as the topic has them, of the consumer and of the classic protocol. The coordinator takes them
+	// over.
+	loaded        map[string]*consumergroup.Group
+	loadedClassic map[string]*kmsg.GroupMetadataValue
 }
 
 // groupPlace is a topic partition as seen by a group.
@@ -64,7 +66,8 @@ func openOffsetStore(l *log.Log) (*offsetStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &offsetStore{by: make(map[string]map[place]committed), pending: make(map[int64]map[groupPlace]committed), loaded: make(map[string]*consumergroup.Group)}
+	s := &offsetStore{by: make(map[string]map[place]committed), pending: make(map[int64]map[groupPlace]committed),
+		loaded: make(map[string]*consumergroup.Group), loadedClassic: make(map[string]*kmsg.GroupMetadataValue)}
 	if s.part, err = t.Partition(0); err != nil {
 		return nil, err
 	}
@@ -104,39 +107,46 @@ func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 		return err
 	}
 	for rec, err := range segment.Records(h, batch) {
+		if err == nil {
+			err = s.load(h, &rec)
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("record of offset %d: %w", rec.Offset, err)
 		}
-		if ok, err := consumergroup.Load(s.loaded, consumergroup.Record{Key: rec.Key, Value: rec.Value}); ok {
-			if err != nil {
-				return fmt.Errorf("record of offset %d: %w", rec.Offset, err)
-			}
-			continue
-		}
-		key := kmsg.NewOffsetCommitKey()
-		if len(rec.Key) < 2 || rec.Key[0] != 0 || rec.Key[1] > 1 {
-			continue // a classic group of a Kafka broker: its members are gone
-		}
-		if err := key.ReadFrom(rec.Key); err != nil {
-			return fmt.Errorf("key of offset %d: %w", rec.Offset, err)
-		}
-		if rec.Value == nil {
-			s.drop(key.Group, place{key.Topic, key.Partition}, rec.Offset)
-			continue
-		}
-		value := kmsg.NewOffsetCommitValue()
-		if err := value.ReadFrom(rec.Value); err != nil {
-			return fmt.Errorf("value of offset %d: %w", rec.Offset, err)
-		}
-		if value.Version < 3 {
-			value.LeaderEpoch = -1
-		}
-		c := committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset}
-		if h.Transactional() {
-			s.wait(h.ProducerID, groupPlace{key.Group, place{key.Topic, key.Partition}}, c)
-		} else {
-			s.keep(key.Group, place{key.Topic, key.Partition}, c)
-		}
+	}
+	return nil
+}
+
+func (s *offsetStore) load(h *segment.Header, rec *segment.Record) error {
+	if ok, err := consumergroup.Load(s.loaded, consumergroup.Record{Key: rec.Key, Value: rec.Value}); ok {
+		return err
+	}
+	if ok, err := loadGroup(s.loadedClassic, rec.Key, rec.Value); ok {
+		return err
+	}
+	if len(rec.Key) < 2 || rec.Key[0] != 0 || rec.Key[1] > 1 {
+		return nil // of a kind that only Kafka's brokers have
+	}
+	key := kmsg.NewOffsetCommitKey()
+	if err := key.ReadFrom(rec.Key); err != nil {
+		return fmt.Errorf("key of an offset: %w", err)
+	}
+	if rec.Value == nil {
+		s.drop(key.Group, place{key.Topic, key.Partition}, rec.Offset)
+		return nil
+	}
+	value := kmsg.NewOffsetCommitValue()
+	if err := value.ReadFrom(rec.Value); err != nil {
+		return fmt.Errorf("value of an offset: %w", err)
+	}
+	if value.Version < 3 {
+		value.LeaderEpoch = -1
+	}
+	c := committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset}
+	if h.Transactional() {
+		s.wait(h.ProducerID, groupPlace{key.Group, place{key.Topic, key.Partition}}, c)
+	} else {
+		s.keep(key.Group, place{key.Topic, key.Partition}, c)
 	}
 	return nil
 }
@@ -161,14 +171,15 @@ func (s *offsetStore) drop(group string, p place, before int64) {
 	}
 }
 
-// commit makes the offsets of a group durable and then visible. A nil value deletes.
-func (s *offsetStore) commit(ctx context.Context, group string, offsets map[place]*committed) error {
+// commit makes the offsets of a group durable and then visible. A nil value deletes. It is not bound to a connection: what
+// is written counts after a restart, so it must count before.
+func (s *offsetStore) commit(group string, offsets map[place]*committed) error {
 	if len(offsets) == 0 {
 		return nil
 	}
 	var b segment.Builder
 	addOffsets(&b, group, offsets)
-	res, err := s.part.Append(ctx, b.Batch(), log.AppendOptions{})
+	res, err := s.part.Append(context.Background(), b.Batch(), log.AppendOptions{})
 	if err != nil {
 		return fmt.Errorf("write to %s: %w", offsetsTopic, err)
 	}
@@ -189,7 +200,7 @@ func (s *offsetStore) commit(ctx context.Context, group string, offsets map[plac
 }
 
 // put writes records of groups. They are durable when the result's Wait returns.
-func (s *offsetStore) put(records []consumergroup.Record) (*log.Pending, error) {
+func (s *offsetStore) put(records []consumergroup.Record) (durable, error) {
 	var b segment.Builder
 	at := time.Now().UnixMilli()
 	for _, r := range records {
