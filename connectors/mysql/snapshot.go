@@ -310,7 +310,7 @@ func (sn *snapshot) next(ctx context.Context, wait bool) (more bool, err error) 
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
-	sn.pos.Reached = sn.reached()
+	sn.pos.Reached, sn.pos.Signals = sn.reached(), sn.t.inbox.Place()
 	sn.t.chunksLeft.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }

@@ -58,12 +58,12 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.inbox = cdc.OpenInbox(s.v, s.snapshotMode != "initial_only", t.log)
 	t.storedServer = s.storedServer(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
 	}
+	t.inbox = cdc.OpenInbox(s.v, pos.Signals, s.snapshotMode != "initial_only", t.log)
 	if err := t.connect(ctx, start); err != nil {
 		return err
 	}
@@ -250,6 +250,7 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 	if t.announced != nil {
 		t.once.Do(func() { close(t.announced) })
 	}
+	t.inbox.Stored(p.Signals)
 	t.history.committed(p)
 	t.monitor.committed(p)
 	return nil

@@ -291,7 +291,7 @@ func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, e
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
-	sn.pos.Reached = sn.reached()
+	sn.pos.Reached, sn.pos.Signals = sn.reached(), sn.t.inbox.Place()
 	sn.left.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
