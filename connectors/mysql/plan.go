@@ -38,7 +38,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 		}
 	}
 	if src.key == "" && e.clustered {
-		src.order(t)
+		src.order()
 	}
 	return src, nil
 }
