@@ -32,7 +32,7 @@ func (sn *snapshot) inside(src *source) bool {
 		return false
 	}
 	switch {
-	case !src.reads(r.From) || r.Form != src.table.def.form():
+	case !src.reads(r.From) || r.Form != src.form:
 		sn.t.log.Warn("the interrupted snapshot begins anew with a table that was altered meanwhile", "table", src.table.id)
 	case sn.t.server.image != "FULL":
 		sn.t.log.Warn("the interrupted snapshot begins anew with the table that was being read, because the log does not have whole rows",
@@ -58,7 +58,7 @@ func (sn *snapshot) reached() *cdc.Reached {
 		r.From = src.cursor.place(sn.done.row, len(src.table.fields))
 	}
 	if r.From != "" {
-		r.Form = src.table.def.form()
+		r.Form = src.form
 	} else if r.Chunks == 0 {
 		return nil
 	}

@@ -60,6 +60,7 @@ type source struct {
 	key     string  // a single integer column that rows can be cut by, "" if there is none
 	cursor  *cursor // the order in which rows come if they cannot be cut; nil if there is none
 	before  string  // a digest of the tables before
+	form    string  // what ranges of it are worth nothing without
 }
 
 // block is rows as they came, one behind the other.
