@@ -20,23 +20,32 @@ import (
 // may use it.
 type Inbox struct {
 	mu      sync.Mutex
-	waiting []connectors.Signal
+	waiting []waiting
 	arrived chan struct{}
-	taken   *sync.Cond // nothing waits any more; with mu
-	shut    bool       // it takes nothing
+	moved   *sync.Cond  // with mu: signals were taken, or what they have done is stored
+	taken   SignalPlace // of the last signal of a topic that was taken
+	stored  SignalPlace // up to which what the signals of a topic have done is stored
+	shut    bool        // it takes nothing
 
 	end   context.CancelFunc
 	watch sync.WaitGroup
+}
+
+// waiting is a signal, and its place if it is of a topic.
+type waiting struct {
+	connectors.Signal
+	place SignalPlace
 }
 
 // most is how many signals may wait.
 const most = 1000
 
 // OpenInbox returns an inbox that also takes the signals of a file and of a topic, if signal.enabled.channels has these
-// channels. It must be closed. Where nothing is streamed, it takes none.
-func OpenInbox(v configs.Values, streams bool, log *slog.Logger) *Inbox {
-	i := &Inbox{arrived: make(chan struct{}, 1), shut: !streams}
-	i.taken = sync.NewCond(&i.mu)
+// channels. It must be closed. Where nothing is streamed, it takes none. from is the place in the topic that the stored
+// source offset has.
+func OpenInbox(v configs.Values, from SignalPlace, streams bool, log *slog.Logger) *Inbox {
+	i := &Inbox{arrived: make(chan struct{}, 1), taken: from, stored: from, shut: !streams}
+	i.moved = sync.NewCond(&i.mu)
 	var ctx context.Context
 	ctx, i.end = context.WithCancel(context.Background())
 	if !streams {
@@ -47,7 +56,7 @@ func OpenInbox(v configs.Values, streams bool, log *slog.Logger) *Inbox {
 		i.watch.Go(func() { i.watchFile(ctx, v.String("signal.file"), every, log) })
 	}
 	if slices.Contains(channels, "kafka") {
-		i.watch.Go(func() { i.watchTopic(ctx, newSignalTopic(v), every, log) })
+		i.watch.Go(func() { i.watchTopic(ctx, newSignalTopic(v, from), every, log) })
 	}
 	return i
 }
@@ -61,7 +70,9 @@ func (i *Inbox) Close() {
 }
 
 // Put takes a signal that can be understood.
-func (i *Inbox) Put(s connectors.Signal) error {
+func (i *Inbox) Put(s connectors.Signal) error { return i.put(s, 0) }
+
+func (i *Inbox) put(s connectors.Signal, place SignalPlace) error {
 	refuse := func(err error) error {
 		return &connectors.Error{Op: "take a signal", Class: connectors.ClassConfig, Err: err}
 	}
@@ -86,7 +97,7 @@ func (i *Inbox) Put(s connectors.Signal) error {
 	if len(i.waiting) == most {
 		return &connectors.Error{Op: "take a signal", Class: connectors.ClassEnvironment, Retriable: true, Err: fmt.Errorf("%d signals wait already", most)}
 	}
-	i.waiting = append(i.waiting, s)
+	i.waiting = append(i.waiting, waiting{s, place})
 	select {
 	case i.arrived <- struct{}{}:
 	default:
@@ -98,27 +109,47 @@ func (i *Inbox) Put(s connectors.Signal) error {
 func (i *Inbox) Arrived() <-chan struct{} { return i.arrived }
 
 // Take empties the inbox.
-func (i *Inbox) Take() []connectors.Signal {
+func (i *Inbox) Take() (out []connectors.Signal) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	out := i.waiting
+	for _, w := range i.waiting {
+		out = append(out, w.Signal)
+		if w.place > 0 {
+			i.taken = w.place
+		}
+	}
 	i.waiting = nil
-	i.taken.Broadcast()
+	i.moved.Broadcast()
 	return out
 }
 
-// emptied waits until all signals have been taken.
-func (i *Inbox) emptied(ctx context.Context) error {
+// Place belongs into the source offset that has what all signals have done that were taken.
+func (i *Inbox) Place() SignalPlace {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.taken
+}
+
+// Stored says that a source offset with the place is durable.
+func (i *Inbox) Stored(place SignalPlace) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stored = place
+	i.moved.Broadcast()
+}
+
+// await waits until something is done, which is asked with mu.
+func (i *Inbox) await(ctx context.Context, done func() bool) error {
 	stop := context.AfterFunc(ctx, func() {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		i.taken.Broadcast()
+		i.moved.Broadcast()
 	})
 	defer stop()
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for len(i.waiting) > 0 && ctx.Err() == nil {
-		i.taken.Wait()
+	for !done() && ctx.Err() == nil {
+		i.moved.Wait()
 	}
 	return ctx.Err()
 }

@@ -26,7 +26,7 @@ not JSON
 	}
 	v := signalValues(t, map[string]string{"signal.enabled.channels": "source,file", "signal.file": name, "signal.poll.interval.ms": "1"})
 	var log bytes.Buffer
-	inbox := cdc.OpenInbox(v, true, slog.New(slog.NewTextHandler(&log, nil)))
+	inbox := cdc.OpenInbox(v, 0, true, slog.New(slog.NewTextHandler(&log, nil)))
 	got := takeSignals(t, inbox, 3)
 	inbox.Close()
 	want := []connectors.Signal{{ID: "1", Type: "execute-snapshot", Data: `{"data-collections":["s.a"]}`}, {ID: "2", Type: "log", Data: `{"message": "hello"}`}, {ID: "3", Type: "stop-snapshot"}}

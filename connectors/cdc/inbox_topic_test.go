@@ -1,6 +1,8 @@
 package cdc_test
 
 import (
+	"encoding/json"
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -92,7 +95,7 @@ func TestInboxReadsATopic(t *testing.T) {
 		"signal.kafka.bootstrap.servers": strings.Join(cluster.ListenAddrs(), ",")}
 	v := signalValues(t, config)
 	var log journal
-	in := cdc.OpenInbox(v, true, slog.New(slog.NewTextHandler(&log, nil)))
+	in := cdc.OpenInbox(v, 0, true, slog.New(slog.NewTextHandler(&log, nil)))
 	defer in.Close()
 	log.await(t, "look the topic up")
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 1, nil, "p-signal"); err != nil {
@@ -110,21 +113,23 @@ func TestInboxReadsATopic(t *testing.T) {
 		}
 	}
 	log.await(t, "offset=2")
+	in.Stored(in.Place())
 	awaitCommit(t, client, "kafka-signal", 4)
 	send("p", `{"id":"4","type":"stop-snapshot"}`)
 	<-in.Arrived() // and nobody takes it
 	in.Close()
 
-	again := cdc.OpenInbox(v, true, slog.New(slog.DiscardHandler))
+	again := cdc.OpenInbox(v, 0, true, slog.New(slog.DiscardHandler))
 	defer again.Close()
 	if got := takeSignals(t, again, 1); got[0].ID != "4" {
 		t.Errorf("%v after a restart", got)
 	}
+	again.Stored(again.Place())
 	awaitCommit(t, client, "kafka-signal", 5)
 
 	late := maps.Clone(config)
 	late["signal.kafka.groupId"], late["signal.consumer.auto.offset.reset"] = "other", "latest"
-	third := cdc.OpenInbox(signalValues(t, late), true, slog.New(slog.DiscardHandler))
+	third := cdc.OpenInbox(signalValues(t, late), 0, true, slog.New(slog.DiscardHandler))
 	defer third.Close()
 	for end := time.Now().Add(time.Minute); len(third.Take()) == 0; time.Sleep(5 * time.Millisecond) {
 		send("p", `{"id":"5","type":"stop-snapshot"}`) // until one comes after it has begun
@@ -134,12 +139,86 @@ func TestInboxReadsATopic(t *testing.T) {
 	}
 }
 
+// TestInboxLosesNoSignal ends a task between the taking of a signal and the storing of what it has done: it comes again.
+// Once that is stored, it does not, be the group's offset committed or not.
+func TestInboxLosesNoSignal(t *testing.T) {
+	for _, reset := range []string{"earliest", "latest"} {
+		t.Run(reset, func(t *testing.T) {
+			cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "p-signal"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer cluster.Close()
+			client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			send := func(id string) {
+				t.Helper()
+				r := &kgo.Record{Topic: "p-signal", Key: []byte("p"), Value: []byte(`{"id":"` + id + `","type":"stop-snapshot"}`)}
+				if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v := signalValues(t, map[string]string{"topic.prefix": "p", "signal.enabled.channels": "kafka", "signal.poll.interval.ms": "10",
+				"signal.consumer.auto.offset.reset": reset, "signal.kafka.bootstrap.servers": strings.Join(cluster.ListenAddrs(), ",")})
+			open := func(from cdc.SignalPlace) *cdc.Inbox {
+				return cdc.OpenInbox(v, from, true, slog.New(slog.DiscardHandler))
+			}
+			takes := func(in *cdc.Inbox, id string) {
+				t.Helper()
+				if got := takeSignals(t, in, 1); len(got) != 1 || got[0].ID != id {
+					t.Errorf("%v, want %s", got, id)
+				}
+			}
+			first := open(0)
+			if reset == "latest" {
+				awaitCommit(t, client, "kafka-signal", 0) // what is sent now is not passed over
+			}
+			send("1")
+			takes(first, "1")
+			first.Close()
+
+			second := open(0)
+			takes(second, "1")
+			place := second.Place()
+			second.Close() // the source offset is durable, and the group does not know
+
+			third := open(place)
+			defer third.Close()
+			send("2")
+			takes(third, "2")
+			third.Stored(third.Place())
+			awaitCommit(t, client, "kafka-signal", 2)
+		})
+	}
+}
+
+// TestSignalPlace stores and reads the member of the source offset.
+func TestSignalPlace(t *testing.T) {
+	for text, want := range map[string]cdc.SignalPlace{`{}`: 0, `{"incremental_snapshot_signal_offset":null}`: 0, `{"incremental_snapshot_signal_offset":0}`: 1,
+		`{"incremental_snapshot_signal_offset":"41"}`: 42, `{"incremental_snapshot_signal_offset":-1}`: -1, `{"incremental_snapshot_signal_offset":"x"}`: -1} {
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			t.Fatal(err)
+		}
+		got, err := cdc.ReadSignalPlace(m)
+		if (err != nil) != (want < 0) || err == nil && got != want {
+			t.Errorf("%s: %d, %v; want %d", text, got, err, want)
+		}
+	}
+	if got := string(cdc.SignalPlace(42).AppendOffset([]byte("{"))); got != `{"incremental_snapshot_signal_offset":41,` {
+		t.Error(got)
+	}
+}
+
 // awaitCommit waits until the group has the offset.
 func awaitCommit(t *testing.T, client *kgo.Client, group string, want int64) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		stored, err := kadm.NewClient(client).FetchOffsets(t.Context(), group)
-		if err != nil {
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			t.Fatal(err)
 		}
 		o, ok := stored.Lookup("p-signal", 0)

@@ -60,7 +60,7 @@ func (r *reel) read(t *testing.T, in *cdc.Inbox) {
 func TestStep(t *testing.T) {
 	v := signalValues(t, nil)
 	log := slog.New(slog.DiscardHandler)
-	in := cdc.OpenInbox(v, true, log)
+	in := cdc.OpenInbox(v, 0, true, log)
 	defer in.Close()
 	r := &reel{f: cdc.NewBackfill(&shelf{tables: map[cdc.Table][]int{a: {1, 2, 3, 4, 5}}}, 3, nil, log)}
 	if err := in.Put(connectors.Signal{ID: "1", Type: cdc.ExecuteSnapshot, Data: `{"data-collections": ["s.a"]}`}); err != nil {
@@ -74,7 +74,7 @@ func TestStep(t *testing.T) {
 		t.Errorf("%s, want %s; left %v", got, want, r.f.State())
 	}
 
-	shut := cdc.OpenInbox(v, false, log)
+	shut := cdc.OpenInbox(v, 0, false, log)
 	var e *connectors.Error
 	if err := shut.Put(connectors.Signal{ID: "2", Type: cdc.LogSignal}); !errors.As(err, &e) || e.Class != connectors.ClassConfig {
 		t.Errorf("an inbox without a stream: %v", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -31,7 +30,7 @@ type chunks struct {
 	reader   reader
 	columns  string   // as they are selected
 	identity []int    // columns that a row's changes are known by
-	order    []string // expressions that it has its place by
+	order    keyOrder // that it has its place by
 	cells    []cell
 	ident    []byte
 	found    places // of identity in the table of the stream
@@ -93,12 +92,12 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 	}
 	c.order = c.order[:0]
 	for _, n := range names {
-		c.order = append(c.order, def.Columns[def.find(n)].ordered())
+		c.order = append(c.order, def.Columns[def.find(n)].keyPart())
 	}
 	if c.table, err = c.st.compiled(ctx, part.Table, def); err != nil {
 		return &cdc.PartError{Err: err}
 	}
-	c.reader, c.columns, c.found = c.table.texts(), strings.Join(append(c.table.selected(), c.order...), ", "), places{}
+	c.reader, c.columns, c.found = c.table.texts(), strings.Join(append(c.table.selected(), c.order.values()...), ", "), places{}
 	return nil
 }
 
@@ -110,30 +109,6 @@ func (d *definition) never(columns []string) []string {
 		}
 	}
 	return columns
-}
-
-// ordered is the expression by which rows are ordered and cut, whose value can be written as a literal again (literal).
-func (c *column) ordered() string {
-	switch c.Type {
-	case "enum", "set", "bit":
-		return quote(c.Name) + "+0" // they are ordered as numbers, and compared with texts as texts
-	case "float", "double":
-		return quote(c.Name) + "*1e0"
-	case "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "geometry", "vector":
-		return "HEX(" + quote(c.Name) + ")"
-	}
-	return quote(c.Name)
-}
-
-// literal writes a key's value such that its comparison with the expression is that of the index: numbers as they are.
-func (c *column) literal(value string) string {
-	switch c.Type {
-	case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "year", "enum", "set", "bit", "float", "double":
-		if isNumber(value) {
-			return value
-		}
-	}
-	return quoteText(value)
 }
 
 // begin begins the transaction of a chunk. With a view of its own (MariaDB) all of the chunk is read at one place.
@@ -197,15 +172,11 @@ func (c *chunks) Release(ctx context.Context) error {
 
 // Max returns the greatest key.
 func (c *chunks) Max(ctx context.Context, part cdc.Part) ([]string, error) {
-	var order []string
-	for _, o := range c.order {
-		order = append(order, bare(o)+" DESC")
-	}
-	sql := "SELECT " + strings.Join(c.order, ", ") + " FROM " + quoteTable(c.name)
+	sql := "SELECT " + strings.Join(c.order.values(), ", ") + " FROM " + quoteTable(c.name)
 	if part.Condition != "" {
 		sql += " WHERE (" + part.Condition + "\n)"
 	}
-	rows, err := c.t.control.query(ctx, sql+" ORDER BY "+strings.Join(order, ", ")+" LIMIT 1")
+	rows, err := c.t.control.query(ctx, sql+" ORDER BY "+c.order.by(" DESC")+" LIMIT 1")
 	if err != nil {
 		return nil, ofPart(err)
 	}
@@ -213,14 +184,6 @@ func (c *chunks) Max(ctx context.Context, part cdc.Part) ([]string, error) {
 		return nil, nil
 	}
 	return rows[0], nil
-}
-
-// bare is the expression without HEX, which keeps the order of what it encodes, but no index.
-func bare(expression string) string {
-	if s, ok := strings.CutPrefix(expression, "HEX("); ok {
-		return strings.TrimSuffix(s, ")")
-	}
-	return expression
 }
 
 // Read reads a chunk.
@@ -253,48 +216,14 @@ func (c *chunks) Read(ctx context.Context, part cdc.Part, after, greatest []stri
 
 // selectSQL is the statement that reads a chunk.
 func (c *chunks) selectSQL(part cdc.Part, after, greatest []string, limit int) string {
-	cond := []string{c.compare("<", greatest, true)}
+	cond := []string{c.order.compare("<", greatest, true)}
 	if after != nil {
-		cond = append(cond, c.compare(">", after, false))
+		cond = append(cond, c.order.compare(">", after, false))
 	}
 	if part.Condition != "" {
 		cond = append(cond, "("+part.Condition+"\n)")
 	}
-	var order []string
-	for _, o := range c.order {
-		order = append(order, bare(o))
-	}
-	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", c.columns, quoteTable(c.name), strings.Join(cond, " AND "), strings.Join(order, ", "), limit)
-}
-
-// compare compares the key with a bound. The server uses no index for a comparison of rows, so it is written out:
-//
-//	a >= 1 AND (a > 1 OR a = 1 AND (b > 2))
-func (c *chunks) compare(op string, bound []string, orEqual bool) string {
-	def := c.table.def
-	out := ""
-	for i := len(c.order) - 1; i >= 0; i-- {
-		col := &def.Columns[c.at(c.order[i])]
-		e, v := bare(c.order[i]), col.literal(bound[i])
-		if e != c.order[i] {
-			v = "x" + v // the value is in hexadecimal digits
-		}
-		if out == "" {
-			if orEqual {
-				out = e + " " + op + "= " + v
-			} else {
-				out = e + " " + op + " " + v
-			}
-			continue
-		}
-		out = fmt.Sprintf("%s %s= %s AND (%[1]s %[2]s %[3]s OR %[1]s = %[3]s AND (%s))", e, op, v, out)
-	}
-	return "(" + out + ")"
-}
-
-// at is the column of an expression of the order.
-func (c *chunks) at(expression string) int {
-	return slices.IndexFunc(c.table.def.Columns, func(col column) bool { return col.ordered() == expression })
+	return fmt.Sprintf("SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d", c.columns, quoteTable(c.name), strings.Join(cond, " AND "), c.order.by(""), limit)
 }
 
 // marks reports whether watermarks are written.

@@ -124,7 +124,7 @@ var configuration = &configs.Definition{
 		{Name: "snapshot.select.statement.overrides.<table>", Type: configs.String, Importance: configs.Medium, Group: groupSnapshot, Doc: "SELECT that reads the table in a snapshot."},
 		{Name: "snapshot.delay.ms", Type: configs.Long, Default: "0", Min: "0", Group: groupSnapshot, Doc: "Time to wait before the snapshot."},
 		{Name: "streaming.delay.ms", Type: configs.Long, Default: "0", Min: "0", Group: groupSnapshot, Doc: "Time to wait between the snapshot and the changes."},
-		{Name: "snapshot.lock.timeout.ms", Type: configs.Long, Default: "10000", Min: "1000", Group: groupSnapshot, Doc: "How long to wait for the lock. While it waits, writers wait behind it."},
+		{Name: "snapshot.lock.timeout.ms", Type: configs.Long, Default: "10000", Min: "1000", Group: groupSnapshot, Doc: "How long to wait for the lock in all. While it waits, writers wait behind it, so it waits for a second, lets them write for four, and goes on with twice as much of both."},
 		{Name: "snapshot.isolation.mode", Type: configs.String, Default: "repeatable_read", Group: groupSnapshot, Notice: noEffect("all connections read one consistent snapshot")},
 
 		{Name: "tombstones.on.delete", Type: configs.Boolean, Default: "true", Importance: configs.Medium, Group: groupRecords,

@@ -14,6 +14,9 @@ import (
 // the server is not the one that the offset is of.
 func (t *task) checkOffset(ctx context.Context, p *position) error {
 	const op = "go on from the stored source offset"
+	if !t.server.logging {
+		return gone(op, "start the server with log_bin, or "+afresh(t.name), "the server has no binary log any more: the changes since then are gone")
+	}
 	if p.GTIDs != "" && t.server.gtids {
 		return t.checkGTIDs(ctx, op, p)
 	}

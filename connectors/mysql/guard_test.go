@@ -83,13 +83,41 @@ func TestPurged(t *testing.T) {
 			if !errors.As(err, &e) || e.Class != connectors.ClassGone || !strings.Contains(e.Remedy, "DELETE /connectors/my/offsets") || !strings.Contains(strings.ToLower(e.Error()), "purged") {
 				t.Fatalf("the task starts with %v", err)
 			}
-			r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), offsets)
-			r.until("the rows to be read anew", func() bool {
-				records, _ := r.taken()
-				return len(records) > 0 && strings.HasSuffix(lines(t, records[len(records)-1:])[0], `{"id":3} "r"`)
-			})
+			for _, mode := range []string{"initial", "no_data"} { // the rows that a given-up snapshot has delivered may be deleted
+				err := b.failure(b.config(map[string]string{"snapshot.mode": mode}), givenUp(t, offsets))
+				if !errors.As(err, &e) || e.Class != connectors.ClassGone || !strings.Contains(e.Remedy, "DELETE /connectors/my/offsets") {
+					t.Errorf("behind a snapshot that was given up, %s starts with %v", mode, err)
+				}
+			}
+			for _, mode := range []string{"when_needed", "always", "initial_only"} {
+				from := offsets
+				if mode == "initial_only" {
+					from = givenUp(t, offsets)
+				}
+				r = b.start(b.config(map[string]string{"snapshot.mode": mode}), from)
+				r.until("the rows to be read anew", func() bool {
+					records, _ := r.taken()
+					return len(records) > 0 && strings.HasSuffix(lines(t, records[len(records)-1:])[0], `{"id":3} "r"`)
+				})
+				if !strings.Contains(r.said(), "rows that were deleted meanwhile stay where they were delivered") {
+					t.Errorf("%s reads the tables anew and does not say so", mode)
+				}
+				r.stop()
+			}
 		})
 	}
+}
+
+// givenUp is the offsets as they are while a snapshot is under way.
+func givenUp(t *testing.T, offsets []connectors.SourceOffset) []connectors.SourceOffset {
+	t.Helper()
+	out := slices.Clone(offsets)
+	i := slices.IndexFunc(out, func(o connectors.SourceOffset) bool { return string(o.Partition) == `{"server":"p"}` })
+	if i < 0 {
+		t.Fatalf("there is no position in %s", offsets)
+	}
+	out[i].Offset = json.RawMessage(`{"snapshot":"INITIAL","snapshot_completed":false,` + string(out[i].Offset[1:]))
+	return out
 }
 
 // servers are a MySQL with and without GTIDs, and a MariaDB.
@@ -246,6 +274,20 @@ func TestGivenUpSnapshot(t *testing.T) {
 			}
 			if order[0] != `{"id":3}"d"` || rows[`{"id":100}`] != `"r"` || len(rows) != 41 {
 				t.Errorf("%d rows, in the order %v", len(rows), order)
+			}
+
+			// With no_data the rows are not read again, the changes are all there.
+			r = b.start(b.config(map[string]string{"snapshot.mode": "no_data", "include.schema.changes": "false"}), offsets)
+			b.awaitStream(r)
+			b.settle(r)
+			r.stop()
+			records, _ = r.taken()
+			var got []string
+			for _, l := range lines(t, records) {
+				got = append(got, strings.Fields(l)[1]+l[strings.LastIndexByte(l, ' '):])
+			}
+			if want := `[{"id":3} "d" {"id":3} {"id":3} {"id":100} "c"]`; fmt.Sprint(got) != want {
+				t.Errorf("with no_data come %v, want %s", got, want)
 			}
 		})
 	}

@@ -121,10 +121,12 @@ func (s *saying) Write(b []byte) (int, error) {
 }
 
 // said is what the task has logged so far.
-func (r *run) said() string {
-	r.log.mu.Lock()
-	defer r.log.mu.Unlock()
-	return r.log.text.String()
+func (r *run) said() string { return r.log.said() }
+
+func (s *saying) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // start starts a task from the offsets and reads until stop.
@@ -145,7 +147,12 @@ func (b *bench) newTask() connectors.SourceTask {
 }
 
 func (b *bench) tryStart(config map[string]string, offsets []connectors.SourceOffset) (*run, error) {
-	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}, log: &saying{}}
+	return b.tryStartLogging(config, offsets, &saying{})
+}
+
+// tryStartLogging is tryStart for those who look into the log meanwhile.
+func (b *bench) tryStartLogging(config map[string]string, offsets []connectors.SourceOffset, log *saying) (*run, error) {
+	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}, log: log}
 	for _, o := range offsets {
 		r.offsets[string(o.Partition)] = o
 	}

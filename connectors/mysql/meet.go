@@ -2,11 +2,7 @@ package mysql
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
-
-	"github.com/sluicehub/sluice/connectors"
 )
 
 // meet makes all sessions see one moment and reads its place in the log and the definitions of the tables then.
@@ -73,54 +69,4 @@ func (sn *snapshot) unlocked(ctx context.Context, before position) (position, er
 	}
 	gtids, err := placeGTIDs(ctx, sn.idle[0], at)
 	return position{File: at.File, Pos: at.Pos, GTIDs: gtids}, err
-}
-
-// lock keeps everybody from writing: all, or where that right is missing, those who write to the captured tables.
-func (t *task) lock(ctx context.Context) error {
-	c, err := t.s.connect(ctx)
-	if err != nil {
-		return trouble("open a session for the lock", err)
-	}
-	t.locker = c
-	seconds := max(1, int64(t.s.v.Duration("snapshot.lock.timeout.ms")/time.Second))
-	if _, err := c.query(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout = %d", seconds)); err != nil {
-		return trouble("set the time to wait for the lock", err)
-	}
-	_, err = c.query(ctx, "FLUSH TABLES WITH READ LOCK")
-	if err == nil || !isDenied(err) {
-		return t.lockTrouble("take the global read lock", err)
-	}
-	t.log.Info("without the right RELOAD, the captured tables are locked one by one for a moment", "cause", err)
-	entries, err := t.catalog.tables(ctx, t.s.captures)
-	if err != nil {
-		return trouble("list tables", err)
-	}
-	var list []string
-	for _, e := range entries {
-		list = append(list, quoteTable(e.name)+" READ")
-	}
-	if len(list) == 0 {
-		return nil
-	}
-	_, err = c.query(ctx, "LOCK TABLES "+strings.Join(list, ", "))
-	if isDenied(err) {
-		user := t.s.v.String("database.user")
-		return &connectors.Error{Op: "lock the captured tables", Class: connectors.ClassEnvironment, Retriable: true, Err: err,
-			Remedy: fmt.Sprintf("GRANT RELOAD ON *.* TO %s, or GRANT LOCK TABLES ON the captured databases, or snapshot.locking.mode=none, with which rows may come twice", user)}
-	}
-	return t.lockTrouble("lock the captured tables", err)
-}
-
-func (t *task) lockTrouble(op string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &connectors.Error{Op: op, Class: connectors.ClassEnvironment, Retriable: true, Err: err,
-		Remedy: "a long transaction holds a table; wait for it or end it, or raise snapshot.lock.timeout.ms"}
-}
-
-// unlock ends the lock.
-func (t *task) unlock() {
-	t.locker.close()
-	t.locker = nil
 }

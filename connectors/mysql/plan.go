@@ -20,7 +20,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 	if len(tb.dropped) > 0 {
 		t.log.Warn("columns of types without a mapping are left out", "table", tb.id, "columns", tb.dropped)
 	}
-	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows}
+	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows, form: tb.def.form()}
 	for i, f := range tb.fields {
 		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
 			switch e.def.Columns[i].Type {
@@ -38,7 +38,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 		}
 	}
 	if src.key == "" && e.clustered {
-		src.order(t)
+		src.order()
 	}
 	return src, nil
 }

@@ -26,6 +26,7 @@ import (
 //	ts_sec, server_id   of the last event
 //	transaction_id, transaction_data_collection_order_TABLE   with provide.transaction.metadata
 //	incremental_snapshot_…   while an incremental snapshot is going on (cdc.Progress)
+//	incremental_snapshot_signal_offset   of the last signal that came by a topic (cdc.SignalPlace)
 type position struct {
 	File   string
 	Pos    uint64
@@ -44,6 +45,7 @@ type position struct {
 
 	Incremental *cdc.Progress // nil: none
 	Restarted   bool          // its first table begins again: another connector has stored it
+	Signals     cdc.SignalPlace
 }
 
 // append appends the offset as JSON, its members in the order in which Debezium's are printed.
@@ -81,7 +83,7 @@ func (p *position) append(dst []byte, tx *cdc.Transactions) []byte {
 	if p.Snapshot && !p.Completed {
 		dst = p.Reached.AppendOffset(dst)
 	}
-	dst = p.Incremental.AppendOffset(dst)
+	dst = p.Signals.AppendOffset(p.Incremental.AppendOffset(dst))
 	dst[len(dst)-1] = '}'
 	return dst
 }
@@ -128,6 +130,9 @@ func readPosition(raw json.RawMessage) (position, error) {
 	sort.Slice(p.Orders, func(i, j int) bool { return p.Orders[i].Table < p.Orders[j].Table })
 	if bad == nil {
 		p.Incremental, p.Restarted, bad = cdc.ReadProgress(m)
+	}
+	if bad == nil {
+		p.Signals, bad = cdc.ReadSignalPlace(m)
 	}
 	if bad == nil && p.Snapshot && !p.Completed {
 		p.Reached, bad = cdc.ReadReached(m)

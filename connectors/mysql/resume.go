@@ -32,7 +32,7 @@ func (sn *snapshot) inside(src *source) bool {
 		return false
 	}
 	switch {
-	case !src.reads(r.From) || r.Form != src.table.def.form():
+	case !src.reads(r.From) || r.Form != src.form:
 		sn.t.log.Warn("the interrupted snapshot begins anew with a table that was altered meanwhile", "table", src.table.id)
 	case sn.t.server.image != "FULL":
 		sn.t.log.Warn("the interrupted snapshot begins anew with the table that was being read, because the log does not have whole rows",
@@ -58,7 +58,7 @@ func (sn *snapshot) reached() *cdc.Reached {
 		r.From = src.cursor.place(sn.done.row, len(src.table.fields))
 	}
 	if r.From != "" {
-		r.Form = src.table.def.form()
+		r.Form = src.form
 	} else if r.Chunks == 0 {
 		return nil
 	}
@@ -74,29 +74,30 @@ type doneRow struct {
 // cursor is the order in which the rows of a table are read: columns of the table's primary key, which come once more
 // behind the others.
 type cursor struct {
-	by    chunks // compares keys
+	order keyOrder
 	cells []cell
 }
 
-// order lets rows come in the order of the primary key, if the values of all of its columns can be written into a
-// statement again such that they are compared as the index is ordered.
-func (s *source) order(t *task) {
+// order lets rows come in the order of the primary key. A key of large values has only the begins of them, so that its
+// order is not one of rows.
+func (s *source) order() {
 	def := s.table.def
-	k := &cursor{by: chunks{t: t, table: s.table}}
+	k := &cursor{}
 	for _, name := range def.primaryKey() {
 		i := def.find(name)
 		if i < 0 {
 			return
 		}
 		switch c := &def.Columns[i]; c.Type {
-		case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "date", "datetime", "timestamp", "time", "char", "varchar", "binary", "varbinary":
-			k.by.order = append(k.by.order, c.ordered())
+		case "tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit", "year", "enum", "set",
+			"date", "datetime", "timestamp", "time", "char", "varchar", "binary", "varbinary", "uuid", "inet4", "inet6":
+			k.order = append(k.order, c.keyPart())
 		default:
 			return
 		}
 	}
-	if len(k.by.order) > 0 {
-		s.cursor, s.columns = k, strings.Join(append(s.table.selected(), k.by.order...), ", ")
+	if len(k.order) > 0 {
+		s.cursor, s.columns = k, strings.Join(append(s.table.selected(), k.order.values()...), ", ")
 	}
 }
 
@@ -105,7 +106,7 @@ func (k *cursor) columns() int {
 	if k == nil {
 		return 0
 	}
-	return len(k.by.order)
+	return len(k.order)
 }
 
 // place is the key of a row, behind so many other columns; "" if it cannot be stored.
@@ -145,14 +146,7 @@ func (s *source) reads(place string) bool {
 // behind is the end of the statement that reads the rows behind a place, "" for all.
 func (k *cursor) behind(place string) (sql string) {
 	if key := k.key(place); key != nil {
-		sql = " WHERE " + k.by.compare(">", key, false)
+		sql = " WHERE " + k.order.compare(">", key, false)
 	}
-	sql += " ORDER BY "
-	for i, o := range k.by.order {
-		if i > 0 {
-			sql += ", "
-		}
-		sql += bare(o)
-	}
-	return sql
+	return sql + " ORDER BY " + k.order.by("")
 }

@@ -108,16 +108,32 @@ func resumes(t *testing.T, b *bench, threads string) {
 
 // resumesByKey interrupts snapshots of tables whose keys cannot be cut beforehand, while rows get other keys.
 func resumesByKey(t *testing.T, server *services.MySQL) {
-	for _, c := range []struct {
+	type keyed struct {
 		columns, values, moves string
 		whole                  bool // the table begins anew
-	}{
+	}
+	var labels []string
+	for i := range 64 {
+		labels = append(labels, fmt.Sprintf("'l%d'", i))
+	}
+	cases := []keyed{
 		{"k varchar(20) CHARACTER SET latin1, l decimal(20,3), n int, PRIMARY KEY (k, l)",
 			`CONCAT(CHAR(97 + id % 26 USING latin1), IF(id % 3 = 0, 'ä', '''\\')), id * 1.001, 0`, "k = CONCAT('a', k)", false},
 		{"k varbinary(40), n int, PRIMARY KEY (k)", "UNHEX(SHA2(id, 256)), 0", "k = CONCAT(x'00', k)", false},
 		{"k datetime(3), l smallint unsigned, m date, n int, PRIMARY KEY (k, l, m)", "TIMESTAMPADD(SECOND, id % 10, '2024-01-01 00:00:00.125'), id, '2024-02-29', 0", "k = '2023-01-01'", false},
-		{"k enum('z','y','x'), l int, n int, PRIMARY KEY (k, l)", "ELT(1 + id % 3, 'x', 'y', 'z'), id, 0", "k = 'z'", true},
-	} {
+		{"k enum('z','y','x'), l int, n int, PRIMARY KEY (k, l)", "ELT(1 + id % 3, 'x', 'y', 'z'), id, 0", "k = 'z'", false},
+		{"k set(" + strings.Join(labels, ",") + "), n int, PRIMARY KEY (k)", "18446744073709551615 - id, 0", "k = CAST(k AS UNSIGNED) - 1000", false},
+		{"k bit(64), n int, PRIMARY KEY (k)", "18446744073709551615 - id, 0", "k = k - 1000", false},
+		{"k float, n int, PRIMARY KEY (k)", "(id - 250) * EXP(id % 7 - 3), 0", "k = k * 1e20", false},
+		{"y year, k double, n int, PRIMARY KEY (y, k)", "IF(id % 5 = 0, 0, 1901 + id % 3 * 100), (id - 250) / 7e0 * POW(10, id % 30 - 15), 0", "y = 2155", false},
+		{"k text, n int, PRIMARY KEY (k(50))", "CONCAT('k', id), 0", "k = CONCAT('a', k)", true},
+	}
+	if server.MariaDB {
+		cases = append(cases, keyed{"k uuid, ip inet6, net inet4, n int, PRIMARY KEY (k, ip, net)",
+			"CONCAT(LPAD(HEX(id * 7919 % 65536), 8, '0'), '-', LPAD(HEX(id % 11), 4, '0'), '-', ELT(1 + id % 3, '1', '4', '7'), '000-8000-000000000001'), CONCAT('2001:db8::', id), CONCAT('10.0.0.', id % 256), 0",
+			"net = '9.0.0.1'", false})
+	}
+	for _, c := range cases {
 		b := newBench(t, server, "")
 		b.script("CREATE TABLE s (id int) AS WITH RECURSIVE s(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM s WHERE i < 500) SELECT i AS id FROM s;\n" +
 			"CREATE TABLE a (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);\nCREATE TABLE t (" + c.columns + ");\nINSERT INTO t SELECT " + c.values + " FROM s;\n")

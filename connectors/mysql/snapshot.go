@@ -60,6 +60,7 @@ type source struct {
 	key     string  // a single integer column that rows can be cut by, "" if there is none
 	cursor  *cursor // the order in which rows come if they cannot be cut; nil if there is none
 	before  string  // a digest of the tables before
+	form    string  // what ranges of it are worth nothing without
 }
 
 // block is rows as they came, one behind the other.
@@ -310,7 +311,7 @@ func (sn *snapshot) next(ctx context.Context, wait bool) (more bool, err error) 
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
-	sn.pos.Reached = sn.reached()
+	sn.pos.Reached, sn.pos.Signals = sn.reached(), sn.t.inbox.Place()
 	sn.t.chunksLeft.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }

@@ -187,7 +187,7 @@ func (st *stream) full(b *connectors.Batch) bool {
 
 // offset appends where the stream stands.
 func (st *stream) offset(b *connectors.Batch) {
-	st.pos.Incremental = st.backfill.State()
+	st.pos.Incremental, st.pos.Signals = st.backfill.State(), st.inbox.Place()
 	if st.dirty {
 		st.pos.GTIDs, st.dirty = st.gtids.String(), false
 	}

@@ -58,12 +58,12 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.inbox = cdc.OpenInbox(s.v, s.snapshotMode != "initial_only", t.log)
 	t.storedServer = s.storedServer(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
 	}
+	t.inbox = cdc.OpenInbox(s.v, pos.Signals, s.snapshotMode != "initial_only", t.log)
 	if err := t.connect(ctx, start); err != nil {
 		return err
 	}
@@ -133,20 +133,25 @@ func (t *task) begin(ctx context.Context, pos position, stored bool, offsets []c
 	if t.only && stored && pos.usable() {
 		return nil
 	}
-	if stored && pos.usable() && !t.only && mode != "always" {
+	joined := false // the log has all that follows the stored offset
+	if stored {
 		err := t.checkOffset(ctx, &pos)
-		if err == nil {
-			return t.goOn(ctx, pos, offsets)
-		}
-		if mode != "when_needed" || connectors.ClassOf(err) != connectors.ClassGone {
+		anew := mode == "when_needed" || mode == "always" || t.only
+		switch {
+		case err == nil:
+			joined = true
+		case anew && connectors.ClassOf(err) == connectors.ClassGone:
+			t.log.Warn("the changes since the stored offset are not to be had; the tables are read anew, and rows that were deleted meanwhile stay where they were delivered", "cause", err)
+		default: // also of a snapshot that was given up: its rows are delivered, and nothing says which of them are gone
 			return err
 		}
-		t.log.Warn("the changes since the stored offset are not to be had; the tables are read anew, and rows that were deleted meanwhile stay where they were delivered", "cause", err)
+	}
+	if joined && pos.usable() && !t.only && mode != "always" {
+		return t.goOn(ctx, pos, offsets)
 	}
 	t.unannounced, t.announced = true, make(chan struct{})
-	joined := stored && mode != "no_data" && t.checkOffset(ctx, &pos) == nil
 	var reached *cdc.Reached
-	if joined && mode != "always" {
+	if joined && mode != "always" && mode != "no_data" {
 		reached = pos.Reached
 	}
 	if err := t.openSnapshot(ctx, mode != "no_data", reached); err != nil {
@@ -250,6 +255,7 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 	if t.announced != nil {
 		t.once.Do(func() { close(t.announced) })
 	}
+	t.inbox.Stored(p.Signals)
 	t.history.committed(p)
 	t.monitor.committed(p)
 	return nil

@@ -35,6 +35,45 @@ func (b *bench) writing() (stop func()) {
 	return stop
 }
 
+// TestLockIsAskedForAgain waits for a lock that somebody has, lets others write, and has it the next time.
+func TestLockIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, server()(t), "")
+	b.script("CREATE TABLE a (id int PRIMARY KEY);\nCREATE TABLE b (id int PRIMARY KEY);\nINSERT INTO a VALUES (1);")
+	holder, err := b.server.Connect(t.Context(), b.db)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if _, err := holder.Execute("LOCK TABLES a WRITE"); err != nil {
+		t.Fatal(err)
+	}
+	config := b.config(map[string]string{"snapshot.lock.timeout.ms": "2000"})
+	type started struct {
+		r   *run
+		err error
+	}
+	done := make(chan started, 1)
+	log := &saying{}
+	go func() {
+		r, err := b.tryStartLogging(config, nil, log)
+		done <- started{r, err}
+	}()
+	(&run{t: t}).until("the first attempt to be over", func() bool { return strings.Contains(log.said(), "asked for again") })
+	b.script("INSERT INTO b VALUES (1);")
+	if _, err := holder.Execute("UNLOCK TABLES"); err != nil {
+		t.Fatal(err)
+	}
+	s := <-done
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	b.awaitStream(s.r)
+	if n := s.r.count(); n < 2 {
+		t.Errorf("%d records", n)
+	}
+}
+
 // TestSnapshotWithoutLock takes snapshots with snapshot.locking.mode=none while rows are inserted. A transaction is in the
 // log before others see its rows: the place from which changes are read must be one that all views have. The servers
 // flush at each commit, which makes the time between the two longer.

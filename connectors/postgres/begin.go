@@ -42,6 +42,9 @@ func (t *task) begin(ctx context.Context, pos position, stored bool) error {
 		if stored && pos.usable() {
 			return nil
 		}
+		if stored {
+			t.log.Warn("the interrupted snapshot begins anew, because without a slot the changes meanwhile are not kept; rows that were deleted meanwhile stay where they were delivered")
+		}
 		return t.beginSnapshotOnly(ctx)
 	}
 	if err := t.ensurePublication(ctx); err != nil {

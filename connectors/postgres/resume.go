@@ -38,12 +38,13 @@ func (e *entry) form() string {
 }
 
 // inside returns the page at which the snapshot goes on in the middle of the table; ok is false if it begins with it.
-func (t *task) inside(e *entry, r *cdc.Reached) (page int64, ok bool) {
+func (t *task) inside(src *source, r *cdc.Reached) (page int64, ok bool) {
+	e := src.entry
 	if !r.In(e.Table) {
 		return 0, false
 	}
 	page, err := strconv.ParseInt(r.From, 10, 64)
-	if err != nil || r.Form != e.form() || e.pages == 0 {
+	if err != nil || r.Form != src.form || e.pages == 0 {
 		t.log.Warn("the interrupted snapshot begins anew with a table that was altered or rewritten meanwhile", "table", e.Table.String())
 		return 0, false
 	}
@@ -65,7 +66,7 @@ func (sn *snapshot) reached() *cdc.Reached {
 		r.Chunks += sn.resumed.Chunks
 	}
 	if chunk.From != "" {
-		r.Form, r.Since = src.entry.form(), sn.since
+		r.Form, r.Since = src.form, sn.since
 	}
 	if r.Chunks == 0 {
 		return nil

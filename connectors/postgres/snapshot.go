@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pglogrepl"
@@ -32,9 +31,8 @@ type snapshot struct {
 	at     int // the chunk being delivered
 	pos    position
 
-	since   string        // the oldest transaction that the exported snapshot may not see
-	resumed *cdc.Reached  // where an interrupted snapshot goes on; nil for none
-	left    *atomic.Int64 // chunks
+	since   string       // the oldest transaction that the exported snapshot may not see
+	resumed *cdc.Reached // where an interrupted snapshot goes on; nil for none
 
 	markers cdc.Markers
 	waiting *table // the table of the row that waits for its marker
@@ -54,11 +52,12 @@ type source struct {
 	from    string // table, or the SELECT that replaces it
 	columnN int
 	before  string // a digest of the tables before
+	form    string // what its pages are worth nothing without
 }
 
 // newSnapshot opens the sessions under the exported snapshot and plans what they read.
 func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry, reached *cdc.Reached) (*snapshot, error) {
-	sn := &snapshot{t: t, tables: map[cdc.Table]*source{}, left: &t.chunksLeft, started: time.Now()}
+	sn := &snapshot{t: t, tables: map[cdc.Table]*source{}, started: time.Now()}
 	t.snapshot = sn
 	tables := make([]cdc.Table, len(entries))
 	for i, e := range entries {
@@ -82,7 +81,7 @@ func (t *task) newSnapshot(ctx context.Context, made madeSlot, entries []*entry,
 		if err != nil {
 			return nil, err
 		}
-		src.before = digests[delivered+i]
+		src.before, src.form = digests[delivered+i], e.form()
 		sn.tables[e.Table] = src
 		x := t.extent(src, resumed)
 		if x.From != "" {
@@ -174,7 +173,7 @@ func (t *task) extent(src *source, resumed *cdc.Reached) cdc.Extent {
 	if t.version < 140000 {
 		return x
 	}
-	page, inside := t.inside(src.entry, resumed)
+	page, inside := t.inside(src, resumed)
 	if inside {
 		x.By, x.From, x.Since = "ctid", resumed.From, resumed.Since
 	}
@@ -291,8 +290,8 @@ func (sn *snapshot) read(ctx context.Context, b *connectors.Batch) (done bool, e
 
 // offset appends where the snapshot stands.
 func (sn *snapshot) offset(b *connectors.Batch) {
-	sn.pos.Reached = sn.reached()
-	sn.left.Store(int64(len(sn.plan) - sn.held))
+	sn.pos.Reached, sn.pos.Signals = sn.reached(), sn.t.inbox.Place()
+	sn.t.chunksLeft.Store(int64(len(sn.plan) - sn.held))
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: sn.t.s.partition(), Offset: sn.pos.append(nil, nil)})
 }
 

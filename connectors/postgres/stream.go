@@ -98,7 +98,7 @@ func (st *stream) read(ctx context.Context, b *connectors.Batch) error {
 		}
 	}
 	pos := st.offset()
-	pos.Incremental = st.backfill.State()
+	pos.Incremental, pos.Signals = st.backfill.State(), st.inbox.Place()
 	b.Offsets = append(b.Offsets, connectors.SourceOffset{Partition: st.s.partition(), Offset: pos.append(nil, st.emit.txmeta)})
 	st.offered, st.offeredAt = st.pos.start(), time.Now()
 	return nil

@@ -67,12 +67,12 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.inbox = cdc.OpenInbox(s.v, s.snapshotMode != "initial_only", t.log)
 	t.storedSystem = s.storedSystem(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
 	}
+	t.inbox = cdc.OpenInbox(s.v, pos.Signals, s.snapshotMode != "initial_only", t.log)
 	if err := t.connect(ctx, start); err != nil {
 		return err
 	}
@@ -174,8 +174,12 @@ func (t *task) Commit(_ context.Context, offsets []connectors.SourceOffset) erro
 		t.once.Do(func() { close(t.announced) })
 	}
 	p, ok, err := t.s.stored(offsets)
-	if err != nil || !ok || t.only || t.s.manualFlush {
+	if err != nil || !ok {
 		return err
+	}
+	t.inbox.Stored(p.Signals)
+	if t.only || t.s.manualFlush {
+		return nil
 	}
 	lsn := p.Commit
 	if p.Snapshot {

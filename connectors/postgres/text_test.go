@@ -128,13 +128,13 @@ func TestSplitCopy(t *testing.T) {
 func TestPositionRoundTrip(t *testing.T) {
 	tx := cdc.NewTransactions("t", cdc.Block())
 	tx.Restore("77", []cdc.Order{{Table: "public.a", Count: 2}})
-	p := position{Commit: 10, Event: 20, Count: 3, TxID: 77, Micros: 5, Kind: "INSERT"}
+	p := position{Commit: 10, Event: 20, Count: 3, TxID: 77, Micros: 5, Kind: "INSERT", Signals: 3}
 	text := string(p.append(nil, tx))
-	if want := `{"transaction_id":"77","lsn_proc":20,"messageType":"INSERT","transaction_data_collection_order_public.a":2,"lsn_commit":10,"lsn":20,"txId":77,"lsn_events_processed":3,"ts_usec":5}`; text != want {
+	if want := `{"transaction_id":"77","lsn_proc":20,"messageType":"INSERT","transaction_data_collection_order_public.a":2,"lsn_commit":10,"lsn":20,"txId":77,"lsn_events_processed":3,"ts_usec":5,"incremental_snapshot_signal_offset":2}`; text != want {
 		t.Errorf("%s\nwant %s", text, want)
 	}
 	got, err := readPosition([]byte(text))
-	if err != nil || got.Commit != 10 || got.Event != 20 || got.Count != 3 || got.TxID != 77 || got.TransactionID != "77" || len(got.Orders) != 1 || got.Orders[0].Count != 2 {
+	if err != nil || got.Commit != 10 || got.Event != 20 || got.Count != 3 || got.TxID != 77 || got.TransactionID != "77" || len(got.Orders) != 1 || got.Orders[0].Count != 2 || got.Signals != 3 {
 		t.Errorf("%+v %v", got, err)
 	}
 	for text, usable := range map[string]bool{
