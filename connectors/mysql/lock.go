@@ -87,7 +87,7 @@ func patiently(ctx context.Context, most time.Duration, ask func(wait, pause tim
 		if err := ask(now, pause); pause == 0 || !isLockWait(err) {
 			return err
 		}
-		if err := wait(ctx, pause); err != nil {
+		if err := connectors.Sleep(ctx, pause); err != nil {
 			return err
 		}
 	}
