@@ -11,16 +11,16 @@ import (
 	"github.com/sluicehub/sluice/integration/services"
 )
 
-// TestGolden replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
+// TestGoldenCases replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
 // records. The cases with a transform are replayed by the integration tests, which have a hub. The server is its own: the
 // metadata of transactions are of all transactions there.
-func TestGolden(t *testing.T) {
+func TestGoldenCases(t *testing.T) {
 	t.Parallel()
 	golden(t, own(t, false, nil), deviations(t, "- except golden"))
 }
 
-// TestGoldenMariaDB replays the same for MariaDB: the records must be those of MySQL, under MariaDB's names.
-func TestGoldenMariaDB(t *testing.T) {
+// TestGoldenCasesMariaDB replays the same for MariaDB: the records must be those of MySQL, under MariaDB's names.
+func TestGoldenCasesMariaDB(t *testing.T) {
 	t.Parallel()
 	golden(t, own(t, true, nil), deviations(t, "- except golden", "- except mariadb"))
 }

@@ -39,6 +39,7 @@ func expect(t *testing.T, got []string, want ...string) {
 
 // TestPreflight names what would stop the task, and what mends it.
 func TestPreflight(t *testing.T) {
+	t.Parallel()
 	b := newBench(t, server("--binlog-row-value-options=PARTIAL_JSON", "--binlog-row-image=MINIMAL", "--binlog-format=MIXED")(t), "")
 	b.script("CREATE TABLE keyless (a int);")
 	expect(t, problems(b, b.config(nil)), "SET GLOBAL binlog_format = ROW", "binlog_row_value_options = ''", "binlog_row_image = FULL",
@@ -62,6 +63,7 @@ func TestPreflight(t *testing.T) {
 
 // TestPurged finds that the log is gone, with GTIDs and without, and what to do.
 func TestPurged(t *testing.T) {
+	t.Parallel()
 	for name, start := range servers() {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, start(t), "")
@@ -220,6 +222,7 @@ func TestSameNumber(t *testing.T) {
 
 // TestRowImages reads a log that does not have whole rows.
 func TestRowImages(t *testing.T) {
+	t.Parallel()
 	for image, want := range map[string]string{
 		"MINIMAL": `{"id":1,"a":"__debezium_unavailable_value","b":5,"c":"__debezium_unavailable_value"} "u"`,
 		"NOBLOB":  `{"id":1,"a":"x","b":5,"c":"__debezium_unavailable_value"} "u"`,
@@ -242,6 +245,7 @@ func TestRowImages(t *testing.T) {
 // TestGivenUpSnapshot starts again after a snapshot that was interrupted: a row that was delivered and deleted meanwhile
 // must be deleted for the readers, too.
 func TestGivenUpSnapshot(t *testing.T) {
+	t.Parallel()
 	for name, args := range map[string][]string{"gtids": nil, "files": {"--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"}} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, server(args...)(t), "")

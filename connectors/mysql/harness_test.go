@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -312,9 +313,9 @@ func (b *bench) awaitStream(r *run) {
 	r.until("streaming", func() bool { p := r.position(); return p.File != "" && p.Snapshot == nil })
 }
 
-// taken returns what the run has given so far.
+// taken returns what the run has given so far, for reading only.
 func (r *run) taken() ([]connectors.Record, []connectors.SourceOffset) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]connectors.Record(nil), r.records...), r.stored()
+	return slices.Clip(r.records), r.stored()
 }

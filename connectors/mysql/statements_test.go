@@ -12,6 +12,7 @@ import (
 // TestStatementsInTheLog reads what is between rows: statements that the parser cannot read, tables made from a SELECT,
 // XA transactions, unique indexes that become keys, columns that are masked.
 func TestStatementsInTheLog(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		start func(testing.TB) *services.MySQL
@@ -67,6 +68,7 @@ func TestStatementsInTheLog(t *testing.T) {
 // TestRolledBackXA delivers a prepared transaction where the log has it, and warns when it is rolled back later. One that
 // is rolled back before it is prepared is not in the log.
 func TestRolledBackXA(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server(), "mariadb": mariadb()} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, start(t), "")
@@ -97,6 +99,7 @@ func TestRolledBackXA(t *testing.T) {
 // is read from it has two columns under each other's names. A log that describes itself says so; with another one the
 // task must stop rather than go on with the rows in the wrong columns.
 func TestCatalogIsLater(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *services.MySQL{"minimal": server("--binlog-row-metadata=MINIMAL"), "full": server("--binlog-row-metadata=FULL")} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, start(t), "")

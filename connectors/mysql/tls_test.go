@@ -11,6 +11,7 @@ import (
 // TestTLS reads rows and changes over connections that are encrypted as database.ssl.mode says, with stores as Java and as
 // everybody else writes them.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	stored := func(name string) string {
 		path, err := filepath.Abs(filepath.Join("../tlsstore/testdata", name))
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 // TestTruthValues converts tinyint(1) under both names of the converter, alike from snapshot and log.
 func TestTruthValues(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server("--binlog-row-metadata=MINIMAL"), "mariadb": mariadb("--binlog-row-metadata=FULL")} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, start(t), "")

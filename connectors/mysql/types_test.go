@@ -13,9 +13,9 @@ import (
 	"github.com/sluicehub/sluice/integration/services"
 )
 
-// TestTypes writes every type with the values at its edges, by snapshot and by the log, and compares: a row must look
+// TestEveryType writes every type with the values at its edges, by snapshot and by the log, and compares: a row must look
 // the same from both, and as the file in testdata has it.
-func TestTypes(t *testing.T) {
+func TestEveryType(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name  string

@@ -113,6 +113,7 @@ INSERT INTO a VALUES (-2, 'born to die'); DELETE FROM a WHERE id = -2; DELETE FR
 // TestCatchUp changes rows between a snapshot that was given up and the next one: whatever happened to a row must reach
 // the target. The offset may be one that Debezium wrote.
 func TestCatchUp(t *testing.T) {
+	t.Parallel()
 	number := func(o json.RawMessage, name string) (n int64) {
 		var m map[string]json.RawMessage
 		if json.Unmarshal(o, &m) != nil || json.Unmarshal(m[name], &n) != nil {
@@ -163,6 +164,7 @@ func TestCatchUp(t *testing.T) {
 
 // TestCatchUpInterrupted stops a catch-up after each of its batches and starts again from there.
 func TestCatchUpInterrupted(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(manyRows)
 	before := target{}
@@ -277,6 +279,7 @@ func TestCatchUpOnIdleServer(t *testing.T) {
 
 // TestAlwaysCatchesUp changes rows while the connector is down and the tables are to be read at every start.
 func TestAlwaysCatchesUp(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(manyRows)
 	s := target{}
@@ -322,6 +325,7 @@ func (b *bench) dropSlot() {
 
 // TestCatchUpNeedsTheSlot takes the slot away from a snapshot that was given up.
 func TestCatchUpNeedsTheSlot(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(manyRows)
 	s := target{}

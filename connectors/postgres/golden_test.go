@@ -10,9 +10,10 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
-// TestGolden replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
+// TestGoldenCases replays what was recorded of Debezium: the same set-up, configuration and changes must give the same
 // records. The cases with a transform are replayed by the integration tests, which have a hub.
-func TestGolden(t *testing.T) {
+func TestGoldenCases(t *testing.T) {
+	t.Parallel()
 	dirs, err := filepath.Glob("testdata/golden/*/connector.json")
 	if err != nil || len(dirs) < 22 {
 		t.Fatalf("%d cases, error %v", len(dirs), err)

@@ -243,11 +243,11 @@ func (b *bench) awaitStream(r *run, slot string) {
 	})
 }
 
-// taken returns what the run has given so far.
+// taken returns what the run has given so far, for reading only.
 func (r *run) taken() ([]connectors.Record, []connectors.SourceOffset) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]connectors.Record(nil), r.records...), r.offsets
+	return slices.Clip(r.records), r.offsets
 }
 
 // blocks splits changes.sql at the lines "-- @settle".

@@ -97,6 +97,7 @@ func (r *run) ended() bool {
 // from what a hub would have stored. At the end a target has what the tables have, and every row that never changed
 // came.
 func TestIncrementalUnderChanges(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(incrementalTables)
 	config := b.config(map[string]string{"snapshot.mode": "no_data", "signal.data.collection": "public.signals", "table.include.list": `public\.(a|B b|c|d)`,
@@ -148,6 +149,7 @@ func TestIncrementalUnderChanges(t *testing.T) {
 // TestIncrementalWithoutTable asks for snapshots without a signal table, with logical messages as watermarks and without
 // any.
 func TestIncrementalWithoutTable(t *testing.T) {
+	t.Parallel()
 	for _, readOnly := range []string{"false", "true"} {
 		t.Run("read.only="+readOnly, func(t *testing.T) {
 			b := newBench(t)
@@ -190,6 +192,7 @@ func TestIncrementalWithoutTable(t *testing.T) {
 
 // TestIncrementalSignals pauses, resumes and stops, asks for what is not there, and alters a table meanwhile.
 func TestIncrementalSignals(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(incrementalTables)
 	b.exec(`CREATE TABLE keyless (v int); INSERT INTO keyless VALUES (1)`)
@@ -271,6 +274,7 @@ func mustTake(r *run) []connectors.Record {
 
 // TestIncrementalAltered alters a table all the time while it is read.
 func TestIncrementalAltered(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(incrementalTables)
 	config := b.config(map[string]string{"snapshot.mode": "no_data", "signal.data.collection": "public.signals", "table.include.list": "public.[cd]"})

@@ -84,6 +84,7 @@ func TestEnumGrows(t *testing.T) {
 
 // TestFigures shows the slot's retained WAL.
 func TestFigures(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data"}), nil)
 	b.awaitStream(r, b.db)

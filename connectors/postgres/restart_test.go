@@ -55,6 +55,7 @@ func sameLines(t *testing.T, what string, want, got []string) {
 // TestRestartFromAnyOffset stores each offset that a run gave, also those in the middle of transactions, and starts
 // again from it: what follows must be exactly the rest.
 func TestRestartFromAnyOffset(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(`CREATE TABLE a (id int PRIMARY KEY, pad text); CREATE TABLE b (id int, pad text); CREATE TABLE other (id int, pad text)`)
 	config := b.config(map[string]string{"snapshot.mode": "no_data", "table.include.list": "public.[ab]", "provide.transaction.metadata": "true"})
@@ -124,6 +125,7 @@ func (b *bench) copyRows(table string, n int, pad string) {
 // TestSnapshotMeetsStream writes all the time while the snapshot is taken, interrupted and goes on: each row must be
 // there, and what was not read before exactly once.
 func TestSnapshotMeetsStream(t *testing.T) {
+	t.Parallel()
 	for _, threads := range []string{"1", "3"} {
 		t.Run("threads "+threads, func(t *testing.T) {
 			b := newBench(t)
@@ -200,6 +202,7 @@ func (b *bench) write(ctx context.Context) error {
 
 // TestParallelSnapshotKeepsTheOrder reads a table in many chunks with several sessions and with one.
 func TestParallelSnapshotKeepsTheOrder(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec(`CREATE TABLE a (id int PRIMARY KEY, pad text); INSERT INTO a SELECT i, repeat('x', 300) FROM generate_series(1, 20000) i;
 DELETE FROM a WHERE id % 7 = 0`)
@@ -253,6 +256,7 @@ func TestIdleSlotMoves(t *testing.T) {
 
 // TestServerIsAnsweredWhileNobodyReads stops reading for longer than the server waits for a sign of life.
 func TestServerIsAnsweredWhileNobodyReads(t *testing.T) {
+	t.Parallel()
 	b := newBench(t)
 	b.exec("CREATE TABLE a (id int PRIMARY KEY, pad text); ALTER DATABASE " + b.db + " SET wal_sender_timeout = '1500ms'")
 	config := b.config(map[string]string{"status.update.interval.ms": "60000"})

@@ -9,9 +9,10 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
-// TestTypes writes every type by snapshot and by stream, with the values at the edges of each, under three sets of
+// TestEveryType writes every type by snapshot and by stream, with the values at the edges of each, under three sets of
 // handling modes, and columns under the rules for single columns, and compares with what Debezium wrote.
-func TestTypes(t *testing.T) {
+func TestEveryType(t *testing.T) {
+	t.Parallel()
 	excused := deviations(t, "- except")
 	for _, name := range []string{"default", "text", "double"} {
 		t.Run(name, func(t *testing.T) { replayTypes(t, "testdata/types", name, excused) })

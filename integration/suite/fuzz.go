@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,21 +10,25 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	// fuzzBuilds is how many programs are built at a time: linking uses one core.
-	fuzzBuilds = 2
-	// fuzzWorkers is how many targets run at a time. Each uses little more than one core and has a time of its own, so
-	// that on two cores all get most of one.
-	fuzzWorkers = 2
+	// fuzzWorkers is how many targets run at a time. A target has its time by the clock, and an input that is tried goes
+	// from one process to another and back, which beside others is more waiting than work: what several targets at a time
+	// try in ten seconds is not much less each, and it is over sooner.
+	fuzzWorkers = 6
+	// fuzzKept is with how many of the inputs that earlier runs have kept a target begins. It has to try them all before
+	// it tries anything new; some hundreds of them take longer than the ten seconds beside other tests.
+	fuzzKept = 30
 )
 
 // goPackage is what is asked of `go list -json`.
@@ -55,9 +60,9 @@ type target struct {
 	name string
 }
 
-// fuzzTargets finds the targets in the source: `go test -list` would have to
+// functions finds test functions in the source: `go test -list` would have to
 // link every test program for it.
-func fuzzTargets(packages []goPackage) ([]target, error) {
+func functions(packages []goPackage, name *regexp.Regexp) ([]target, error) {
 	var targets []target
 	for _, p := range packages {
 		for _, file := range append(p.TestGoFiles, p.XTestGoFiles...) {
@@ -67,7 +72,7 @@ func fuzzTargets(packages []goPackage) ([]target, error) {
 			}
 			for _, d := range f.Decls {
 				fn, ok := d.(*ast.FuncDecl)
-				if ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Fuzz") {
+				if ok && fn.Recv == nil && name.MatchString(fn.Name.Name) {
 					targets = append(targets, target{p, fn.Name.Name})
 				}
 			}
@@ -80,59 +85,63 @@ func fuzzTargets(packages []goPackage) ([]target, error) {
 type fuzzResult struct {
 	out            bytes.Buffer // a line for each, all of its output for one that failed
 	passed, failed int
+	cpu            time.Duration
 	err            error
 }
 
-// take counts and prints a result.
-func (s *suite) take(r fuzzResult) error {
+// take counts and prints a result, and returns what it cost.
+func (s *suite) take(r fuzzResult) (time.Duration, error) {
 	s.count(counts{passed: r.passed, failed: r.failed}, nil)
 	s.out.Write(r.out.Bytes())
-	return r.err
+	return r.cpu, r.err
 }
 
-// fuzz runs every target for $FUZZTIME, some at a time, at a lower priority by nice. A package's test program is built
-// once for all its targets: `go test -fuzz` would link it for each.
-func fuzz(ctx context.Context, env []string, nice int) (r fuzzResult) {
+// fuzz runs every target for $FUZZTIME, some at a time. A package's test program is built once for all its targets:
+// `go test -fuzz` would link it for each. It stays in bin/fuzz, so that it is linked again only when it has changed.
+func fuzz(ctx context.Context, env []string) (r fuzzResult) {
 	r.err = func() error {
 		packages, err := listPackages(ctx)
 		if err != nil {
 			return err
 		}
-		targets, err := fuzzTargets(packages)
+		targets, err := functions(packages, regexp.MustCompile("^Fuzz"))
 		if err != nil {
 			return err
 		}
-		f := fuzzer{time: os.Getenv("FUZZTIME"), env: env, nice: strconv.Itoa(nice)}
-		if f.time == "" {
-			f.time = "10s"
+		f := fuzzer{time: cmp.Or(os.Getenv("FUZZTIME"), "10s"), env: env, build: map[string]func() error{}}
+		cache, err := goEnv(ctx, "GOCACHE")
+		if err != nil {
+			return err
 		}
-		if f.dir, err = os.MkdirTemp("", "sluice-fuzz-"); err != nil {
+		mod, err := goEnv(ctx, "GOMOD")
+		if err != nil {
+			return err
+		}
+		f.kept, f.programs = filepath.Join(cache, "fuzz"), filepath.Join(filepath.Dir(mod), "bin", "fuzz")
+		if err := os.MkdirAll(f.kept, 0o777); err != nil {
+			return err
+		}
+		// Beside what is kept, because inputs go to and fro as links.
+		if f.dir, err = os.MkdirTemp(f.kept, "run-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(f.dir)
-		if f.cache, err = fuzzCache(ctx); err != nil {
-			return err
-		}
 		return f.all(ctx, targets, &r)
 	}()
 	return r
 }
 
-// all builds and runs the targets, whose packages stand together.
+// all builds and runs the targets.
 func (f *fuzzer) all(ctx context.Context, targets []target, r *fuzzResult) error {
-	began := time.Now()
-	var built []goPackage
 	for _, t := range targets {
-		if len(built) == 0 || built[len(built)-1].ImportPath != t.pkg.ImportPath {
-			built = append(built, t.pkg)
-		}
+		f.build[t.pkg.ImportPath] = sync.OnceValue(func() error { return f.link(ctx, t.pkg) })
 	}
-	if err := atATime(fuzzBuilds, built, func(p goPackage) error { return f.build(ctx, p) }); err != nil {
-		return err
-	}
-	fmt.Fprintf(&r.out, "%d targets in %d packages, built in %.0f s, %s each\n", len(targets), len(built), time.Since(began).Seconds(), f.time)
+	began := time.Now()
 	var mu sync.Mutex
-	return atATime(fuzzWorkers, targets, func(t target) error {
+	err := atATime(fuzzWorkers, targets, func(t target) error {
+		if err := f.build[t.pkg.ImportPath](); err != nil {
+			return err
+		}
 		out, err := f.run(ctx, t)
 		mu.Lock()
 		defer mu.Unlock()
@@ -144,6 +153,9 @@ func (f *fuzzer) all(ctx context.Context, targets []target, r *fuzzResult) error
 		r.passed++
 		return nil
 	})
+	fmt.Fprintf(&r.out, "%d targets in %d packages, %s each, %.0f s with building\n", len(targets), len(f.build), f.time, time.Since(began).Seconds())
+	r.cpu = f.cpu
+	return err
 }
 
 // atATime calls do for all of a list, n at a time, and returns all errors.
@@ -173,28 +185,42 @@ func atATime[T any](n int, list []T, do func(T) error) error {
 
 // fuzzer builds and runs test programs with the instrumentation that fuzzing is guided by.
 type fuzzer struct {
-	time  string
-	dir   string // of the programs
-	cache string // where inputs that found something new are kept, as `go test` does
-	env   []string
-	nice  string
+	time     string
+	programs string                  // the folder of the programs
+	build    map[string]func() error // by package, each once
+	kept     string                  // where inputs that found something new are, as `go test` keeps them
+	dir      string                  // of this run
+	env      []string
+
+	mu  sync.Mutex
+	cpu time.Duration
 }
 
-func fuzzCache(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOCACHE").Output()
+func goEnv(ctx context.Context, name string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", name).Output()
 	if err != nil {
-		return "", fmt.Errorf("go env GOCACHE: %w", err)
+		return "", fmt.Errorf("go env %s: %w", name, err)
 	}
-	return filepath.Join(strings.TrimSpace(string(out)), "fuzz"), nil
+	return strings.TrimSpace(string(out)), nil
 }
 
 func (f *fuzzer) program(p goPackage) string {
-	return filepath.Join(f.dir, strings.ReplaceAll(p.ImportPath, "/", "_")+".test")
+	return filepath.Join(f.programs, strings.ReplaceAll(p.ImportPath, "/", "_")+".test")
 }
 
-func (f *fuzzer) build(ctx context.Context, p goPackage) error {
-	cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, "go", "test", "-c", "-vet=off", "-fuzz=.", "-o", f.program(p), p.ImportPath)
-	if out, err := cmd.CombinedOutput(); err != nil {
+// output runs a command and notes what it used.
+func (f *fuzzer) output(cmd *exec.Cmd) ([]byte, error) {
+	cmd.Env = f.env
+	out, err := cmd.CombinedOutput()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cpu += used(cmd)
+	return out, err
+}
+
+func (f *fuzzer) link(ctx context.Context, p goPackage) error {
+	out, err := f.output(exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-fuzz=.", "-o", f.program(p), p.ImportPath))
+	if err != nil {
 		return fmt.Errorf("build the fuzz targets of %s: %w\n%s", p.ImportPath, err, out)
 	}
 	return nil
@@ -202,16 +228,21 @@ func (f *fuzzer) build(ctx context.Context, p goPackage) error {
 
 // run returns the last line that says how much was tried, all of the output on failure.
 func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
+	path := filepath.FromSlash(t.pkg.ImportPath)
+	kept, dir := filepath.Join(f.kept, path, t.name), filepath.Join(f.dir, path)
+	if err := choose(kept, filepath.Join(dir, t.name)); err != nil {
+		return nil, err
+	}
 	var out []byte
 	var err error
 	for range 2 {
-		cmd := exec.CommandContext(ctx, "nice", "-n", f.nice, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
+		cmd := exec.CommandContext(ctx, f.program(t.pkg), "-test.run=^$", "-test.fuzz=^"+t.name+"$", "-test.fuzztime="+f.time,
 			// To make each new input as short as can be would take all of the time where coverage is not the same twice.
-			"-test.fuzzminimizetime=1x", "-test.parallel=1", "-test.fuzzcachedir="+filepath.Join(f.cache, filepath.FromSlash(t.pkg.ImportPath)))
-		cmd.Dir, cmd.Env = t.pkg.Dir, f.env
-		out, err = cmd.CombinedOutput()
+			"-test.fuzzminimizetime=1x", "-test.parallel=1", "-test.fuzzcachedir="+dir)
+		cmd.Dir = t.pkg.Dir
+		out, err = f.output(cmd)
 		if err == nil {
-			return lastProgress(out), nil
+			return lastProgress(out), keep(filepath.Join(dir, t.name), kept)
 		}
 		// The engine sometimes takes the end of its own time for a failure of
 		// the target, without an input that fails (https://go.dev/issue/75804,
@@ -221,6 +252,41 @@ func (f *fuzzer) run(ctx context.Context, t target) ([]byte, error) {
 		}
 	}
 	return append([]byte("FAILED\n"), out...), err
+}
+
+// choose links some of the inputs that are kept, others each time, into a folder.
+func choose(kept, dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	inputs, err := os.ReadDir(kept)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	rand.Shuffle(len(inputs), func(i, j int) { inputs[i], inputs[j] = inputs[j], inputs[i] })
+	for _, input := range inputs[:min(fuzzKept, len(inputs))] {
+		if err := os.Link(filepath.Join(kept, input.Name()), filepath.Join(dir, input.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep moves the inputs that a run has found to those that are kept. A name is a sum of the content.
+func keep(dir, kept string) error {
+	inputs, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(kept, 0o777); err != nil {
+		return err
+	}
+	for _, input := range inputs {
+		if err := os.Rename(filepath.Join(dir, input.Name()), filepath.Join(kept, input.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lastProgress is the last line of a run that begins with "fuzz:".

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // counts are of tests and subtests.
@@ -41,30 +42,30 @@ func (s *suite) printSlowest() {
 // goTest runs go test and prints what it would print without -v: a line for
 // each package, and the output of the tests that failed. Only the form with
 // events tells of skipped tests. Vet is a step of its own.
-func (s *suite) goTest(ctx context.Context, args ...string) error {
+func (s *suite) goTest(ctx context.Context, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json", "-vet=off"}, args...)...)
 	cmd.Env, cmd.Stderr = s.env, s.out
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if err := cmd.Start(); err != nil {
-		return err
+		return 0, err
 	}
 	seen, slow, readErr := report(out, s.out)
 	err = cmd.Wait()
 	s.count(seen, slow)
 	switch {
 	case readErr != nil:
-		return readErr
+		return used(cmd), readErr
 	case err != nil:
-		return fmt.Errorf("go test: %w", err)
+		return used(cmd), fmt.Errorf("go test: %w", err)
 	case seen.failed > 0:
-		return errFailed
+		return used(cmd), errFailed
 	case seen.skipped > 0:
-		return fmt.Errorf("%d tests were skipped, which proves nothing: make them run, or delete them", seen.skipped)
+		return used(cmd), fmt.Errorf("%d tests were skipped, which proves nothing: make them run, or delete them", seen.skipped)
 	}
-	return nil
+	return used(cmd), nil
 }
 
 func (s *suite) count(seen counts, slow []timed) {

@@ -1,7 +1,7 @@
 // Command suite is what `make test` runs: every check of the project, those that
 // wait for servers, processes and clocks side by side.
 //
-//	suite test   setup, style, unit, integration, fuzz
+//	suite test   setup, style, unit, volume, integration, fuzz
 //	suite fuzz   every fuzz target of the tree for $FUZZTIME (10s)
 //
 // A step that fails does not keep the others from running, but for setup.
@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -42,7 +44,8 @@ func command(ctx context.Context, args []string) error {
 	case "test":
 		return s.test(ctx)
 	case "fuzz":
-		return s.take(fuzz(ctx, s.env, 0))
+		_, err := s.take(fuzz(ctx, s.env))
+		return err
 	}
 	return errors.New("usage: suite test | fuzz")
 }
@@ -62,6 +65,7 @@ type suite struct {
 type step struct {
 	name string
 	took time.Duration
+	cpu  time.Duration // of its processes; what has no processes has none
 	err  error
 }
 
@@ -69,7 +73,7 @@ var errFailed = errors.New("failed")
 
 func (s *suite) test(ctx context.Context) error {
 	defer s.table()
-	if err := s.step("setup", func() error { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
+	if err := s.step("setup", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
 		return err
 	}
 	// The servers mostly wait for their own disks while they start.
@@ -81,21 +85,28 @@ func (s *suite) test(ctx context.Context) error {
 		started <- err
 	}()
 	// The later steps run whatever these say; s.failed sums up. The rest of `make lint` is among the integration tests.
-	_ = s.step("style", func() error { return s.run(ctx, "make", "--no-print-directory", "style") })
-	if err := s.step("servers", func() error { return <-started }); err != nil {
+	_ = s.step("style", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "style") })
+	if err := s.step("servers", func() (time.Duration, error) { return 0, <-started }); err != nil {
 		return err
 	}
 	s.env = append(s.env, servers.Env()...)
-	// The tests wait for most of their time, and have a slow one or two at the end: side by side they fill two cores. Fuzzing
-	// takes what they leave.
+	packages, err := listPackages(ctx)
+	if err != nil {
+		return err
+	}
+	// Most tests wait for servers, processes and clocks now and then: side by side they fill two cores.
 	var all sync.WaitGroup
-	all.Go(func() { _ = s.step("fuzz", func() error { return s.take(fuzz(ctx, s.env, 5)) }) })
+	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, s.env)) }) })
 	all.Go(func() {
-		_ = s.step("integration", func() error { return s.goTest(ctx, "-timeout=40m", "-parallel="+integrationTests, "./integration/...") })
+		_ = s.step("integration", func() (time.Duration, error) { return s.integration(ctx, packages) })
 	})
-	all.Go(func() { _ = s.step("unit", func() error { return s.unit(ctx) }) })
+	all.Go(func() { _ = s.step("unit", func() (time.Duration, error) { return s.unit(ctx, packages) }) })
+	all.Go(func() { _ = s.step("volume", func() (time.Duration, error) { return s.volume(ctx, packages) }) })
 	all.Wait()
-	_ = s.step("end servers", servers.Close)
+	_ = s.step("end servers", func() (time.Duration, error) {
+		err := servers.Close()
+		return childrenCPU() - s.accounted(), err // that of their lives
+	})
 	return s.failed(ctx)
 }
 
@@ -124,38 +135,95 @@ func (s *suite) failed(ctx context.Context) error {
 	return fmt.Errorf("these steps failed: %s", strings.Join(names, ", "))
 }
 
-// unitPackages is how many packages are built or tested at a time: some wait for servers.
-const unitPackages = "2"
+// What go test is told of how many packages it builds or tests at a time, and how many parallel tests of each.
+var (
+	sideBySide            = []string{"-p=2", "-parallel=4"}
+	integrationSideBySide = []string{"-p=2", "-parallel=5"} // these wait for processes most of their time
+)
 
-// integrationTests is how many parallel tests of a package run at a time. They wait for processes most of their time.
-const integrationTests = "5"
+// longest are the packages whose tests take longest. They begin first, so that none of them is left alone at the end.
+var longest = []string{"integration", "connectors/mysql", "connectors/postgres", "log", "connectors/jdbc", "connectors/elasticsearch", "integration/protocol"}
 
-// unit runs the tests of all rooms with the race detector.
-func (s *suite) unit(ctx context.Context) error {
-	packages, err := listPackages(ctx)
-	if err != nil {
-		return err
-	}
-	args := []string{"-race", "-timeout=20m", "-p=" + unitPackages}
+// inOrder returns the import paths of the packages that are wanted, the longest first.
+func inOrder(packages []goPackage, wanted func(goPackage) bool) []string {
+	var paths []string
 	for _, p := range packages {
-		if !strings.Contains(p.ImportPath+"/", "/integration/") {
-			args = append(args, p.ImportPath)
+		if wanted(p) {
+			paths = append(paths, p.ImportPath)
 		}
 	}
-	return s.goTest(ctx, args...)
+	place := func(path string) int {
+		for i, l := range longest {
+			if strings.HasSuffix(path, "/"+l) {
+				return i
+			}
+		}
+		return len(longest)
+	}
+	slices.SortStableFunc(paths, func(a, b string) int { return place(a) - place(b) })
+	return paths
 }
 
-func (s *suite) step(name string, do func() error) error {
+// ofIntegration tells the tests that run the real program from those of the rooms.
+func ofIntegration(p goPackage) bool { return strings.Contains(p.ImportPath+"/", "/integration/") }
+
+func (s *suite) integration(ctx context.Context, packages []goPackage) (time.Duration, error) {
+	return s.goTest(ctx, slices.Concat([]string{"-timeout=40m"}, integrationSideBySide, inOrder(packages, ofIntegration))...)
+}
+
+// volumeTests are those tests of the rooms that read a great deal from real servers and compare all of it. The race
+// detector makes them three to four times as long, and would find nothing in them that it does not find in the other
+// tests with the same servers: they run without it.
+const volumeTests = "^Test(GoldenCases|GoldenCasesMariaDB|EveryType|RestartFromAnyOffset|SnapshotResumes|SnapshotBeginsAnew|IncrementalUnderChanges)$"
+
+// unit runs the tests of all rooms with the race detector, but for those of volume.
+func (s *suite) unit(ctx context.Context, packages []goPackage) (time.Duration, error) {
+	paths := inOrder(packages, func(p goPackage) bool { return !ofIntegration(p) })
+	return s.goTest(ctx, slices.Concat([]string{"-race", "-timeout=20m", "-skip=" + volumeTests}, sideBySide, paths)...)
+}
+
+// volume runs the tests that unit leaves out.
+func (s *suite) volume(ctx context.Context, packages []goPackage) (time.Duration, error) {
+	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	if err != nil {
+		return 0, err
+	}
+	paths := inOrder(packages, func(p goPackage) bool {
+		return !ofIntegration(p) && slices.ContainsFunc(tests, func(t target) bool { return t.pkg.ImportPath == p.ImportPath })
+	})
+	return s.goTest(ctx, slices.Concat([]string{"-timeout=20m", "-run=" + volumeTests}, sideBySide, paths)...)
+}
+
+// step runs a step, which returns what processor time it used.
+func (s *suite) step(name string, do func() (time.Duration, error)) error {
 	fmt.Fprintf(s.out, "\n=== step %s\n", name)
 	began := time.Now()
-	err := do()
+	cpu, err := do()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.steps = append(s.steps, step{name, time.Since(began), err})
+	s.steps = append(s.steps, step{name, time.Since(began), cpu, err})
 	if err != nil {
 		fmt.Fprintf(s.out, "step %s: %v\n", name, err)
 	}
 	return err
+}
+
+// used is the processor time of a command that has ended, and of its children.
+func used(cmd *exec.Cmd) time.Duration {
+	if cmd.ProcessState == nil {
+		return 0
+	}
+	return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+}
+
+// accounted is the processor time of all steps so far.
+func (s *suite) accounted() (sum time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.steps {
+		sum += st.cpu
+	}
+	return sum
 }
 
 // childrenCPU is what the children that have ended used, and theirs. On a machine that others use too, it tells more
@@ -169,24 +237,25 @@ func childrenCPU() time.Duration {
 }
 
 // run runs a command that prints for itself.
-func (s *suite) run(ctx context.Context, name string, args ...string) error {
+func (s *suite) run(ctx context.Context, name string, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, s.out, s.out
-	return cmd.Run()
+	err := cmd.Run()
+	return used(cmd), err
 }
 
 func (s *suite) table() {
 	fmt.Fprintln(s.out)
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STEP\tSECONDS\tRESULT")
+	fmt.Fprintln(w, "STEP\tSECONDS\tPROCESSOR\tRESULT")
 	for _, st := range s.steps {
 		result := "ok"
 		if st.err != nil {
 			result = "FAILED"
 		}
-		fmt.Fprintf(w, "%s\t%.0f\t%s\n", st.name, st.took.Seconds(), result)
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%s\n", st.name, st.took.Seconds(), st.cpu.Seconds(), result)
 	}
-	fmt.Fprintf(w, "all\t%.0f\t%.0f of processor time\n", time.Since(s.began).Seconds(), childrenCPU().Seconds())
+	fmt.Fprintf(w, "all\t%.0f\t%.0f\n", time.Since(s.began).Seconds(), childrenCPU().Seconds())
 	w.Flush()
 	s.printSlowest()
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.tests.passed, s.tests.failed, s.tests.skipped)

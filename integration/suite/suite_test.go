@@ -107,7 +107,7 @@ func TestGoTestRefusesSkips(t *testing.T) {
 	module(t, "package a\n\nimport \"testing\"\n\nfunc TestA(t *testing.T) { t.Skip(\"no server\") }\nfunc TestB(t *testing.T) {}\n")
 	var out strings.Builder
 	s := &suite{out: &out, env: os.Environ()}
-	err := s.goTest(t.Context(), "./...")
+	_, err := s.goTest(t.Context(), "./...")
 	if err == nil || !strings.Contains(err.Error(), "1 tests were skipped") {
 		t.Errorf("error %v, output %q", err, out.String())
 	}
@@ -128,7 +128,7 @@ func TestNone(t *testing.T) {}
 `)
 	var out strings.Builder
 	s := &suite{out: &out, env: os.Environ()}
-	err := s.take(fuzz(t.Context(), s.env, 1))
+	_, err := s.take(fuzz(t.Context(), s.env))
 	if err == nil || !strings.Contains(err.Error(), "FuzzBad in example") || strings.Contains(err.Error(), "FuzzGood") {
 		t.Errorf("error %v, output %q", err, out.String())
 	}
