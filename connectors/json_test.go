@@ -296,6 +296,10 @@ func FuzzJSONParser(f *testing.F) {
 
 func FuzzAppendCanonicalJSON(f *testing.F) {
 	f.Add([]byte(` {"a":[1,2.50,"\ud83d\ude00",null,true],"b":{}} `))
+	for _, text := range []string{`{"a":[1,0,-7,12.5,1234567.25,9.0,null,true,false],"é":{"b":"längs","c":[]}}`, `-0`, `-0.5`, `01`, `0.5`, `1.50`, `12345678.5`,
+		`1.123456789012345`, `123e4`, `1.5e4`, `1.`, `-`, `"\n\"\\"`, `"\/"`, `"\"`, `"\u00e9"`, `"😀"`, "\"\xff\"", `{"a":1,}`, `[1 ]`, `{"a"}`, `nulL`} {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		out, err := AppendCanonicalJSON(nil, text)
 		if err != nil {
@@ -306,6 +310,9 @@ func FuzzAppendCanonicalJSON(f *testing.F) {
 		}
 		if again, err := AppendCanonicalJSON(nil, out); err != nil || !bytes.Equal(again, out) {
 			t.Fatalf("%q became %q (%v)", out, again, err)
+		}
+		if closer, err := canonicalize(nil, text); err != nil || !bytes.Equal(closer, out) {
+			t.Fatalf("%q became %q, and looked at more closely %q (%v)", text, out, closer, err)
 		}
 	})
 }
@@ -385,6 +392,37 @@ func BenchmarkJSONParser(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if dst, err = p.Append(dst[:0], payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSkipValue checks an envelope as the Avro converter does.
+func BenchmarkSkipValue(b *testing.B) {
+	s, encoded, _ := benchEnvelope(b)
+	b.SetBytes(int64(len(encoded)))
+	for b.Loop() {
+		if rest, err := SkipValue(s, encoded); err != nil || len(rest) > 0 {
+			b.Fatal(err, len(rest))
+		}
+	}
+}
+
+// BenchmarkAppendCanonicalJSON checks an envelope as the JSON converter does.
+func BenchmarkAppendCanonicalJSON(b *testing.B) {
+	s, encoded, _ := benchEnvelope(b)
+	p, err := NewJSONPrinter(s, JSONOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, _, err := p.Append(nil, encoded)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var dst []byte
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		if dst, err = AppendCanonicalJSON(dst[:0], text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -11,6 +11,13 @@ import (
 // Java's doubles. A number that a double cannot hold keeps its own digits (Connect would change it); members keep
 // their order, and members that are named twice are both kept.
 func AppendCanonicalJSON(dst, text []byte) ([]byte, error) {
+	if CanonicalJSON(text) {
+		return append(dst, text...), nil
+	}
+	return canonicalize(dst, text)
+}
+
+func canonicalize(dst, text []byte) ([]byte, error) {
 	c := canonicalizer{jsonReader: jsonReader{src: text}, dst: dst}
 	if err := c.value(maxJSONDepth); err != nil {
 		return dst, err
@@ -19,8 +26,8 @@ func AppendCanonicalJSON(dst, text []byte) ([]byte, error) {
 	return c.dst, c.end()
 }
 
-// canonicalizer reads JSON text. What is canonical already is copied in stretches as long as possible: in text that a
-// converter has written, that is all of it.
+// canonicalizer reads JSON text that canonicalEnd has not found canonical. What is so already is copied in stretches as
+// long as possible.
 type canonicalizer struct {
 	jsonReader
 	dst     []byte

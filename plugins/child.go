@@ -23,6 +23,7 @@ type Child struct {
 	plans  bool
 	alters bool
 	window int64
+	memory memory // of the frames that cross
 	client pluginpb.ConnectorClient
 	conn   *grpc.ClientConn
 

@@ -36,32 +36,25 @@ const (
 	minHeader = 2
 )
 
-// encoder turns records into messages of one stream. It belongs to one goroutine, but for reuse.
+// encoder turns records into messages of one stream. It belongs to one goroutine.
 type encoder struct {
 	schemas schemaWriter
 	unsent  []*pluginpb.Schema // numbered for messages that were not sent
 	topics  map[string]uint64
-	spare   chan []byte // memory for the next frames
-	size    int         // of the last frames: the next ones will be about as large
+	memory  memory // of the frames
+	size    int    // of the last frames: the next ones will be about as large
 }
 
-func newEncoder() *encoder {
-	return &encoder{topics: map[string]uint64{}, spare: make(chan []byte, 2)}
+func newEncoder(m memory) *encoder {
+	return &encoder{topics: map[string]uint64{}, memory: m}
 }
 
 // records encodes a batch. The message is the caller's to send, in this order, or to drop.
 func (e *encoder) records(list []connectors.Record) (*pluginpb.Records, error) {
 	m := &pluginpb.Records{Schemas: e.unsent, Count: uint32(len(list))}
 	e.unsent = nil
-	var dst []byte
-	select {
-	case dst = <-e.spare:
-		dst = dst[:0]
-	default:
-		dst = make([]byte, 0, e.size+e.size/8)
-	}
 	clear(e.topics)
-	if err := e.frames(m, dst, list); err != nil {
+	if err := e.frames(m, e.memory.take(e.size+e.size/8), list); err != nil {
 		e.drop(m)
 		return nil, err
 	}
@@ -71,18 +64,6 @@ func (e *encoder) records(list []connectors.Record) (*pluginpb.Records, error) {
 
 // drop says that a message will not be sent: the schemas that are new in it go with the next one.
 func (e *encoder) drop(m *pluginpb.Records) { e.unsent = m.Schemas }
-
-// reuse gives the memory of a message that was sent back to the encoder. Any goroutine may call it.
-func (e *encoder) reuse(m *pluginpb.Records) {
-	if m == nil || cap(m.Frames) == 0 || cap(m.Frames) > 4<<20 {
-		return
-	}
-	select {
-	case e.spare <- m.Frames:
-	default:
-	}
-	m.Frames = nil
-}
 
 func (e *encoder) frames(m *pluginpb.Records, dst []byte, list []connectors.Record) error {
 	var offset, timestamp int64

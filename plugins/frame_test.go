@@ -39,7 +39,7 @@ func randomRecords(r *rand.Rand, schemas []*connectors.Schema) []connectors.Reco
 func TestRecordsCrossUnchanged(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	schemas := []*connectors.Schema{connectors.StringSchema, {Type: connectors.String}, everySchema(), connectors.OptionalBytesSchema}
-	e := newEncoder()
+	e := newEncoder(newMemory())
 	var reader schemaReader
 	sent := 0
 	for i := range 60 {
@@ -57,7 +57,7 @@ func TestRecordsCrossUnchanged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.reuse(m)
+		e.memory.give(m.Frames)
 		var arrived pluginpb.Records
 		if err := proto.Unmarshal(text, &arrived); err != nil {
 			t.Fatal(err)
@@ -80,7 +80,7 @@ func TestRecordsCrossUnchanged(t *testing.T) {
 }
 
 func TestMadeUpSchemasAreRefusedBeforeTheyFillTheMemory(t *testing.T) {
-	e := newEncoder()
+	e := newEncoder(newMemory())
 	const many = maxPointers + 10
 	e.schemas.byText = map[string]uint32{}
 	for i := range maxSchemas - many { // as if they had been sent
@@ -103,7 +103,7 @@ func TestMadeUpSchemasAreRefusedBeforeTheyFillTheMemory(t *testing.T) {
 
 func FuzzDecodeRecords(f *testing.F) {
 	schemas := []*connectors.Schema{connectors.StringSchema, everySchema()}
-	m, err := newEncoder().records(randomRecords(rand.New(rand.NewPCG(3, 4)), schemas))
+	m, err := newEncoder(newMemory()).records(randomRecords(rand.New(rand.NewPCG(3, 4)), schemas))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func FuzzDecodeRecords(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := newEncoder().records(list)
+		again, err := newEncoder(newMemory()).records(list)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,6 +37,7 @@ func (d *Dir) launch(ctx context.Context, what Description, connector string) (*
 		proc.closeAll()
 		return nil, startError(what, err, nil, words)
 	}
+	c := &Child{proc: proc, window: d.options.Window, memory: newMemory(), done: make(chan struct{})}
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: map[int]plugin.PluginSet{ProtocolVersion: {pluginName: &wallPlugin{}}},
@@ -52,9 +53,8 @@ func (d *Dir) launch(ctx context.Context, what Description, connector string) (*
 		SyncStdout:       words,
 		SyncStderr:       words,
 		Logger:           hclog.NewNullLogger(), // output does it, with bounds
-		GRPCDialOptions:  dialOptions(),
+		GRPCDialOptions:  dialOptions(c.memory),
 	})
-	c := &Child{proc: proc, window: d.options.Window, done: make(chan struct{})}
 	c.info.Name = what.Name
 	c.life, c.end = context.WithCancel(context.Background())
 	release := context.AfterFunc(ctx, func() { proc.kill(fmt.Errorf("its start was given up: %w", ctx.Err())) })

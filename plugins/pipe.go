@@ -17,7 +17,7 @@ import (
 // for tests of connectors and of the wall. The caller ends it with Stop or Kill. window is as in Options.
 func Pipe(c connectors.Connector, window int64, log *slog.Logger) (*Child, error) {
 	ended, end := context.WithCancel(context.Background())
-	s := &server{connector: c, log: log, ended: ended}
+	s := &server{connector: c, memory: newMemory(), log: log, ended: ended}
 	return pipe(s, window, func() { end(); s.tasks.Wait() })
 }
 
@@ -27,16 +27,17 @@ func pipe(served pluginpb.ConnectorServer, window int64, stop func()) (*Child, e
 		window = DefaultWindow
 	}
 	listener := bufconn.Listen(1 << 20)
-	g := newGRPCServer(nil)
+	g := newGRPCServer(newMemory(), nil) // the child's
 	pluginpb.RegisterConnectorServer(g, served)
-	conn, err := grpc.NewClient("passthrough:///pipe", append(dialOptions(),
+	memory := newMemory()
+	conn, err := grpc.NewClient("passthrough:///pipe", append(dialOptions(memory),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))...)
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	child := &Child{window: window, conn: conn, client: pluginpb.NewConnectorClient(conn), done: make(chan struct{})}
+	child := &Child{window: window, memory: memory, conn: conn, client: pluginpb.NewConnectorClient(conn), done: make(chan struct{})}
 	child.life, child.end = context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() { g.Serve(listener) }) // returns when the server is stopped

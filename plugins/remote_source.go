@@ -115,12 +115,14 @@ func (t *remoteSource) handle(ctx context.Context, item sourceItem, b *connector
 	return false, nil
 }
 
-// fill makes the message the batch. The batch's Buf becomes the message's own bytes, which nobody else has.
+// fill makes the message the batch. The batch's Buf becomes the message's own bytes, which nobody else has; the one it
+// was is free, as for a task in process, which would write over it.
 func (t *remoteSource) fill(b *connectors.Batch, m *pluginpb.SourceBatch, schemas []*connectors.Schema) error {
 	var err error
 	if b.Records, err = decodeRecords(m.GetRecords(), schemas, b.Records); err != nil {
 		return t.nonsense(err)
 	}
+	t.encoder.memory.give(b.Buf)
 	b.Buf = m.GetRecords().GetFrames()
 	b.Offsets = offsetsFromWall(b.Offsets, m.GetOffsets())
 	b.EventTime = m.GetEventTime()

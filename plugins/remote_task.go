@@ -30,7 +30,7 @@ type remoteTask struct {
 }
 
 func newRemoteTask(child *Child) remoteTask {
-	return remoteTask{child: child, out: newQueue[*pluginpb.ToTask](), encoder: newEncoder(),
+	return remoteTask{child: child, out: newQueue[*pluginpb.ToTask](), encoder: newEncoder(child.memory),
 		started: make(chan error, 1), stopped: make(chan error, 1)}
 }
 
@@ -49,7 +49,7 @@ func (t *remoteTask) open(start *pluginpb.Start, heard func(*pluginpb.FromTask) 
 		return t.child.lost(err)
 	}
 	t.stream, t.life, t.cancel = stream, life, cancel
-	t.ends.Go(func() { pump(life, t.out, t.send) }) // when that fails, the receiver learns why
+	t.ends.Go(func() { pump(life, t.out, stream.Send) }) // when that fails, the receiver learns why
 	t.ends.Go(func() {
 		t.over(listen(stream.Recv, func(m *pluginpb.FromTask) error { return t.hear(m, heard) }), over)
 	})
@@ -69,14 +69,6 @@ func (t *remoteTask) ready(ctx context.Context) error {
 }
 
 func (t *remoteTask) say(m *pluginpb.ToTask) { t.out.put(m) }
-
-func (t *remoteTask) send(m *pluginpb.ToTask) error {
-	err := t.stream.Send(m)
-	if err == nil {
-		t.encoder.reuse(m.GetPut().GetRecords())
-	}
-	return err
-}
 
 // hear takes what any task says, and gives the rest to the one whose stream it is.
 func (t *remoteTask) hear(m *pluginpb.FromTask, rest func(*pluginpb.FromTask) error) error {

@@ -58,7 +58,7 @@ func Serve(c connectors.Connector) {
 	stderr := os.Stderr
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ended, end := context.WithCancel(context.Background())
-	s := &server{connector: c, log: log, ended: ended}
+	s := &server{connector: c, memory: newMemory(), log: log, ended: ended}
 	// go-plugin has by then put pipes in their place, in which the last words of a dying process are lost.
 	s.begin = func() { os.Stdout, os.Stderr = stderr, stderr }
 	go func() {
@@ -74,7 +74,7 @@ func Serve(c connectors.Connector) {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig:  handshake(),
 		VersionedPlugins: map[int]plugin.PluginSet{ProtocolVersion: {pluginName: &wallPlugin{server: s}}},
-		GRPCServer:       newGRPCServer,
+		GRPCServer:       func(opts []grpc.ServerOption) *grpc.Server { return newGRPCServer(s.memory, opts) },
 		Logger:           hclog.New(&hclog.LoggerOptions{Level: hclog.Error, Output: os.Stderr}),
 	})
 	os.Exit(0)

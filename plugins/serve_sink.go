@@ -74,6 +74,7 @@ func (s *sinkServer) work(ctx context.Context) {
 			return
 		case err == nil:
 			s.spare = item.records.List[:0] // the task may not look at it any more
+			s.encoder.memory.give(item.put.GetRecords().GetFrames())
 			s.grant(s.line.done(item))
 		default:
 			if s.line.fail(item) {

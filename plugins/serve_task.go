@@ -44,8 +44,8 @@ type served interface {
 	work(ctx context.Context)
 }
 
-func newTaskServer(stream grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask], start *pluginpb.Start, log *slog.Logger) *taskServer {
-	return &taskServer{stream: stream, start: start, out: newQueue[*pluginpb.FromTask](), encoder: newEncoder(),
+func newTaskServer(stream grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.FromTask], start *pluginpb.Start, m memory, log *slog.Logger) *taskServer {
+	return &taskServer{stream: stream, start: start, out: newQueue[*pluginpb.FromTask](), encoder: newEncoder(m),
 		log: log.With("task", start.GetTask())} // the hub knows the connector
 }
 
@@ -59,7 +59,7 @@ func (s *taskServer) run(ended context.Context, task stopper, as served) {
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
-		cancel(pump(s.stream.Context(), s.out, s.send))
+		cancel(pump(s.stream.Context(), s.out, s.stream.Send))
 	}()
 	go func() {
 		cancel(listen(s.stream.Recv, func(m *pluginpb.ToTask) error { return s.hear(m, as.heard) }))
@@ -81,14 +81,6 @@ func (s *taskServer) run(ended context.Context, task stopper, as served) {
 	s.out.put(&pluginpb.FromTask{What: &pluginpb.FromTask_Stopped{Stopped: done(task.Stop(stopping))}})
 	s.out.close(io.EOF)
 	<-sent
-}
-
-func (s *taskServer) send(m *pluginpb.FromTask) error {
-	err := s.stream.Send(m)
-	if err == nil {
-		s.encoder.reuse(m.GetBatch().GetRecords())
-	}
-	return err
 }
 
 // hear takes what the hub says to any task, and gives the rest to the one whose stream it is.

@@ -20,17 +20,17 @@ import (
 const windowBytes = 16 << 20
 
 // newGRPCServer is a server as the wall needs it; go-plugin's own has a limit of 4 MiB a message.
-func newGRPCServer(opts []grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(opts,
+func newGRPCServer(m memory, opts []grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(opts, grpc.ForceServerCodecV2(newCodec(m)),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
 		grpc.WriteBufferSize(256<<10), grpc.ReadBufferSize(256<<10))...)
 }
 
 // dialOptions are the hub's side of the same.
-func dialOptions() []grpc.DialOption {
+func dialOptions(m memory) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage), grpc.ForceCodecV2(newCodec(m))),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2 * windowBytes),
 		grpc.WithWriteBufferSize(256 << 10), grpc.WithReadBufferSize(256 << 10),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
@@ -41,6 +41,7 @@ func dialOptions() []grpc.DialOption {
 type server struct {
 	pluginpb.UnimplementedConnectorServer
 	connector connectors.Connector
+	memory    memory
 	log       *slog.Logger
 	ended     context.Context // done when the process is to end
 	tasks     sync.WaitGroup
@@ -129,7 +130,7 @@ func (s *server) Task(stream grpc.BidiStreamingServer[pluginpb.ToTask, pluginpb.
 	if start == nil {
 		return status.Error(codes.InvalidArgument, "the first message of a task is not its start")
 	}
-	t := newTaskServer(stream, start, s.log)
+	t := newTaskServer(stream, start, s.memory, s.log)
 	switch c := s.connector.(type) {
 	case connectors.SourceConnector:
 		source := newSourceServer(t, c.NewSourceTask())

@@ -180,7 +180,7 @@ func serveReluctant(t *testing.T, task *reluctant, ends time.Duration) []*plugin
 	hub := &hubEnd{ctx: life}
 	ended, tell := context.WithCancel(t.Context())
 	time.AfterFunc(ends, tell)
-	s := newSourceServer(newTaskServer(hub, &pluginpb.Start{Window: 1000}, slog.New(slog.DiscardHandler)), task)
+	s := newSourceServer(newTaskServer(hub, &pluginpb.Start{Window: 1000}, newMemory(), slog.New(slog.DiscardHandler)), task)
 	s.run(ended, task, s)
 	end() // as gRPC does once the stream has been served
 	synctest.Wait()

@@ -188,16 +188,20 @@ func (s *jsonSchema) read(dst, payload []byte) (connectors.Data, []byte, error) 
 	return connectors.Data{Schema: s.schema, Bytes: out[len(dst):len(out):len(out)]}, out, nil
 }
 
+// readSchemaless shares the text if it is canonical as it is.
 func readSchemaless(dst, text []byte) (connectors.Data, []byte, error) {
-	out, err := connectors.AppendCanonicalJSON(dst, text)
-	if err != nil {
-		return connectors.Data{}, dst, err
+	out := dst
+	if !connectors.CanonicalJSON(text) {
+		var err error
+		if out, err = connectors.AppendCanonicalJSON(dst, text); err != nil {
+			return connectors.Data{}, dst, err
+		}
+		text = out[len(dst):len(out):len(out)]
 	}
-	canonical := out[len(dst):len(out):len(out)]
-	if string(canonical) == "null" {
+	if string(text) == "null" {
 		return connectors.Data{}, dst, nil
 	}
-	return connectors.Data{Bytes: canonical}, out, nil
+	return connectors.Data{Bytes: text[:len(text):len(text)]}, out, nil
 }
 
 var errNoEnvelope = errors.New(`the value is not an object of exactly "schema" and "payload", which schemas.enable=true expects; for plain JSON set the converter's schemas.enable=false`)
