@@ -2,7 +2,6 @@ package log
 
 import (
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -147,30 +146,4 @@ func (p *Partition) sync(h *handle) error {
 	err := h.Sync()
 	p.log.noteSync(time.Since(began))
 	return err
-}
-
-// noteDurable writes the hint for recovery. It is only a hint, so a failure
-// changes nothing. The file is not kept open: it is never synced, and there are
-// as many as partitions. In the folder of a topic made anew under the name, the
-// end of the old one would be wrong.
-func (p *Partition) noteDurable(end int64) {
-	p.hintMu.Lock()
-	defer p.hintMu.Unlock()
-	if p.hintShut {
-		return
-	}
-	f, err := p.log.fs.Open(filepath.Join(p.dir, durableFile))
-	if err != nil {
-		return
-	}
-	b := encodeDurable(end)
-	_, _ = f.WriteAt(b[:], 0)
-	_ = f.Close()
-}
-
-// shutHint ends noteDurable.
-func (p *Partition) shutHint() {
-	p.hintMu.Lock()
-	defer p.hintMu.Unlock()
-	p.hintShut = true
 }

@@ -2,7 +2,6 @@ package log
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,7 +24,6 @@ const (
 	logStartFile   = "log-start-offset-checkpoint" // log starts above the first segment's base
 	epochFile      = "leader-epoch-checkpoint"     // in a partition's folder
 	partitionFile  = "partition.metadata"          // in a partition's folder: topic id
-	durableFile    = "durable-end"                 // ours, in a partition's folder
 	tempSuffix     = ".tmp"
 )
 
@@ -169,28 +167,6 @@ func decodeEpochs(b []byte) ([]EpochStart, error) {
 		out = append(out, e)
 	}
 	return out, nil
-}
-
-// The durable-end file is a hint, written after an fsync but not synced
-// itself: whatever version of it survives a crash is at most the truth. It lets
-// recovery tell the loss of acknowledged records from a torn tail.
-//
-//	+----------------+----------------+
-//	| offset i64     | crc32c of it   |
-//	+----------------+----------------+
-func encodeDurable(offset int64) [12]byte {
-	var b [12]byte
-	binary.BigEndian.PutUint64(b[:], uint64(offset))
-	binary.BigEndian.PutUint32(b[8:], crc32.Checksum(b[:8], castagnoli()))
-	return b
-}
-
-func decodeDurable(b []byte) (int64, bool) {
-	if len(b) != 12 || crc32.Checksum(b[:8], castagnoli()) != binary.BigEndian.Uint32(b[8:]) {
-		return 0, false
-	}
-	offset := int64(binary.BigEndian.Uint64(b))
-	return offset, offset >= 0
 }
 
 func encodePartitionMeta(id TopicID) []byte {

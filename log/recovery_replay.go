@@ -1,6 +1,9 @@
 package log
 
 import (
+	"log/slog"
+	"slices"
+
 	"github.com/sluicehub/sluice/log/segment"
 )
 
@@ -65,4 +68,59 @@ func (r *recovery) replay(h *segment.Header, batch []byte) error {
 		r.p.epochs = append(es, EpochStart{max(h.LeaderEpoch, 0), h.BaseOffset})
 	}
 	return nil
+}
+
+// loadProducers loads the newest usable snapshot at or below the active
+// segment's base. Segments from there on are replayed.
+func (r *recovery) loadProducers() error {
+	p := r.p
+	r.stateAt = r.bases[0]
+	for i, base := range slices.Backward(r.bases) {
+		if i == 0 {
+			break // nothing is before the first segment
+		}
+		name := segment.FileName(base, segment.SnapshotSuffix)
+		b, err := readFile(p.log.fs, p.dir, name)
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			r.logger.Warn("producer snapshot is missing and is made anew from the log", slog.String("file", name))
+			continue
+		}
+		ps, err := decodeSnapshot(b)
+		if err != nil {
+			r.logger.Warn("producer snapshot is unreadable and is made anew from the log", slog.String("file", name), slog.Any("error", err))
+			continue
+		}
+		p.producers, r.stateAt = ps, base
+		return nil
+	}
+	return r.firstProducers()
+}
+
+// firstProducers loads the snapshot at the first segment's base: what the
+// deleted segments before it held.
+func (r *recovery) firstProducers() error {
+	p := r.p
+	b, err := readFile(p.log.fs, p.dir, segment.FileName(r.bases[0], segment.SnapshotSuffix))
+	if err != nil || b == nil {
+		return err
+	}
+	if ps, err := decodeSnapshot(b); err == nil {
+		p.producers = ps
+	} else {
+		r.logger.Warn("producer snapshot is unreadable; producers that only wrote to deleted segments are forgotten", slog.Any("error", err))
+	}
+	return nil
+}
+
+// saveProducers writes the producer state at a segment's base again when its
+// snapshot was not usable.
+func (r *recovery) saveProducers(base int64) error {
+	p := r.p
+	if base <= r.stateAt || p.damage != nil {
+		return nil
+	}
+	return writeAtomic(p.log.fs, p.dir, segment.FileName(base, segment.SnapshotSuffix), encodeSnapshot(p.producers))
 }

@@ -29,8 +29,7 @@ const partitions = 6
 
 // all measures what both servers can do.
 func (b *bench) all() error {
-	b.client = []kgo.Opt{kgo.SeedBrokers(b.server.bootstrap), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.MaxBufferedRecords(200_000), kgo.FetchMaxPartitionBytes(4 << 20)}
+	b.client = clientOf(b.server.bootstrap)
 	time.Sleep(time.Second) // for what a start leaves behind
 	_, resident := plugins.Usage(b.server.pid)
 	b.results[idleMemory] = fmt.Sprintf("%d MB", resident>>20)
@@ -40,6 +39,12 @@ func (b *bench) all() error {
 		}
 	}
 	return nil
+}
+
+// clientOf is the same for every server.
+func clientOf(bootstrap string) []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(bootstrap), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.MaxBufferedRecords(200_000), kgo.FetchMaxPartitionBytes(4 << 20)}
 }
 
 func (b *bench) say(what string) { fmt.Fprintf(os.Stderr, "benchlog: %s: %s\n", b.server.name, what) }
@@ -134,9 +139,9 @@ func (b *bench) produce(topic string, bytes, n int, more ...kgo.Opt) (cost, erro
 	return cost{n, time.Since(began), b.server.cpu() - before}, nil
 }
 
-// consume reads records from the beginning.
-func (b *bench) consume(topic string, n int) (cost, error) {
-	client, err := kgo.NewClient(slices.Concat(b.client, []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())})...)
+// consume reads records, from the beginning unless more says otherwise.
+func (b *bench) consume(topic string, n int, more ...kgo.Opt) (cost, error) {
+	client, err := kgo.NewClient(slices.Concat(b.client, []kgo.Opt{kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())}, more)...)
 	if err != nil {
 		return cost{}, err
 	}
@@ -220,29 +225,6 @@ func percentiles(times []time.Duration) string {
 	slices.Sort(times)
 	at := func(p int) float64 { return times[min(len(times)-1, len(times)*p/100)].Seconds() * 1000 }
 	return fmt.Sprintf("p50 %.2f ms, p99 %.2f ms", at(50), at(99))
-}
-
-// grow measures what a record costs with more and more partitions.
-func (b *bench) grow() error {
-	for n := 1; n <= b.most; n *= 10 {
-		b.say(fmt.Sprint(growth, " ", n))
-		topic := fmt.Sprint("grow-", n)
-		if err := b.topic(topic, int32(n)); err != nil {
-			return err
-		}
-		if _, err := b.produce(topic, 1000, n, kgo.RecordPartitioner(kgo.RoundRobinPartitioner())); err != nil { // the first of each costs more
-			return err
-		}
-		c, err := b.produce(topic, 1000, max(b.large/4, 50*n))
-		if err != nil {
-			return err
-		}
-		if n > 1 {
-			b.results[growth] += ", "
-		}
-		b.results[growth] += fmt.Sprintf("%d: %.2f", n, c.each())
-	}
-	return nil
 }
 
 const fill = "fill" // a topic

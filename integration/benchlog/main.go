@@ -28,6 +28,7 @@ type sizes struct {
 	span         time.Duration // of the latencies
 	gb           int           // of data that a start finds
 	most         int           // partitions of the growth check
+	sparse       int           // GB of the growth check, of which the disk holds next to nothing
 	kafka        bool
 }
 
@@ -38,6 +39,7 @@ func main() {
 	flag.DurationVar(&s.span, "span", 5*time.Second, "how long latencies are measured")
 	flag.IntVar(&s.gb, "gb", 1, "GB of data for the start")
 	flag.IntVar(&s.most, "partitions", 1000, "most partitions of the growth check")
+	flag.IntVar(&s.sparse, "sparse", 100, "most GB of the growth check, in sparse files")
 	flag.BoolVar(&s.kafka, "kafka", true, "measure Apache Kafka too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -68,7 +70,7 @@ func run(ctx context.Context, s sizes) (err error) {
 	if err != nil {
 		return err
 	}
-	w, err := worker.New(worker.Options{Binary: binary, Dir: dir, Settings: map[string]string{"sluice.kafka.broker.log.segment.bytes": "1073741824"}})
+	w, err := worker.New(worker.Options{Binary: binary, Dir: dir, Settings: largeSegments()})
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,15 @@ func run(ctx context.Context, s sizes) (err error) {
 	if err := ours.starts(w); err != nil {
 		return err
 	}
+	if err := ours.growSparse(binary, dir); err != nil {
+		return err
+	}
 	return t.print()
+}
+
+// largeSegments are Kafka's segments of 1 GiB.
+func largeSegments() map[string]string {
+	return map[string]string{"sluice.kafka.broker.log.segment.bytes": "1073741824"}
 }
 
 // measureKafka starts a broker with a directory of its own and measures it.
@@ -115,6 +125,8 @@ func reach() [][2]string {
 		{loneRecord, "p50 ≤ 1 ms"},
 		{steady, "p50 ≤ 2 ms, p99 ≤ 15 ms"},
 		{growth, "flat within 2×"},
+		{growthBytes, "flat within 2×"},
+		{sparseStart, "< 1 s at 10 GB"},
 		{recovery, "≥ 500 MB/s"},
 		{cleanStart, "< 1 s at 10 GB"},
 	}
@@ -131,6 +143,8 @@ const (
 	loneRecord   = "lone record, answered"
 	steady       = "10 k/s of 1 KB, answered"
 	growth       = "server µs a record of 1 KB by partitions"
+	growthBytes  = "server µs a record of 1 KB written, read, by data"
+	sparseStart  = "start, clean, by data"
 	recovery     = "start after SIGKILL"
 	cleanStart   = "start, clean"
 )

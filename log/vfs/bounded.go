@@ -15,7 +15,8 @@ import (
 // open for that reason too.
 //
 // A file stays the one that was opened when its name is removed or given to
-// another. Directories must not be renamed.
+// another. A name must not be opened while it is removed, and directories must
+// not be renamed.
 func Bounded(inner FS, limit int) FS {
 	return &bounded{FS: inner, limit: limit, idle: list.New(), names: map[string][]*boundedFile{}}
 }
@@ -73,11 +74,13 @@ func (b *bounded) makeRoom() {
 	}
 }
 
-// Remove implements FS.
+// Remove implements FS. A large file takes long to remove, or to close when it
+// has no name any more: the others can be used meanwhile.
 func (b *bounded) Remove(name string) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.orphan(name); err != nil {
+	err := b.orphan(name)
+	b.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	return b.FS.Remove(name)
@@ -171,34 +174,49 @@ func (f *boundedFile) begin() (File, error) {
 
 func (f *boundedFile) end() error {
 	f.b.mu.Lock()
-	defer f.b.mu.Unlock()
 	f.users--
-	return f.rest()
+	last := f.rest()
+	f.b.mu.Unlock()
+	return closeIf(last)
 }
 
-// rest lets the file be closed, or closes it, when nobody uses it. Call with mu.
-func (f *boundedFile) rest() error {
+// rest lets the file be closed when nobody uses it, or returns it to be closed
+// by the caller, without mu. Call with mu.
+func (f *boundedFile) rest() (last File) {
 	switch {
 	case f.users > 0 || f.inner == nil:
-		return nil
 	case f.gone:
-		inner := f.inner
-		f.inner = nil
+		last, f.inner = f.inner, nil
 		f.b.open--
-		return inner.Close()
 	case f.idle == nil && !f.dirty && !f.orphan:
 		f.idle = f.b.idle.PushBack(f)
 	}
-	return nil
+	return last
+}
+
+func closeIf(f File) error {
+	if f == nil {
+		return nil
+	}
+	return f.Close()
 }
 
 // Close implements File.
 func (f *boundedFile) Close() error {
+	last, err := f.leave()
+	if err != nil {
+		return err
+	}
+	return closeIf(last)
+}
+
+// leave ends the use of the file by its owner.
+func (f *boundedFile) leave() (last File, err error) {
 	b := f.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f.gone {
-		return &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
+		return nil, &fs.PathError{Op: "close", Path: f.name, Err: fs.ErrClosed}
 	}
 	f.gone = true
 	if f.idle != nil {
@@ -208,7 +226,7 @@ func (f *boundedFile) Close() error {
 	if !f.orphan {
 		b.forget(f)
 	}
-	return f.rest()
+	return f.rest(), nil
 }
 
 // forget takes a file out of the names. Call with mu.

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // counting counts the open files of a file system, and fails on command.
@@ -213,4 +214,66 @@ func TestBoundedAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// slow is a file system that takes its time to remove files and to close them: on a disk, the last who has a removed file
+// frees its blocks.
+type slow struct {
+	FS
+	began chan string
+	goOn  chan struct{}
+}
+
+type slowFile struct {
+	File
+	s *slow
+}
+
+func (s *slow) wait(what string) {
+	s.began <- what
+	<-s.goOn
+}
+
+func (s *slow) Create(name string) (File, error) {
+	f, err := s.FS.Create(name)
+	return slowFile{f, s}, err
+}
+
+func (s *slow) Remove(name string) error { s.wait("remove"); return s.FS.Remove(name) }
+func (f slowFile) Close() error          { f.s.wait("close"); return f.File.Close() }
+
+// TestBoundedWaitsForNobody: while one file is removed or closed, the others can be used.
+func TestBoundedWaitsForNobody(t *testing.T) {
+	s := &slow{FS: NewMem(), began: make(chan string), goOn: make(chan struct{})}
+	b := Bounded(s, 10)
+	gone, err := b.Create("gone")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := b.Create("other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []func() error{func() error { return b.Remove("gone") }, gone.Close} {
+		ended := make(chan error)
+		go func() { ended <- do() }()
+		what := <-s.began
+		used := make(chan error)
+		go func() {
+			_, err := other.WriteAt([]byte("x"), 0)
+			used <- err
+		}()
+		select {
+		case err := <-used:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nothing could be written during a %s of another file", what)
+		}
+		s.goOn <- struct{}{}
+		if err := <-ended; err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }
