@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"sync"
@@ -24,7 +25,7 @@ const (
 	// censusRecords is how many offsets of a partition are looked at when it is first seen.
 	censusRecords = 10_000
 	// censusBytes and censusTime are what one look at all topics may take; censusQuiet is how long it waits for more.
-	// The last offsets of a partition may have no records.
+	// The last offsets of a partition may have no records; it cannot be told from a slow broker, so it is tried each time.
 	censusBytes = 32 << 20
 	censusTime  = 2 * time.Second
 	censusQuiet = 500 * time.Millisecond
@@ -33,12 +34,11 @@ const (
 type topicCensus struct {
 	id    kadm.TopicID
 	parts map[int32]*partCensus
-	seen  map[mark]sighting
 }
 
 type partCensus struct {
 	next, end int64
-	stuck     int64 // where the end was when nothing more came
+	seen      map[mark]sighting // the last one of each: when that is not there any more, none is
 }
 
 // mark is what a record says about its schema, in its key or its value: the id of Confluent's first wire format, or the
@@ -59,6 +59,12 @@ type sighting struct {
 	Time      int64 `json:"timestamp"` // milliseconds since the epoch
 }
 
+// newer reports whether of two records s is the newer one. Those of one time have an order, too, so that answers do not
+// change from one to the next.
+func (s sighting) newer(than sighting) bool {
+	return cmp.Or(cmp.Compare(s.Time, than.Time), cmp.Compare(s.Partition, than.Partition)) > 0
+}
+
 // marks calls do with all marks of a record.
 func marks(r *kgo.Record, do func(mark)) {
 	for i, data := range [][]byte{r.Key, r.Value} {
@@ -75,7 +81,7 @@ func marks(r *kgo.Record, do func(mark)) {
 
 // looked is what a look has brought.
 type looked struct {
-	topics       map[string]map[mark]sighting // all there are, with the sightings of what is wanted
+	topics       map[string]map[mark]sighting // all there are, with the newest records of what is wanted
 	read, behind int64                        // how many records have been looked at so far, and how many are still to be
 }
 
@@ -97,15 +103,17 @@ func (s *census) look(ctx context.Context, admin *kadm.Client, kafka []kgo.Opt, 
 	}
 	l := &looked{topics: make(map[string]map[mark]sighting), read: s.read}
 	for name, topic := range s.topics {
+		found := make(map[mark]sighting)
 		for _, p := range topic.parts {
-			l.behind += max(0, p.end-p.next)
-		}
-		l.topics[name] = make(map[mark]sighting)
-		for _, m := range wanted {
-			if at, ok := topic.seen[m]; ok {
-				l.topics[name][m] = at
+			l.behind += p.end - p.next
+			for _, m := range wanted {
+				at, ok := p.seen[m]
+				if other, there := found[m]; ok && (!there || at.newer(other)) {
+					found[m] = at
+				}
 			}
 		}
+		l.topics[name] = found
 	}
 	return l, nil
 }
@@ -130,7 +138,7 @@ func (s *census) prepare(ctx context.Context, admin *kadm.Client) error {
 	for name, detail := range topics {
 		t := before[name]
 		if t == nil || t.id != detail.ID {
-			t = &topicCensus{id: detail.ID, parts: make(map[int32]*partCensus), seen: make(map[mark]sighting)}
+			t = &topicCensus{id: detail.ID, parts: make(map[int32]*partCensus)}
 		}
 		s.topics[name] = t
 		ends.Each(func(end kadm.ListedOffset) {
@@ -140,13 +148,14 @@ func (s *census) prepare(ctx context.Context, admin *kadm.Client) error {
 			}
 			p := t.parts[end.Partition]
 			if p == nil {
-				p = &partCensus{next: end.Offset - censusRecords, stuck: -1}
+				p = &partCensus{next: end.Offset - censusRecords, seen: make(map[mark]sighting)}
 				t.parts[end.Partition] = p
 			}
-			p.next, p.end = max(p.next, start.Offset), end.Offset
-			for m, at := range t.seen { // what retention removed carries nothing
-				if at.Partition == end.Partition && at.Offset < start.Offset {
-					delete(t.seen, m)
+			p.next, p.end = min(max(p.next, start.Offset), end.Offset), end.Offset
+			for m, at := range p.seen {
+				// What retention removed carries nothing, nor what a new leader has not got.
+				if at.Offset < start.Offset || at.Offset >= end.Offset {
+					delete(p.seen, m)
 				}
 			}
 		})
@@ -162,7 +171,7 @@ func (s *census) unread() places {
 	from := make(places)
 	for name, t := range s.topics {
 		for n, p := range t.parts {
-			if p.next < p.end && p.stuck != p.end {
+			if p.next < p.end {
 				if from[name] == nil {
 					from[name] = make(map[int32]kgo.Offset)
 				}
@@ -192,16 +201,10 @@ func (s *census) readOn(ctx context.Context, kafka []kgo.Opt, known func(mark) b
 		fetches := client.PollFetches(quiet)
 		stop()
 		if fetches.NumRecords() == 0 && quiet.Err() != nil {
-			if ctx.Err() == nil {
-				s.stick(from)
-			}
 			break
 		}
 		fetches.EachError(func(topic string, n int32, _ error) { // which this registry may not read, perhaps
-			if _, ok := from[topic][n]; ok {
-				s.stick(places{topic: {n: {}}})
-				delete(from[topic], n)
-			}
+			delete(from[topic], n)
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
 			bytes += len(r.Key) + len(r.Value)
@@ -211,19 +214,9 @@ func (s *census) readOn(ctx context.Context, kafka []kgo.Opt, known func(mark) b
 	return nil
 }
 
-// stick notes where nothing more came.
-func (s *census) stick(from places) {
-	for name := range from {
-		for n := range from[name] {
-			s.topics[name].parts[n].stuck = s.topics[name].parts[n].end
-		}
-	}
-}
-
 // take takes in one record.
 func (s *census) take(r *kgo.Record, known func(mark) bool) {
-	t := s.topics[r.Topic]
-	p := t.parts[r.Partition]
+	p := s.topics[r.Topic].parts[r.Partition]
 	if r.Offset < p.next || r.Offset >= p.end {
 		return
 	}
@@ -233,8 +226,8 @@ func (s *census) take(r *kgo.Record, known func(mark) bool) {
 		return
 	}
 	marks(r, func(m mark) {
-		if at := t.seen[m]; at.Time <= r.Timestamp.UnixMilli() && known(m) {
-			t.seen[m] = sighting{r.Partition, r.Offset, r.Timestamp.UnixMilli()}
+		if known(m) {
+			p.seen[m] = sighting{r.Partition, r.Offset, r.Timestamp.UnixMilli()}
 		}
 	})
 }

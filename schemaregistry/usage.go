@@ -121,7 +121,7 @@ func (a *usageAnswer) sighted(topic, role string, at sighting, readable func(str
 	for i := range a.Topics {
 		if t := &a.Topics[i]; t.Topic == topic && t.Role == role {
 			named = true
-			if t.Record == nil || t.Record.Time < at.Time {
+			if t.Record == nil || at.newer(*t.Record) {
 				t.Record = &at
 			}
 		}

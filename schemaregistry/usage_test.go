@@ -81,6 +81,9 @@ func TestUsageGoesByRecords(t *testing.T) {
 	if got := usageOf(t, url, 3).Topics; len(got) != 0 {
 		t.Errorf("%+v", got)
 	}
+	if got := usageOf(t, url, 1).Topics; len(got) != 2 || got[1].Topic != "orders" || got[1].Record == nil || got[1].Record.Partition != 0 {
+		t.Errorf("the other partition has a record, too: %+v", got)
+	}
 	if _, err := admin.DeleteTopic(t.Context(), "named"); err != nil {
 		t.Fatal(err)
 	}

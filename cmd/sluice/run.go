@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -48,13 +47,6 @@ func runCommand() *cobra.Command {
 	return cmd
 }
 
-// garbage is how much garbage may lie about in the hub, in percent of what is in use, unless GOGC says otherwise. What
-// is in use is bounded by each task's buffers (hub/clients.go, hub/sourcetask.go: about 130 MB with a source and four
-// sink tasks whose targets do not answer); Go's default of 100 doubles that, to more than the 300 MB a hub may have.
-// A share of what is in use grows with the number of tasks. A limit (GOMEMLIMIT) would not: a hub with more tasks than
-// the limit was made for would spend its CPU on collecting what is no garbage. Who knows the tasks may set both.
-const garbage = 50
-
 // runner is `sluice run`.
 type runner struct {
 	config, data string
@@ -66,7 +58,7 @@ type runner struct {
 func (r *runner) run(ctx context.Context, files []string) (err error) {
 	began := time.Now()
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		paceGarbage()
 	}
 	raw, v, secrets, warnings, err := loadWorker(r.config, r.data, r.set)
 	if err != nil {

@@ -96,11 +96,13 @@ func (b *bench) requests() error {
 	if err := b.checked(); err != nil {
 		return err
 	}
-	var byID, kept, spelled []exchange
+	var byID, ofSubject, kept, spelled []exchange
 	for i := range schemas {
 		text := record(fmt.Sprint("R", i), 10)
 		path, id := fmt.Sprintf("/subjects/s%d/versions", i), fmt.Sprintf(`{"id":%d}`, i+1)
 		byID = append(byID, exchange{request(http.MethodGet, fmt.Sprintf("/schemas/ids/%d", i+1), ""), []byte(body(text))})
+		ofSubject = append(ofSubject, exchange{request(http.MethodGet, fmt.Sprintf("/schemas/ids/%d?subject=s%d", i+1, i), ""),
+			[]byte(fmt.Sprintf(`{"subject":"s%d","version":1,`, i) + strings.TrimPrefix(body(text), "{"))})
 		kept = append(kept, exchange{request(http.MethodPost, path, body(text)), []byte(id)})
 		spelled = append(spelled, exchange{request(http.MethodPost, path, body(strings.ReplaceAll(text, ":", ": "))), []byte(id)})
 	}
@@ -110,6 +112,7 @@ func (b *bench) requests() error {
 		next        func(connection, n int) exchange
 	}{
 		{"by id", "≥ 30,000 per core, p99 ≤ 5 ms", of(byID)},
+		{"by id, of a subject", "", of(ofSubject)},
 		{"registered again, text as kept", "≥ 10,000", of(kept)},
 		{"registered again, other spelling", "≥ 10,000", of(spelled)},
 		{"new, each under a subject of its own", "≥ 2,000", func(c, n int) exchange {
