@@ -186,7 +186,6 @@ func (b *Broker) facts() []fact {
 		one("broker.id", log.TypeInt, "-1", id),
 		one("default.replication.factor", log.TypeInt, "1", "1"),
 		one("delete.topic.enable", log.TypeBoolean, "true", "true"),
-		one("group.consumer.migration.policy", log.TypeString, "bidirectional", "disabled"),
 		one("listeners", log.TypeList, "PLAINTEXT://:9092", listeners),
 		one("log.cleaner.enable", log.TypeBoolean, "true", "true"),
 		one("log.dirs", log.TypeList, "", b.log.Dir()),

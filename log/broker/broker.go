@@ -103,7 +103,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
-	if b.groups, err = newCoordinator(store, o.Logger, set.initialRebalanceDelay, logTopics{o.Log}, b.consumerConfig); err != nil {
+	if b.groups, err = newCoordinator(store, o.Logger, set.initialRebalanceDelay, logTopics{o.Log}, b.consumerConfig, set.consumer.migration); err != nil {
 		return nil, fmt.Errorf("load groups: %w", err)
 	}
 	if b.users, err = openUsers(o.Log); err != nil {
