@@ -20,7 +20,8 @@ import (
 )
 
 // TestKilledGroupGoesOn kills the hub under a consumer of franz-go and one of Kafka's that share a topic by the classic
-// protocol. After the start they read and commit on, and neither is told that it lost or was given partitions.
+// protocol. After the start they read and commit on, and neither is told that it lost or was given partitions. Then a
+// member of the consumer protocol takes the place of the one of franz-go, and Kafka's goes on beside it.
 func TestKilledGroupGoesOn(t *testing.T) {
 	t.Parallel()
 	const topic, group = "shared", "goes-on"
@@ -77,6 +78,20 @@ func TestKilledGroupGoesOn(t *testing.T) {
 	}
 	if read.Load() == 0 {
 		t.Error("franz-go read nothing")
+	}
+
+	cl.Close()
+	next := poll(t, newClient(t, w, kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ServerSideBalancer(), kgo.AutoCommitInterval(100*time.Millisecond)))
+	until("the group to change its protocol", func() error {
+		groups, err := adm.DescribeConsumerGroups(deadline(t), group)
+		if err == nil && (groups[group].State != "Stable" || len(groups[group].Members) != 2) {
+			err = fmt.Errorf("it is %+v", groups[group])
+		}
+		return err
+	})
+	both(3)
+	if next.Load() == 0 {
+		t.Error("the member of the consumer protocol read nothing")
 	}
 }
 

@@ -180,6 +180,18 @@ func logDirs(topic string) func(*node) kmsg.Request {
 	return always(req)
 }
 
+func moveReplica(dir, topic string) func(*node) kmsg.Request {
+	return func(n *node) kmsg.Request {
+		t := kmsg.NewAlterReplicaLogDirsRequestDirTopic()
+		t.Topic, t.Partitions = topic, []int32{0}
+		d := kmsg.NewAlterReplicaLogDirsRequestDir()
+		d.Dir, d.Topics = n.word(dir), append(d.Topics, t)
+		req := kmsg.NewPtrAlterReplicaLogDirsRequest()
+		req.Dirs = append(req.Dirs, d)
+		return req
+	}
+}
+
 func clusterExchanges(a string) []exchange {
 	quorum := kmsg.NewPtrDescribeQuorumRequest()
 	qt := kmsg.NewDescribeQuorumRequestTopic()
@@ -228,7 +240,12 @@ func clusterExchanges(a string) []exchange {
 		{name: "cancel a reassignment", version: 1, request: reassign(a, 0, nil)},
 		{name: "reassign no partition", version: 1, request: reassign(a, 9, []int32{1})},
 		{name: "list reassignments", version: 0, request: always(kmsg.NewPtrListPartitionReassignmentsRequest())},
-		{name: "log dirs", version: 5, request: logDirs(a), differs: []string{"Dir", "TotalBytes", "UsableBytes", "Size"}},
+		{name: "log dirs", version: 5, request: logDirs(a), differs: []string{"Dir", "TotalBytes", "UsableBytes", "Size"}, note: func(n *node, resp kmsg.Response) {
+			n.words["where it is"] = resp.(*kmsg.DescribeLogDirsResponse).Dirs[0].Dir
+		}},
+		{name: "move a replica to where it is", version: 2, request: moveReplica("where it is", a)},
+		{name: "move a replica elsewhere", version: 2, request: moveReplica("/nowhere", a)},
+		{name: "move no replica", version: 1, request: moveReplica("where it is", a+".none")},
 		{name: "log dirs of no topic", version: 5, request: logDirs(a + ".none"), differs: []string{"Dir", "TotalBytes", "UsableBytes", "Size"}},
 		{name: "describe ACLs", version: 3, request: always(acls)},
 		{name: "create ACLs", version: 3, request: always(createACL)},

@@ -23,7 +23,8 @@ const (
 )
 
 // TestKafkasConsumerProtocol: Kafka's console consumer reads with the protocol of KIP-848 and shares the topic with a
-// member of franz-go, kafka-consumer-groups shows the group, and DumpLogSegments reads what is kept of it.
+// member of franz-go, kafka-consumer-groups shows the group, and DumpLogSegments reads what is kept of it; also of a member
+// of the classic protocol in it, and of a classic group.
 func TestKafkasConsumerProtocol(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -68,6 +69,10 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 			}
 		}
 	}
+	old, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup("both"), kgo.ConsumeTopics("shared"), kgo.Balancers(kgo.RangeBalancer()))
+	must(t, err)
+	t.Cleanup(old.Close)
+	untilShared(t, cl, "both", 3)
 	classic, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ConsumerGroup("classic"), kgo.ConsumeTopics("shared"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	must(t, err)
 	must(t, classic.PollFetches(deadline(t)).Err())
@@ -87,6 +92,7 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
+		`key: \{"type":"5","data":\{"groupId":"both"[^\n]*"classicMemberMetadata":\{"sessionTimeoutMs":45000,"supportedProtocols":\[\{"name":"range","metadata":"`,
 		`key: \{"type":"2","data":\{"group":"classic"\}\} payload: \{"version":"3","data":\{"protocolType":"consumer","generation":1,"protocol":"\S+","leader":"kgo-[^}]*"groupInstanceId":null,"clientId":"kgo","clientHost":"/127.0.0.1","rebalanceTimeout":60000,"sessionTimeout":45000`,
 		`key: \{"type":"2","data":\{"group":"classic"\}\} payload: \{"version":"3","data":\{"protocolType":"consumer","generation":2,"protocol":null,"leader":null,"currentStateTimestamp":\d+,"members":\[\]`,
 	} {

@@ -22,6 +22,9 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 	case len(req.Protocols) == 0 || req.ProtocolType == "":
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil
 	}
+	if g := b.groups.mixed(req.Group); g != nil {
+		return g.join(r, req), nil
+	}
 	if err := b.groups.makeClassic(req.Group); err != nil {
 		return now(joinError(errorCode(storeError(err)), req.MemberID)), nil
 	}
@@ -140,7 +143,7 @@ func (g *group) replaceStatic(old, want *member, answer chan *kmsg.JoinGroupResp
 	old.answerSync(syncError(kerr.FencedInstanceID.Code))
 	g.remove(old)
 	g.add(want, g.protocolType)
-	want.assignment = assignment
+	want.assignment, want.told = assignment, old.told
 	if wasLeader {
 		g.leader = want.id
 	}

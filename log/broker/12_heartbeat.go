@@ -11,6 +11,8 @@ func (b *Broker) heartbeat(r *request, kreq kmsg.Request) (reply, error) {
 	resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
 	if err := r.group(mayRead, req.Group); err != nil {
 		resp.ErrorCode = errorCode(err)
+	} else if g := b.groups.consumer(req.Group); g != nil {
+		resp.ErrorCode = errorCode(storeError(g.beat(req)))
 	} else if g := b.groups.group(req.Group, false); g == nil {
 		resp.ErrorCode = kerr.UnknownMemberID.Code
 	} else {

@@ -13,34 +13,46 @@ func (b *Broker) leaveGroup(r *request, kreq kmsg.Request) (reply, error) {
 	if resp.ErrorCode = errorCode(r.group(mayRead, req.Group)); resp.ErrorCode != 0 {
 		return now(resp), nil
 	}
-	g := b.groups.group(req.Group, false)
+	members := req.Members
 	if r.version < 3 {
-		resp.ErrorCode = kerr.UnknownMemberID.Code
-		if g != nil {
-			resp.ErrorCode = g.leave(req.MemberID, nil)
-		}
-		return left(resp, g), nil
+		members = []kmsg.LeaveGroupRequestMember{{MemberID: req.MemberID}}
 	}
-	for _, m := range req.Members {
-		rm := kmsg.NewLeaveGroupResponseMember()
-		rm.MemberID, rm.InstanceID, rm.ErrorCode = m.MemberID, m.InstanceID, kerr.UnknownMemberID.Code
-		if g != nil {
-			rm.ErrorCode = g.leave(m.MemberID, m.InstanceID)
+	codes, left, err := b.groups.leave(req.Group, members)
+	for i, m := range members {
+		if r.version < 3 && err == nil {
+			resp.ErrorCode = codes[i]
+		} else if err == nil {
+			rm := kmsg.NewLeaveGroupResponseMember()
+			rm.MemberID, rm.InstanceID, rm.ErrorCode = m.MemberID, m.InstanceID, codes[i]
+			resp.Members = append(resp.Members, rm)
 		}
-		resp.Members = append(resp.Members, rm)
 	}
-	return left(resp, g), nil
-}
-
-// left answers when it is durable that the group is empty, if it is.
-func left(resp *kmsg.LeaveGroupResponse, g *group) reply {
-	emptied := g.emptied()
 	return func() kmsg.Response {
-		if err := wait(emptied); err != nil {
+		if err == nil {
+			err = wait(left)
+		}
+		if err != nil {
 			resp.ErrorCode = errorCode(storeError(err))
 		}
 		return resp
+	}, nil
+}
+
+// leave lets members of a group go. What is returned says for each of them whether it did, and what has to be durable
+// before they are told.
+func (c *coordinator) leave(group string, members []kmsg.LeaveGroupRequestMember) (codes []int16, d durable, err error) {
+	if g := c.consumer(group); g != nil {
+		return g.leave(members)
 	}
+	g := c.group(group, false)
+	for _, m := range members {
+		code := kerr.UnknownMemberID.Code
+		if g != nil {
+			code = g.leave(m.MemberID, m.InstanceID)
+		}
+		codes = append(codes, code)
+	}
+	return codes, g.emptied(), nil
 }
 
 // emptied is what says that nobody is in the group; nil if somebody is, or nobody ever was.

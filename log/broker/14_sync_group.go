@@ -15,6 +15,9 @@ func (b *Broker) syncGroup(r *request, kreq kmsg.Request) (reply, error) {
 	if r.version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) { // they are mandatory from there on
 		return now(syncError(kerr.InconsistentGroupProtocol.Code)), nil
 	}
+	if g := b.groups.consumer(req.Group); g != nil {
+		return now(g.sync(req)), nil
+	}
 	g := b.groups.group(req.Group, false)
 	if g == nil {
 		return now(syncError(kerr.UnknownMemberID.Code)), nil
@@ -85,6 +88,7 @@ func (g *group) stabilize(err error) {
 	if err == nil {
 		g.to(stateStable)
 		for _, m := range g.members {
+			m.told = m.assignment
 			m.answerSync(g.assigned(m))
 		}
 		return

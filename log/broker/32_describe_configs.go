@@ -2,8 +2,10 @@ package broker
 
 import (
 	"fmt"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -178,15 +180,31 @@ func (b *Broker) facts() []fact {
 		return fact{log.ConfigDef{Name: name, Type: t, Default: def, Doc: "Fixed: this log is one broker."}, value}
 	}
 	id := strconv.Itoa(int(nodeID))
+	listeners, advertised := b.addresses()
 	return []fact{
+		one("advertised.listeners", log.TypeList, "", advertised),
 		one("broker.id", log.TypeInt, "-1", id),
 		one("default.replication.factor", log.TypeInt, "1", "1"),
 		one("delete.topic.enable", log.TypeBoolean, "true", "true"),
-		one("group.consumer.migration.policy", log.TypeString, "bidirectional", "disabled"),
+		one("listeners", log.TypeList, "PLAINTEXT://:9092", listeners),
 		one("log.cleaner.enable", log.TypeBoolean, "true", "true"),
 		one("log.dirs", log.TypeList, "", b.log.Dir()),
 		one("node.id", log.TypeInt, "", id),
 		one("offsets.topic.num.partitions", log.TypeInt, "50", "1"),
 		one("offsets.topic.replication.factor", log.TypeInt, "3", "1"),
 	}
+}
+
+// addresses are the listeners, by where they listen and by what clients are told, in Kafka's form.
+func (b *Broker) addresses() (listeners, advertised string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var at, told []string
+	for ln, l := range b.listeners {
+		at = append(at, l.protocol()+"://"+ln.Addr().String())
+		told = append(told, l.protocol()+"://"+net.JoinHostPort(l.Advertised.Host, strconv.Itoa(int(l.Advertised.Port))))
+	}
+	slices.Sort(at)
+	slices.Sort(told)
+	return strings.Join(at, ","), strings.Join(told, ",")
 }

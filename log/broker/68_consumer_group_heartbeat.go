@@ -34,6 +34,5 @@ func (b *Broker) memberHeartbeat(r *request, req *kmsg.ConsumerGroupHeartbeatReq
 	if err := consumergroup.Check(req, b.consumerConfig(req.Group).Assignors); err != nil {
 		return nil, nil, err
 	}
-	return b.groups.heartbeat(req, consumergroup.Client{ID: r.clientID, Host: "/" + r.c.host,
-		MayDescribe: func(topic string) bool { return r.topic(mayDescribe, topic) == nil }})
+	return b.groups.heartbeat(req, r.consumer())
 }

@@ -117,6 +117,7 @@ func protected(id [16]byte) map[string]struct {
 		"alter configs":         {&kmsg.AlterConfigsRequest{Resources: []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: t}}}, []need{{topicResource, t, mayAlterConfigs, noTopic}}},
 		"alter some configs":    {&kmsg.IncrementalAlterConfigsRequest{Resources: []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: t}}}, []need{{topicResource, t, mayAlterConfigs, noTopic}}},
 		"log dirs":              {&kmsg.DescribeLogDirsRequest{}, []need{cluster(mayDescribe)}},
+		"move":                  {&kmsg.AlterReplicaLogDirsRequest{Dirs: []kmsg.AlterReplicaLogDirsRequestDir{{Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{{Topic: t, Partitions: []int32{0}}}}}}, []need{cluster(mayAlter)}},
 		"partitions":            {&kmsg.CreatePartitionsRequest{ValidateOnly: true, Topics: []kmsg.CreatePartitionsRequestTopic{{Topic: t, Count: 2}}}, []need{{topicResource, t, mayAlter, noTopic}}},
 		"delete group":          {&kmsg.DeleteGroupsRequest{Groups: []string{"nobody"}}, []need{{groupResource, "nobody", mayDelete, noGroup}}},
 		"elect":                 {&kmsg.ElectLeadersRequest{}, []need{cluster(mayAlter)}},

@@ -66,7 +66,7 @@ type Broker struct {
 
 	mu        sync.Mutex
 	closed    bool
-	listeners map[net.Listener]struct{}
+	listeners map[net.Listener]Listener
 	conns     map[*conn]struct{}
 }
 
@@ -91,7 +91,7 @@ func New(o Options) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{log: o.Log, logger: o.Logger, opts: o, sessions: newFetchSessions(set.maxFetchSessions),
-		listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
+		listeners: make(map[net.Listener]Listener), conns: make(map[*conn]struct{})}
 	b.set.Store(set)
 	b.dynamic.Store(dynamic)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -104,7 +104,7 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load committed offsets: %w", err)
 	}
-	if b.groups, err = newCoordinator(store, o.Logger, set.initialRebalanceDelay, logTopics{o.Log}, b.consumerConfig); err != nil {
+	if b.groups, err = newCoordinator(store, o.Logger, set.initialRebalanceDelay, logTopics{o.Log}, b.consumerConfig, set.consumer.migration); err != nil {
 		return nil, fmt.Errorf("load groups: %w", err)
 	}
 	if b.users, err = openUsers(o.Log); err != nil {
@@ -131,6 +131,18 @@ type Listener struct {
 	SASL []string
 }
 
+// protocol is the kind of a listener, under Kafka's name.
+func (l *Listener) protocol() string {
+	name := "PLAINTEXT"
+	if l.TLS != nil {
+		name = "SSL"
+	}
+	if len(l.SASL) > 0 {
+		name = "SASL_" + name
+	}
+	return name
+}
+
 // Advertised is the address that clients of a listener are told to connect to.
 type Advertised struct {
 	Host string
@@ -146,7 +158,7 @@ func (b *Broker) Serve(ln net.Listener, l Listener) error {
 		ln.Close()
 		return nil
 	}
-	b.listeners[ln] = struct{}{}
+	b.listeners[ln] = l
 	b.wg.Add(1)
 	b.mu.Unlock()
 	defer b.wg.Done()

@@ -89,15 +89,13 @@ func (c *coordinator) consumer(id string) *consumerGroup {
 }
 
 // joinConsumer returns the group of that name for a member that joins it. A group of the classic protocol that is empty
-// becomes one of this.
+// becomes one of this; nil says that somebody is in it.
 func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	for {
 		classic := c.group(id, false)
 		if classic != nil {
-			if retired, err := classic.retire(); err != nil {
+			if retired, err := classic.retire(); err != nil || !retired {
 				return nil, err
-			} else if !retired {
-				return nil, fmt.Errorf("%w: the members of group %s speak the classic protocol; they have to leave first (group.consumer.migration.policy is disabled)", kerr.GroupIDNotFound, id)
 			}
 		}
 		c.mu.Lock()
@@ -152,7 +150,7 @@ func (c *coordinator) makeClassic(id string) error {
 		return nil
 	}
 	if g.g.Size() > 0 {
-		return fmt.Errorf("%w: the members of group %s speak the consumer protocol", kerr.InconsistentGroupProtocol, id)
+		return fmt.Errorf("%w: somebody joined group %s by the consumer protocol meanwhile", kerr.CoordinatorNotAvailable, id)
 	}
 	if _, err := g.delete(); err != nil {
 		return err
@@ -206,9 +204,16 @@ func (c *coordinator) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from co
 		g := c.consumer(req.Group)
 		switch {
 		case g == nil && req.MemberEpoch == 0:
+			if classic := c.group(req.Group, false); classic != nil {
+				if resp, d, err, ok := c.upgrade(classic, req, from); ok {
+					return resp, d, err
+				}
+			}
 			var err error
 			if g, err = c.joinConsumer(req.Group); err != nil {
 				return nil, nil, err
+			} else if g == nil {
+				continue
 			}
 		case g == nil && c.group(req.Group, false) != nil:
 			return nil, nil, fmt.Errorf("%w: %s is a group of the classic protocol", kerr.GroupIDNotFound, req.Group)
@@ -231,34 +236,47 @@ func (c *coordinator) isClosed() bool {
 }
 
 // heartbeat is false if the group is gone.
-func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (*kmsg.ConsumerGroupHeartbeatResponse, durable, error, bool) {
+func (g *consumerGroup) heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from consumergroup.Client) (resp *kmsg.ConsumerGroupHeartbeatResponse, d durable, err error, ok bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.gone {
 		return nil, nil, nil, false
 	}
-	resp, err := g.g.Heartbeat(req, from, g.c.config(req.Group), g.c.topics, time.Now())
-	var a durable
-	if err != nil {
-		g.g.Undo()
-	} else {
-		a, err = g.save()
-	}
-	g.arm(g.g.Deadline())
+	d, err = g.apply(func(now time.Time) (err error) {
+		resp, err = g.g.Heartbeat(req, from, g.c.config(req.Group), g.c.topics, now)
+		return err
+	})
 	if err != nil && g.g.New() {
 		g.end()
 		g.c.mu.Lock()
 		delete(g.c.consumers, req.Group)
 		g.c.mu.Unlock()
 	}
-	return resp, a, err, true
+	return resp, d, err, true
 }
 
-// save writes what changed, or takes it back. Nothing changed: nothing to wait for.
+// apply lets do change the group, and writes that. Changes of a do that fails are taken back.
+func (g *consumerGroup) apply(do func(now time.Time) error) (d durable, err error) {
+	if err = do(time.Now()); err != nil {
+		g.g.Undo()
+	} else {
+		d, err = g.save()
+	}
+	g.arm(g.g.Deadline())
+	return d, err
+}
+
+// save writes what changed, or takes it back. Nothing changed: nothing to wait for. With that the group may become a
+// classic one.
 func (g *consumerGroup) save() (durable, error) {
 	records := g.g.Records()
 	if len(records) == 0 {
 		return nil, nil
+	}
+	classic := g.downgraded()
+	if classic != nil {
+		g.g.Delete()
+		records = append(g.g.Records(), classic.record())
 	}
 	a, err := g.c.store.put(records)
 	if err != nil {
@@ -266,6 +284,9 @@ func (g *consumerGroup) save() (durable, error) {
 		return nil, err
 	}
 	g.g.Keep()
+	if classic != nil {
+		g.become(classic)
+	}
 	return a, nil
 }
 
@@ -314,7 +335,7 @@ func (g *consumerGroup) checkCommit(member string, epoch int32, byHand, transact
 		return allPartitions, nil
 	}
 	check, err := g.g.MayCommit(member, epoch)
-	if err == nil && !transactional && version < 9 {
+	if err == nil && !transactional && version < 9 && !g.g.SpeaksClassic(member) {
 		return nil, fmt.Errorf("%w: members of the consumer protocol commit by version 9 or later", kerr.UnsupportedVersion)
 	}
 	return check, err

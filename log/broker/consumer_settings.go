@@ -19,6 +19,7 @@ type consumerSettings struct {
 	regexRefresh                          time.Duration
 	maxSize                               int
 	assignors                             []string
+	migration                             migration
 }
 
 func (s *consumerSettings) check() error {

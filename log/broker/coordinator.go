@@ -18,6 +18,8 @@ type coordinator struct {
 	delay  time.Duration // of the first rebalance (group.initial.rebalance.delay.ms)
 	topics consumergroup.Topics
 	config func(group string) consumergroup.Config
+	// migration says how groups with members may change their protocol.
+	migration migration
 
 	mu        sync.Mutex
 	groups    map[string]*group
@@ -25,8 +27,8 @@ type coordinator struct {
 	closed    bool
 }
 
-func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration, topics consumergroup.Topics, config func(string) consumergroup.Config) (*coordinator, error) {
-	c := &coordinator{store: store, logger: logger, delay: delay, topics: topics, config: config,
+func newCoordinator(store *offsetStore, logger *slog.Logger, delay time.Duration, topics consumergroup.Topics, config func(string) consumergroup.Config, policy migration) (*coordinator, error) {
+	c := &coordinator{store: store, logger: logger, delay: delay, topics: topics, config: config, migration: policy,
 		groups: make(map[string]*group), consumers: make(map[string]*consumerGroup)}
 	if err := c.resume(store.loaded); err != nil {
 		return nil, err
@@ -70,7 +72,7 @@ func (c *coordinator) forget(id string) {
 	delete(c.groups, id)
 }
 
-// close ends all waiting requests and timers.
+// close ends all waiting requests and timers, and what waits for a write.
 func (c *coordinator) close() {
 	c.mu.Lock()
 	c.closed = true
@@ -81,4 +83,5 @@ func (c *coordinator) close() {
 	for _, g := range c.listConsumers() {
 		g.close()
 	}
+	c.store.waits.Wait()
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -33,7 +32,6 @@ type group struct {
 	id     string
 	logger *slog.Logger
 	store  groupStore
-	writes sync.WaitGroup // what waits for a write and then needs mu
 
 	mu           sync.Mutex
 	state        groupState
@@ -61,6 +59,7 @@ type member struct {
 	session, rebalance       time.Duration
 	protocols                []kmsg.JoinGroupRequestProtocol
 	assignment               []byte
+	told                     []byte // the last assignment that it may know of
 	expiry                   *time.Timer
 	seen                     time.Time
 	join                     chan *kmsg.JoinGroupResponse // waiting in a rebalance, else nil
@@ -75,20 +74,20 @@ func newGroup(id string, logger *slog.Logger, delay time.Duration, store groupSt
 // to moves the group to a state.
 func (g *group) to(state groupState) { g.state, g.since = state, time.Now() }
 
-// close answers everybody who waits, stops the timers, and waits for writes.
+// close answers everybody who waits, and stops the timers.
 func (g *group) close() {
-	g.end()
-	g.writes.Wait()
-}
-
-func (g *group) end() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.dissolve(kerr.CoordinatorNotAvailable.Code)
+}
+
+// dissolve ends the group, and tells those who wait why.
+func (g *group) dissolve(why int16) {
 	g.stopTimer()
 	for _, m := range g.members {
 		m.expiry.Stop()
-		m.answerJoin(joinError(kerr.CoordinatorNotAvailable.Code, m.id))
-		m.answerSync(syncError(kerr.CoordinatorNotAvailable.Code))
+		m.answerJoin(joinError(why, m.id))
+		m.answerSync(syncError(why))
 	}
 	g.to(stateDead)
 }
@@ -326,35 +325,6 @@ func (g *group) syncTimeout(generation int32) {
 	g.rebalance()
 }
 
-// vote returns the protocol that most members prefer among those that all support.
-func (g *group) vote() string {
-	votes := make(map[string]int)
-	for _, m := range g.members {
-		for _, p := range m.protocols {
-			if g.allSupport(p.Name) {
-				votes[p.Name]++
-				break
-			}
-		}
-	}
-	best := ""
-	for name, n := range votes {
-		if best == "" || n > votes[best] || n == votes[best] && name < best {
-			best = name
-		}
-	}
-	return best
-}
-
-func (g *group) allSupport(protocol string) bool {
-	for _, m := range g.members {
-		if !slices.ContainsFunc(m.protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return p.Name == protocol }) {
-			return false
-		}
-	}
-	return true
-}
-
 // joined is the answer to m's JoinGroup in the present generation.
 func (g *group) joined(m *member, skipAssignment bool) *kmsg.JoinGroupResponse {
 	r := kmsg.NewPtrJoinGroupResponse()
@@ -380,19 +350,4 @@ func (g *group) memberIDs() []string {
 	}
 	sort.Strings(ids)
 	return ids
-}
-
-func (m *member) metadata(protocol string) []byte {
-	for _, p := range m.protocols {
-		if p.Name == protocol {
-			return p.Metadata
-		}
-	}
-	return nil
-}
-
-func sameProtocols(a, b []kmsg.JoinGroupRequestProtocol) bool {
-	return slices.EqualFunc(a, b, func(p, q kmsg.JoinGroupRequestProtocol) bool {
-		return p.Name == q.Name && string(p.Metadata) == string(q.Metadata)
-	})
 }

@@ -16,6 +16,8 @@ import (
 type groupStore interface {
 	// put writes records in the order of the calls.
 	put(records []consumergroup.Record) (durable, error)
+	// then calls f, later, when d is durable or has failed.
+	then(d durable, f func(error))
 }
 
 // durable is something that is written and perhaps not durable yet. Wait returns when it is, or has failed.
@@ -89,8 +91,7 @@ func (g *group) tombstone() (durable, error) {
 
 // then calls f, with the group locked, when d is durable or has failed.
 func (g *group) then(d durable, f func(error)) {
-	g.writes.Go(func() {
-		err := d.Wait(context.Background()) // not bound to a connection: others wait for it too
+	g.store.then(d, func(err error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		f(err)
@@ -144,7 +145,7 @@ func (g *group) resume(v *kmsg.GroupMetadataValue) {
 		m := &member{id: vm.MemberID, instanceID: vm.InstanceID, clientID: vm.ClientID, clientHost: vm.ClientHost,
 			session: time.Duration(vm.SessionTimeoutMillis) * time.Millisecond, rebalance: time.Duration(vm.RebalanceTimeoutMillis) * time.Millisecond,
 			protocols:  []kmsg.JoinGroupRequestProtocol{{Name: g.protocol, Metadata: vm.Subscription}}, // of the others nothing is known until it joins again
-			assignment: vm.Assignment}
+			assignment: vm.Assignment, told: vm.Assignment}
 		if vm.RebalanceTimeoutMillis < 0 { // of an old version
 			m.rebalance = m.session
 		}
@@ -155,12 +156,16 @@ func (g *group) resume(v *kmsg.GroupMetadataValue) {
 	}
 }
 
-// watch begins the sessions of all members anew.
+// watch begins the sessions of all members anew. A group without a leader was one of the consumer protocol: its members are
+// to agree anew on what each of them has.
 func (g *group) watch() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, m := range g.members {
 		g.watchMember(m)
+	}
+	if g.state == stateStable && g.leader == "" {
+		g.rebalance()
 	}
 }
 

@@ -20,7 +20,7 @@ type groupTest struct {
 func newGroupTest(t *testing.T) *groupTest {
 	store := &memoryStore{}
 	gt := &groupTest{t, newGroup("g", slog.New(slog.DiscardHandler), 0, store), store}
-	t.Cleanup(gt.g.close)
+	t.Cleanup(func() { gt.g.close(); store.waits.Wait() })
 	return gt
 }
 

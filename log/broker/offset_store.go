@@ -39,7 +39,8 @@ type place struct {
 // offsetStore keeps committed offsets: in memory to be read, in the offsets topic to survive. What it returns was
 // durable first. It may be used from several goroutines.
 type offsetStore struct {
-	part *log.Partition
+	part  *log.Partition
+	waits sync.WaitGroup // of then
 
 	mu sync.Mutex
 	by map[string]map[place]committed // by group
@@ -211,6 +212,11 @@ func (s *offsetStore) put(records []consumergroup.Record) (durable, error) {
 		return nil, fmt.Errorf("write to %s: %w", offsetsTopic, err)
 	}
 	return a, nil
+}
+
+// then calls f when d is durable or has failed. It is not bound to a connection: others wait for it too.
+func (s *offsetStore) then(d durable, f func(error)) {
+	s.waits.Go(func() { f(d.Wait(context.Background())) })
 }
 
 // addOffsets adds the records of committed offsets to a batch.

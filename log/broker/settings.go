@@ -65,6 +65,11 @@ func brokerSettings() []setting {
 			func(s *settings, _ string, n int) { s.consumer.maxSession = millis(n) }),
 		num("group.consumer.max.size", "2147483647", 1, maxInt, "How many members a group of the consumer protocol may have.",
 			func(s *settings, _ string, n int) { s.consumer.maxSize = n }),
+		{log.ConfigDef{Name: "group.consumer.migration.policy", Type: log.TypeString, Default: "bidirectional", Enum: []string{"bidirectional", "disabled", "downgrade", "upgrade"},
+			Doc: "Whether a group with members may change from the classic to the consumer protocol when a member of that joins, and back when the last one leaves."},
+			func(s *settings, v string, _ int) {
+				s.consumer.migration = migration{up: v == "bidirectional" || v == "upgrade", down: v == "bidirectional" || v == "downgrade"}
+			}},
 		num("group.consumer.min.heartbeat.interval.ms", "5000", 1, maxInt, "The shortest heartbeat interval that a group may have.",
 			func(s *settings, _ string, n int) { s.consumer.minHeartbeat = millis(n) }),
 		num("group.consumer.min.session.timeout.ms", "45000", 1, maxInt, "The shortest session timeout that a group may have.",

@@ -53,6 +53,7 @@ func (b *Broker) serves() []api {
 	set(31, 1, 3, b.deleteACLs)
 	set(32, 1, 4, b.describeConfigs)
 	set(33, 0, 2, b.alterConfigs)
+	set(34, 1, 2, b.alterReplicaLogDirs)
 	set(35, 1, 5, b.describeLogDirs)
 	set(36, 0, 2, b.saslAuthenticate)
 	set(37, 0, 3, b.createPartitions)

@@ -5,8 +5,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// memberIsConsumer is the type of members that speak this protocol.
-const memberIsConsumer = 1
+// The types of members, as DescribeConsumerGroup numbers them.
+const (
+	memberIsClassic  = 0
+	memberIsConsumer = 1
+)
 
 // Describe fills in what DescribeConsumerGroup answers. name gives the topics' names; those of which it knows none are
 // left out.
@@ -17,6 +20,9 @@ func (g *Group) Describe(rg *kmsg.ConsumerGroupDescribeResponseGroup, cfg Config
 		rm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		rm.MemberID, rm.InstanceID, rm.RackID, rm.MemberEpoch = id, orNull(m.instance), orNull(m.rack), h.epoch
 		rm.ClientID, rm.ClientHost, rm.MemberType = m.clientID, m.clientHost, memberIsConsumer
+		if m.classic != nil {
+			rm.MemberType = memberIsClassic
+		}
 		rm.SubscribedTopics, rm.SubscribedTopicRegex = append([]string{}, m.topics...), &m.regex
 		rm.Assignment = describe(sorted(h.assigned), name)
 		rm.TargetAssignment = describe(g.targets[id], name)

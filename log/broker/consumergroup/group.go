@@ -96,6 +96,7 @@ type member struct {
 	regex      string   // subscribed to, "" none
 	rebalance  int32    // ms it may take to give up partitions
 	assignor   string   // the one it asks for, "" none
+	classic    *classic // nil if it speaks the consumer protocol
 }
 
 // memberState is where a member is on its way to the target, numbered as in Kafka's records.
@@ -122,8 +123,9 @@ func notYet() *held { return &held{previous: -1} }
 // away is the epoch of a static member that left to come back.
 const away = -2
 
-// deadline is until when a member must be heard of, and by when it must have given up partitions, if it must.
-type deadline struct{ session, revoke time.Time }
+// deadline is until when a member must be heard of, and by when it must have taken its next step, if it must: given up
+// partitions or, in the classic protocol, joined again or asked for its assignment.
+type deadline struct{ session, step time.Time }
 
 // New is a group that nobody is in yet.
 func New(id string) *Group {

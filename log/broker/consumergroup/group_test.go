@@ -53,6 +53,7 @@ type groupTest struct {
 	now    time.Time
 	log    []Record
 	fail   bool // the next write fails
+	made   int  // ids of members
 }
 
 func newGroupTest(t testing.TB) *groupTest {

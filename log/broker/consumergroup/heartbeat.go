@@ -50,7 +50,7 @@ func (g *Group) Heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from Client, 
 		return g.leave(req, topics)
 	}
 	if len(g.members) >= cfg.MaxSize && g.members[req.MemberID] == nil {
-		return nil, fmt.Errorf("%w: %d members are in it (group.consumer.max.size)", kerr.GroupMaxSizeReached, cfg.MaxSize)
+		return nil, fullError(cfg)
 	}
 	id := req.MemberID
 	if id == "" { // version 0: members do not name themselves
@@ -60,26 +60,35 @@ func (g *Group) Heartbeat(req *kmsg.ConsumerGroupHeartbeatRequest, from Client, 
 	if err != nil {
 		return nil, err
 	}
-	m := was.told(req, from)
-	if !same(g.members[id], m) {
-		g.do(memberTo{id, m})
+	before, after, err := g.advance(was, was.told(req, from), req.Topics, from, cfg, topics, now)
+	if err != nil {
+		return nil, err
+	}
+	return g.answer(req, id, before, after, cfg), nil
+}
+
+// advance takes over what a member says of itself, and takes it a step towards its target. said is what it says it has, nil
+// if it does not say.
+func (g *Group) advance(was, m *member, said []kmsg.ConsumerGroupHeartbeatRequestTopic, from Client, cfg Config, topics Topics, now time.Time) (before, after *held, err error) {
+	if !same(g.members[m.id], m) {
+		g.do(memberTo{m.id, m})
 	}
 	renew, err := g.resolve(was, m, from, cfg, topics, now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	resubscribed := !slices.Equal(was.topics, m.topics) || was.regex != m.regex
 	g.renew(renew || resubscribed || g.epoch == 0, topics)
 	if g.epoch > g.assigned {
 		g.assign(cfg, topics)
 	}
-	before := g.holds(id)
-	after := g.reconcile(m, before, resubscribed, req.Topics, topics)
+	before = g.holds(m.id)
+	after = g.reconcile(m, before, resubscribed, said, topics)
 	if after != before {
-		g.do(heldTo{id, after})
+		g.do(heldTo{m.id, after})
 	}
 	g.await(m, before, after, cfg, now)
-	return g.answer(req, id, before, after, cfg), nil
+	return before, after, nil
 }
 
 // admit finds the member that a heartbeat is of. One that joins need not be there; a static one takes the place of its
@@ -92,7 +101,7 @@ func (g *Group) admit(id string, req *kmsg.ConsumerGroupHeartbeatRequest) (*memb
 		case former == nil && !joins:
 			return nil, unknownInstance(*req.InstanceID)
 		case former != nil && joins && (former.id != id || g.holds(id).epoch == away):
-			return g.replace(former, id)
+			return g.replace(former, id, false)
 		case former != nil && former.id != id:
 			return nil, fenced(id, former)
 		}
@@ -140,10 +149,11 @@ func owns(said []kmsg.ConsumerGroupHeartbeatRequestTopic, these map[Partition]in
 	return said != nil
 }
 
-// replace gives a static member that comes back what its former self had.
-func (g *Group) replace(former *member, id string) (*member, error) {
+// replace gives a static member that comes back what its former self had. That must have left, unless one of the two speaks
+// the classic protocol, in which static members do not say that they leave.
+func (g *Group) replace(former *member, id string, byClassic bool) (*member, error) {
 	had, target := g.holds(former.id), g.targets[former.id]
-	if had.epoch != away {
+	if had.epoch != away && former.classic == nil && !byClassic {
 		return nil, fmt.Errorf("%w: %s cannot have the instance id %s before %s leaves or its session ends", kerr.UnreleasedInstanceID, id, former.instance, former.id)
 	}
 	now := *former
@@ -160,7 +170,7 @@ func (g *Group) replace(former *member, id string) (*member, error) {
 // told is the member with what the heartbeat says. What is null there has not changed.
 func (m *member) told(req *kmsg.ConsumerGroupHeartbeatRequest, from Client) *member {
 	now := *m
-	now.clientID, now.clientHost = from.ID, from.Host
+	now.clientID, now.clientHost, now.classic = from.ID, from.Host, nil
 	set := func(to *string, s *string) {
 		if s != nil {
 			*to = *s
@@ -174,7 +184,7 @@ func (m *member) told(req *kmsg.ConsumerGroupHeartbeatRequest, from Client) *mem
 		now.rebalance = req.RebalanceTimeoutMillis
 	}
 	if req.SubscribedTopicNames != nil {
-		now.topics = slices.Compact(slices.Sorted(slices.Values(req.SubscribedTopicNames)))
+		now.topics = ordered(req.SubscribedTopicNames)
 	}
 	return &now
 }
@@ -186,7 +196,7 @@ func same(a, b *member) bool {
 	x, y := *a, *b
 	x.topics, y.topics = nil, nil
 	return x.id == y.id && x.instance == y.instance && x.rack == y.rack && x.clientID == y.clientID && x.clientHost == y.clientHost &&
-		x.regex == y.regex && x.rebalance == y.rebalance && x.assignor == y.assignor
+		x.regex == y.regex && x.rebalance == y.rebalance && x.assignor == y.assignor && sameClassic(x.classic, y.classic)
 }
 
 // firstEpoch is a group's first epoch. Kafka leaves 1 to members that wait for their first assignment.
@@ -222,15 +232,15 @@ func (g *Group) hashTopics(topics Topics) int64 {
 	return int64(sum.Sum64())
 }
 
-// await sets by when the member must come again, and by when it must have given up partitions.
+// await sets by when the member must come again, and by when it must have taken its next step.
 func (g *Group) await(m *member, before, after *held, cfg Config, now time.Time) {
 	d := g.deadlines[m.id]
-	d.session = now.Add(cfg.Session)
+	d.session = now.Add(m.session(cfg))
 	switch {
-	case after.state != unrevoked:
-		d.revoke = time.Time{}
-	case after != before || d.revoke.IsZero():
-		d.revoke = now.Add(time.Duration(m.rebalance) * time.Millisecond)
+	case m.classic == nil && after.state != unrevoked:
+		d.step = time.Time{}
+	case m.classic != nil || after != before || d.step.IsZero(): // it joined, or has partitions to give up
+		d.step = now.Add(time.Duration(m.rebalance) * time.Millisecond)
 	}
 	g.deadlines[m.id] = d
 }

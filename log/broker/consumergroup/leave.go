@@ -44,7 +44,7 @@ func (g *Group) sendAway(id string) {
 	h.assigned = kept
 	g.do(heldTo{id, &h})
 	d := g.deadlines[id]
-	d.revoke = time.Time{}
+	d.step = time.Time{}
 	g.deadlines[id] = d
 }
 
@@ -65,7 +65,7 @@ func (g *Group) remove(ids []string, topics Topics) {
 func (g *Group) Deadline() time.Time {
 	var first time.Time
 	for _, d := range g.deadlines {
-		for _, t := range []time.Time{d.session, d.revoke} {
+		for _, t := range []time.Time{d.session, d.step} {
 			if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 				first = t
 			}
@@ -79,7 +79,7 @@ func (g *Group) Deadline() time.Time {
 func (g *Group) Expire(topics Topics, now time.Time) []string {
 	var late []string
 	for id, d := range g.deadlines {
-		if !d.session.After(now) || !d.revoke.IsZero() && !d.revoke.After(now) {
+		if !d.session.After(now) || !d.step.IsZero() && !d.step.After(now) {
 			late = append(late, id)
 		}
 	}
@@ -104,9 +104,9 @@ func (g *Group) Resume(cfg Config, now time.Time) {
 		}
 	}
 	for id, m := range g.members {
-		d := deadline{session: now.Add(cfg.Session)}
+		d := deadline{session: now.Add(m.session(cfg))}
 		if g.holds(id).state == unrevoked {
-			d.revoke = now.Add(time.Duration(m.rebalance) * time.Millisecond)
+			d.step = now.Add(time.Duration(m.rebalance) * time.Millisecond)
 		}
 		g.deadlines[id] = d
 	}
@@ -119,6 +119,12 @@ func (g *Group) MayCommit(id string, epoch int32) (func(Partition) error, error)
 		return nil, unknownMember(g.id, id)
 	}
 	h := g.holds(id)
+	if g.members[id].classic != nil {
+		if epoch != h.epoch {
+			return nil, kerr.IllegalGeneration
+		}
+		return func(Partition) error { return nil }, nil
+	}
 	if epoch > h.epoch || epoch < 0 {
 		return nil, kerr.StaleMemberEpoch
 	}
@@ -132,6 +138,12 @@ func (g *Group) MayCommit(id string, epoch int32) (func(Partition) error, error)
 		}
 		return nil
 	}, nil
+}
+
+// SpeaksClassic tells whether a member speaks the classic protocol.
+func (g *Group) SpeaksClassic(id string) bool {
+	m := g.members[id]
+	return m != nil && m.classic != nil
 }
 
 // MayFetch checks that a member may ask for offsets with the epoch it comes with.

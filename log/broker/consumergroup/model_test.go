@@ -15,7 +15,8 @@ import (
 )
 
 // TestModel lets members join, leave, be silent, come back, lose answers and change what they want, lets topics come,
-// grow and go, writes fail and the broker restart, in any order. Never do two own a partition; when all is quiet, every
+// grow and go, writes fail and the broker restart, in any order. In half of the groups there are members of the classic
+// protocol too. Never do two own a partition; when all is quiet, every
 // partition that somebody wants is owned, by numbers as even as can be.
 func TestModel(t *testing.T) {
 	seeds := uint64(150)
@@ -23,7 +24,7 @@ func TestModel(t *testing.T) {
 		seeds = 20_000
 	}
 	for seed := range seeds {
-		m := &model{groupTest: newGroupTest(t), rnd: rand.New(rand.NewPCG(seed, 848)), by: make(map[string]*client)}
+		m := &model{groupTest: newGroupTest(t), rnd: rand.New(rand.NewPCG(seed, 848)), by: make(map[string]*client), classics: make(map[string]*classicClient)}
 		m.run(seed)
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -36,6 +37,8 @@ type model struct {
 	rnd  *rand.Rand
 	by   map[string]*client // members, as they think
 	next int
+	// classics are those of the classic protocol.
+	classics map[string]*classicClient
 }
 
 func (m *model) run(seed uint64) {
@@ -43,7 +46,11 @@ func (m *model) run(seed uint64) {
 		m.topics.make(fmt.Sprintf("t%d", i), 1+m.rnd.Int32N(8))
 	}
 	for step := range 150 {
-		m.step()
+		if seed%2 == 1 && m.rnd.IntN(2) == 0 {
+			m.stepClassic()
+		} else {
+			m.step()
+		}
 		m.now = m.now.Add(time.Duration(m.rnd.IntN(4000)) * time.Millisecond)
 		m.g.Expire(m.topics, m.now)
 		m.fail = m.rnd.IntN(20) == 0
@@ -173,6 +180,7 @@ func (m *model) check(seed uint64, step int) {
 			}
 		}
 	}
+	m.checkClassic(owner, seed, step)
 }
 
 // calm lets the members that live come to rest.
@@ -192,10 +200,11 @@ func (m *model) calm(seed uint64) {
 				}
 			}
 		}
+		m.calmClassic()
 		m.g.Expire(m.topics, m.now)
 		m.write()
 	}
-	if len(m.by) == 0 {
+	if len(m.by)+len(m.classics) == 0 {
 		return
 	}
 	m.want(fmt.Sprintf("seed %d: state", seed), m.g.State(), Stable)

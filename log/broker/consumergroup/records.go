@@ -1,6 +1,7 @@
 package consumergroup
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -31,7 +32,8 @@ const (
 // tagged fields end each structure.
 //
 //	3   epoch i32 · tag 0: hash i64
-//	5   instance, rack *string · client, host string · topics []string · regex *string · rebalance i32 · assignor *string
+//	5   instance, rack *string · client, host string · topics []string · regex *string · rebalance i32 · assignor *string ·
+//	    tag 0, of members of the classic protocol: 1 i8 · session i32 · [] name string · metadata bytes
 //	6   epoch i32
 //	7   [] topic uuid · partitions []i32
 //	8   epoch, previous i32 · state i8 · assigned, revoking [] topic uuid · partitions []i32 · tag 0: epochs *[]i32
@@ -54,9 +56,7 @@ func (c epochTo) record(group string) Record {
 	if c.epoch == 0 {
 		return r
 	}
-	b := kbin.AppendInt32(value(), c.epoch)
-	b = append(b, 1, 0, 8) // one tagged field: number 0, of 8 bytes
-	r.Value = kbin.AppendInt64(b, c.hash)
+	r.Value = appendTag(kbin.AppendInt32(value(), c.epoch), kbin.AppendInt64(nil, c.hash))
 	return r
 }
 
@@ -81,8 +81,23 @@ func (c memberTo) record(group string) Record {
 	b = kbin.AppendCompactNullableString(b, &m.regex)
 	b = kbin.AppendInt32(b, m.rebalance)
 	b = kbin.AppendCompactNullableString(b, orNull(m.assignor))
-	r.Value = append(b, noTags)
+	if m.classic == nil {
+		r.Value = append(b, noTags)
+		return r
+	}
+	tag := kbin.AppendInt32([]byte{1}, m.classic.session) // 1: not null
+	tag = kbin.AppendCompactArrayLen(tag, len(m.classic.protocols))
+	for _, p := range m.classic.protocols {
+		tag = append(kbin.AppendCompactBytes(kbin.AppendCompactString(tag, p.Name), p.Metadata), noTags)
+	}
+	r.Value = appendTag(b, append(tag, noTags))
 	return r
+}
+
+// appendTag ends a structure with its only tagged field, number 0.
+func appendTag(b, field []byte) []byte {
+	b = append(b, 1, 0)
+	return append(kbin.AppendUvarint(b, uint32(len(field))), field...)
 }
 
 func (c targetTo) record(group string) Record {
@@ -134,9 +149,7 @@ func appendHeld(b []byte, some map[Partition]int32) []byte {
 		for _, n := range numbers[i] {
 			epochs = append(epochs, some[Partition{t, n}])
 		}
-		tag := appendNumbers(nil, epochs)
-		b = append(b, 1, 0) // one tagged field: number 0
-		b = append(kbin.AppendUvarint(b, uint32(len(tag))), tag...)
+		b = appendTag(b, appendNumbers(nil, epochs))
 	}
 	return b
 }
@@ -234,7 +247,7 @@ func decode(of int16, name string, b []byte) (change, error) {
 	case keyRegex:
 		c = resolvedTo{name, d.resolved()}
 	}
-	if of != keyGroup { // which has read them
+	if of != keyGroup && of != keyMember { // which have read them
 		kmsg.SkipTags(&d.Reader)
 	}
 	return c, d.Complete()
@@ -264,9 +277,30 @@ func (d *decoder) member(id string) *member {
 	m := &member{id: id, instance: orEmpty(d.CompactNullableString()), rack: orEmpty(d.CompactNullableString()),
 		clientID: d.CompactString(), clientHost: d.CompactString(), topics: d.strings(), regex: orEmpty(d.CompactNullableString())}
 	m.rebalance, m.assignor = d.Int32(), orEmpty(d.CompactNullableString())
-	slices.Sort(m.topics)
-	m.topics = slices.Compact(m.topics)
+	m.topics = ordered(m.topics)
+	d.tags(func(r *kbin.Reader) {
+		of := decoder{*r}
+		m.classic = of.classic()
+	})
 	return m
+}
+
+// classic is nil for null, and for members of whom nobody could tell what they subscribe to.
+func (d *decoder) classic() *classic {
+	if d.Int8() != 1 {
+		return nil
+	}
+	c := &classic{session: d.Int32()}
+	for n := d.CompactArrayLen(); n > 0 && d.Ok(); n-- {
+		p := kmsg.NewJoinGroupRequestProtocol()
+		p.Name, p.Metadata = d.CompactString(), bytes.Clone(d.CompactBytes())
+		kmsg.SkipTags(&d.Reader)
+		c.protocols = append(c.protocols, p)
+	}
+	if _, err := subscriptionOf(c.protocols); err != nil || !d.Ok() {
+		return nil
+	}
+	return c
 }
 
 func (d *decoder) resolved() *resolved {

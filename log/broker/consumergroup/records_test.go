@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // full is a group of which there is everything.
@@ -19,6 +21,7 @@ func full(t testing.TB) *groupTest {
 	b.regex = "t|u"
 	b.join()
 	a.beat()
+	gt.must(gt.classic("t").join(false))
 	return gt
 }
 
@@ -61,6 +64,8 @@ func TestRecordsAreKafkas(t *testing.T) {
 		"member": {memberTo{"m", &member{instance: "i", clientID: "c", clientHost: "/h", topics: []string{"t"}, rebalance: 5}}, "000500016700016d",
 			"0000" + "0269" + "00" + "0263" + "032f68" + "02" + "0274" + "01" + "00000005" + "00" + "00"},
 		"target": {targetTo{"m", []Partition{p}}, "000700016700016d", "0000" + "02" + "01000000000000000000000000000000" + "0200000003" + "00" + "00"},
+		"member of the classic protocol": {memberTo{"m", &member{clientID: "c", clientHost: "/h", topics: []string{"t"}, rebalance: 5, classic: &classic{6, []kmsg.JoinGroupRequestProtocol{{Name: "r", Metadata: []byte{7}}}}}},
+			"000500016700016d", "0000" + "00" + "00" + "0263" + "032f68" + "02" + "0274" + "01" + "00000005" + "00" + "01000c" + "01" + "00000006" + "02" + "0272" + "0207" + "00" + "00"},
 		"held": {heldTo{"m", &held{epoch: 2, previous: 1, state: unrevoked, assigned: map[Partition]int32{p: 2}}}, "000800016700016d",
 			"0000" + "00000002" + "00000001" + "01" + "02" + "01000000000000000000000000000000" + "0200000003" + "01000502" + "00000002" + "01" + "00"},
 		"expression": {resolvedTo{"r", &resolved{[]string{"t"}, time.UnixMilli(5)}}, "0010000167000172", "0000" + "020274" + "0000000000000000" + "0000000000000005" + "00"},
@@ -88,6 +93,7 @@ func FuzzLoad(f *testing.F) {
 		for _, g := range groups {
 			g.Resume(Config{Session: time.Second}, time.Time{})
 			g.State()
+			g.Downgrade(&fakeTopics{})
 			g.Delete()
 		}
 	})
