@@ -29,6 +29,8 @@ type offsetStore struct {
 }
 
 type storedOffset struct {
+	place     topicPartition // of the record
+	at        int64
 	key       []byte // as it stands in the topic: compaction compares bytes
 	partition json.RawMessage
 	offset    json.RawMessage
@@ -62,7 +64,7 @@ func (s *offsetStore) read(r *kgo.Record) {
 		err = json.Unmarshal(key[0], &connector)
 	}
 	if err == nil {
-		err = s.apply(connector, r.Key, key[1], r.Value)
+		err = s.apply(connector, r, key[1])
 	}
 	if err != nil {
 		s.log.Error("a record of the offset topic is not understood and left out", "topic", s.topic,
@@ -70,11 +72,14 @@ func (s *offsetStore) read(r *kgo.Record) {
 	}
 }
 
-func (s *offsetStore) apply(connector string, key []byte, partition, offset json.RawMessage) error {
+// apply takes a record into memory, unless a later one of the same partition is there: the topic is read again while
+// tasks go on writing to it.
+func (s *offsetStore) apply(connector string, r *kgo.Record, partition json.RawMessage) error {
 	id, err := canonical(partition)
 	if err != nil {
 		return err
 	}
+	offset := r.Value
 	if bytes.Equal(bytes.TrimSpace(offset), []byte("null")) {
 		offset = nil
 	}
@@ -85,25 +90,34 @@ func (s *offsetStore) apply(connector string, key []byte, partition, offset json
 		list = map[string]*storedOffset{}
 		s.all[connector] = list
 	}
-	list[id] = &storedOffset{key: slices.Clone(key), partition: slices.Clone(partition), offset: slices.Clone(offset)}
+	place := topicPartition{s.topic, r.Partition}
+	if was := list[id]; was != nil && was.place == place && was.at > r.Offset {
+		return nil
+	}
+	list[id] = &storedOffset{place: place, at: r.Offset, key: slices.Clone(r.Key), partition: slices.Clone(partition), offset: slices.Clone(offset)}
 	return nil
 }
 
 // SaveOffsets appends the offsets, waits until they are durable, and remembers them.
 func (s *offsetStore) SaveOffsets(ctx context.Context, connector string, offsets []connectors.SourceOffset) error {
+	return s.save(connector, offsets, func(records []*kgo.Record) error { return produceAll(ctx, s.client, records...) })
+}
+
+// save gives the records of the offsets to write, and remembers them if it brought them into the topic.
+func (s *offsetStore) save(connector string, offsets []connectors.SourceOffset, write func([]*kgo.Record) error) error {
 	records := make([]*kgo.Record, len(offsets))
 	for i, o := range offsets {
 		key, err := s.key(connector, o.Partition)
 		if err != nil {
 			return fmt.Errorf("source partition %s of connector %s: %w", o.Partition, connector, err)
 		}
-		records[i] = &kgo.Record{Topic: s.topic, Key: key, Value: compact(o.Offset)}
+		records[i] = &kgo.Record{Topic: s.topic, Partition: connectors.AnyPartition, Key: key, Value: compact(o.Offset)}
 	}
-	if err := produceAll(ctx, s.client, records...); err != nil {
+	if err := write(records); err != nil {
 		return fmt.Errorf("write to topic %s: %w", s.topic, err)
 	}
 	for i, o := range offsets {
-		if err := s.apply(connector, records[i].Key, o.Partition, records[i].Value); err != nil {
+		if err := s.apply(connector, records[i], o.Partition); err != nil {
 			return err
 		}
 	}

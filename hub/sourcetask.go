@@ -52,17 +52,26 @@ func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (er
 		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
 	}
 	defer s.client.Close()
-	s.writer = durable.NewWriter(s.client, sourceInFlight)
+	move, report := s.move, s.reportRow
+	if r.hub.exactlyOnce {
+		t, err := s.newTransactions(ctx)
+		if err != nil {
+			return err
+		}
+		move, report = t.move, t.reportRow
+	} else {
+		s.writer = durable.NewWriter(s.client, sourceInFlight)
+	}
 	defer r.figures.inFlight.Store(0)
 	defer r.stopTask(ctx, task.Stop, &err)
 	err = task.Start(ctx, connectors.SourceStart{Connector: r.connector, Task: r.index, Config: r.config,
-		Offsets: r.hub.offsets.offsets(r.connector), Report: s.reportRow, Log: r.log})
+		Offsets: r.hub.offsets.offsets(r.connector), Report: report, Log: r.log})
 	if err != nil {
 		return err
 	}
 	defer r.observe(task)()
 	r.running()
-	return s.move(ctx)
+	return move(ctx)
 }
 
 // move runs both goroutines until ctx ends or one of them fails.
@@ -81,7 +90,9 @@ func (s *sourceRun) move(ctx context.Context) error {
 		}
 		committed <- err
 	}()
-	readErr := s.read(readCtx, queue)
+	readErr := s.read(readCtx, &connectors.Batch{}, func(ctx context.Context, batch *connectors.Batch) (*connectors.Batch, error) {
+		return batch, s.append(ctx, batch, queue)
+	})
 	close(queue)
 	limit := time.AfterFunc(s.hub.graceful, func() {
 		stopDraining(errors.New("the log did not answer within task.shutdown.graceful.timeout.ms"))
@@ -100,16 +111,15 @@ func (s *sourceRun) move(ctx context.Context) error {
 	return readErr
 }
 
-// read takes batches until readCtx ends.
-func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
-	var batch connectors.Batch
+// read takes batches until ctx ends and hands each on; hand returns the one to fill next.
+func (s *sourceRun) read(ctx context.Context, batch *connectors.Batch, hand func(context.Context, *connectors.Batch) (*connectors.Batch, error)) error {
 	trouble := inPlace{run: s.taskRun}
 	for {
 		if err := s.gate.wait(ctx); err != nil {
 			return err
 		}
 		batch.Reset()
-		err := s.task.Read(ctx, &batch)
+		err := s.task.Read(ctx, batch)
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			if ctx.Err() != nil {
@@ -125,7 +135,7 @@ func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
 		if err := s.gate.wait(ctx); err != nil {
 			return err
 		}
-		if err := s.append(ctx, &batch, queue); err != nil {
+		if batch, err = hand(ctx, batch); err != nil {
 			return err
 		}
 		if ended {
@@ -137,11 +147,7 @@ func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
 
 // append gives one batch to the log.
 func (s *sourceRun) append(ctx context.Context, batch *connectors.Batch, queue chan<- flight) error {
-	s.figures.recordsIn.Add(int64(len(batch.Records)))
-	s.figures.bytesIn.Add(int64(len(batch.Buf)))
-	if len(batch.Records) > 0 {
-		s.figures.batches.observe(len(batch.Records))
-	}
+	s.count(batch)
 	b := s.writer.Begin(batch.Offsets)
 	for i := range batch.Records {
 		if err := s.appendRecord(ctx, b, &batch.Records[i]); err != nil {
@@ -157,6 +163,15 @@ func (s *sourceRun) append(ctx context.Context, batch *connectors.Batch, queue c
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// count counts a batch that was read.
+func (s *sourceRun) count(batch *connectors.Batch) {
+	s.figures.recordsIn.Add(int64(len(batch.Records)))
+	s.figures.bytesIn.Add(int64(len(batch.Buf)))
+	if len(batch.Records) > 0 {
+		s.figures.batches.observe(len(batch.Records))
 	}
 }
 
@@ -270,7 +285,11 @@ func (s *sourceRun) refused(ctx context.Context, f durable.Failure) error {
 	}
 	err := &connectors.Error{Op: fmt.Sprintf("append %d bytes", len(f.Record.Key)+len(f.Record.Value)), Class: connectors.ClassData, Err: f.Err,
 		Remedy: "raise max.message.bytes of the topic and producer.override.max.request.size of the connector"}
-	return s.errors.report(ctx, badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err})
+	bad := badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err}
+	if s.hub.exactlyOnce { // what is around it in the transaction is lost with it
+		return bad.named()
+	}
+	return s.errors.report(ctx, bad)
 }
 
 // logError classes an error of the log, unless it has a class.
