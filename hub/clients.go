@@ -121,6 +121,9 @@ func (h *Hub) consumerOptions(ctx context.Context, name string, task int, s sett
 	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
+	if h.exactlyOnce { // what a source takes back must not get into a target
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
 	opts = append(opts, h.consumer.options...)
 	opts = append(opts, s.consumer.options...)
 	if s.topicsRegex != "" {

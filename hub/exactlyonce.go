@@ -89,18 +89,9 @@ const fenceTimeout = 30 * time.Second
 func (h *Hub) fence(ctx context.Context, name string, s settings, tasks int, same bool) error {
 	was, known := h.configs.taskCount(name)
 	if known && (was != 1 || tasks != 1) {
-		client, end, err := h.adminConnection(ctx, s, 0)
-		if err != nil {
+		if err := h.fenceAll(ctx, name, s, was); err != nil {
 			return err
 		}
-		defer end()
-		for i := range was {
-			if err := fenceProducer(ctx, client, h.transactionalID(name, i)); err != nil {
-				return &connectors.Error{Op: "keep earlier tasks of the connector from writing", Class: connectors.ClassEnvironment, Err: err,
-					Remedy: "where the brokers have ACLs, this worker needs Write on the transactional ids " + h.transactionalID(name, 0) + " and so on"}
-			}
-		}
-		h.log.Info("earlier tasks of the connector are fenced", "connector", name, "tasks", was)
 	}
 	if same && known && was == tasks {
 		return nil
@@ -108,6 +99,23 @@ func (h *Hub) fence(ctx context.Context, name string, s settings, tasks int, sam
 	if err := h.configs.putTaskCount(ctx, name, tasks); err != nil {
 		return logError("store the number of tasks", err)
 	}
+	return nil
+}
+
+// fenceAll keeps all tasks of a source from writing.
+func (h *Hub) fenceAll(ctx context.Context, name string, s settings, tasks int) error {
+	client, end, err := h.adminConnection(ctx, s, 0)
+	if err != nil {
+		return err
+	}
+	defer end()
+	for i := range tasks {
+		if err := fenceProducer(ctx, client, h.transactionalID(name, i)); err != nil {
+			return &connectors.Error{Op: "keep earlier tasks of the connector from writing", Class: connectors.ClassEnvironment, Err: err,
+				Remedy: "where the brokers have ACLs, this worker needs Write on the transactional ids " + h.transactionalID(name, 0) + " and so on"}
+		}
+	}
+	h.log.Info("earlier tasks of the connector are fenced", "connector", name, "tasks", tasks)
 	return nil
 }
 

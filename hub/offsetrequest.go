@@ -133,6 +133,9 @@ func (h *Hub) untilQuiet(ctx context.Context, name string) error {
 // changeSource asks the connector whether the offsets are well formed and stores them.
 func (h *Hub) changeSource(ctx context.Context, name string, sp spec, offsets []connectors.SourceOffset) (string, error) {
 	text, verb := alteredText, "altered"
+	if err := h.settleOffsets(ctx, name); err != nil {
+		return "", err
+	}
 	if offsets == nil {
 		text, verb = resetText, "reset"
 		for _, o := range h.offsets.offsets(name) {
@@ -152,6 +155,19 @@ func (h *Hub) changeSource(ctx context.Context, name string, sp spec, offsets []
 		text = fmt.Sprintf(externalText, verb, verb)
 	}
 	return text, nil
+}
+
+// settleOffsets makes sure, where sources write in transactions, that no earlier task of a stopped connector changes its
+// offsets any more, and that all of them are known.
+func (h *Hub) settleOffsets(ctx context.Context, name string) error {
+	tasks, known := h.configs.taskCount(name)
+	if !h.exactlyOnce || !known {
+		return nil
+	}
+	if err := h.fenceAll(ctx, name, settings{name: name}, tasks); err != nil {
+		return err
+	}
+	return h.offsetTopic.refresh(ctx, h.admin, h.base, h.log)
 }
 
 // askAlterer lets the plugin look at offsets that a person wrote. It reports whether nothing more is needed.

@@ -239,11 +239,22 @@ func (s *sourceRun) listen(ctx context.Context, f flight) {
 
 // wait waits for a batch and counts it.
 func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error) {
+	records, err := s.acknowledged(ctx, f)
+	if err == nil {
+		s.delivered(f)
+	}
+	return records, err
+}
+
+// acknowledged waits until the log has taken a batch.
+func (s *sourceRun) acknowledged(ctx context.Context, f flight) (durable.Records, error) {
 	s.listen(ctx, f)
 	records, err := f.batch.Wait(ctx, func(failed durable.Failure) error { return s.refused(ctx, failed) })
-	if err != nil {
-		return records, logError("", err)
-	}
+	return records, logError("", err)
+}
+
+// delivered counts a batch that readers see.
+func (s *sourceRun) delivered(f flight) {
 	s.figures.recordsOut.Add(int64(f.batch.Count))
 	s.figures.bytesOut.Add(int64(f.batch.Bytes))
 	s.figures.inFlight.Store(int64(s.writer.InFlight()))
@@ -251,7 +262,6 @@ func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error)
 		s.figures.eventTime.Store(f.eventTime)
 		s.figures.ackLag.Store(max(0, time.Now().UnixMilli()-f.eventTime))
 	}
-	return records, nil
 }
 
 // gather adds the batches that are durable already; the first one that is not is held for the next step.

@@ -251,7 +251,7 @@ func (t *transactions) end(ctx context.Context) error {
 	}
 	var records durable.Records
 	for _, f := range t.open {
-		more, err := t.wait(ctx, f)
+		more, err := t.acknowledged(ctx, f)
 		if err != nil {
 			return err
 		}
@@ -260,6 +260,9 @@ func (t *transactions) end(ctx context.Context) error {
 	offsets, err := durable.Save(ctx, t, t.connector, records)
 	if err != nil {
 		return err
+	}
+	for _, f := range t.open {
+		t.delivered(f)
 	}
 	t.open, t.ended = t.open[:0], time.Now()
 	t.figures.commits.Add(1)
