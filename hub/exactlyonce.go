@@ -23,6 +23,8 @@ const (
 	onceSupportKey = "exactly.once.support" // of a connector, as those below
 	onceRequired   = "required"
 
+	offsetsTopicKey = "offsets.storage.topic"
+
 	boundaryKey         = "transaction.boundary"
 	boundaryPoll        = "poll"
 	boundaryInterval    = "interval"

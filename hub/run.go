@@ -214,27 +214,28 @@ func (h *Hub) internalTopics() []*internalTopic {
 	config, offset, status := v.String("config.storage.topic"), v.String("offset.storage.topic"), v.String("status.storage.topic")
 	h.configs = newConfigStore(config, h.client, h.log)
 	h.configs.leader, h.configs.fenced = h.leader, h.fenced
-	h.offsets = newOffsetStore(offset, h.client, h.log)
 	h.status = newStatusStore(status, h.client, h.log, time.Now)
-	topic := func(prefix, name string, partitions int, read func(*kgo.Record)) *internalTopic {
-		t := &internalTopic{name: name, partitions: int32(partitions), configs: map[string]string{}, read: read}
-		for key, value := range v.Prefixed(prefix) {
-			switch key {
-			case "topic", "partitions", "cleanup.policy":
-			case "replication.factor":
-				t.replication = int16(v.Int(prefix + key))
-			default:
-				t.configs[key] = value
-			}
-		}
-		return t
-	}
-	h.offsetTopic = topic("offset.storage.", offset, v.Int("offset.storage.partitions"), h.offsets.read)
+	h.offsets = h.newOffsetTopic(offset)
 	return []*internalTopic{
-		topic("config.storage.", config, 1, h.configs.read),
-		h.offsetTopic,
-		topic("status.storage.", status, v.Int("status.storage.partitions"), h.status.read),
+		h.internalTopic("config.storage.", config, 1, h.configs.read),
+		h.offsets.topic,
+		h.internalTopic("status.storage.", status, v.Int("status.storage.partitions"), h.status.read),
 	}
+}
+
+// internalTopic returns a topic with the settings that the worker's keys with a prefix give it.
+func (h *Hub) internalTopic(prefix, name string, partitions int, read func(*kgo.Record)) *internalTopic {
+	t := &internalTopic{name: name, partitions: int32(partitions), configs: map[string]string{}, read: read}
+	for key, value := range h.values.Prefixed(prefix) {
+		switch key {
+		case "topic", "partitions", "cleanup.policy":
+		case "replication.factor":
+			t.replication = int16(h.values.Int(prefix + key))
+		default:
+			t.configs[key] = value
+		}
+	}
+	return t
 }
 
 // newLeases returns what this worker must have for itself: its group.id, and the topic of its configurations, which

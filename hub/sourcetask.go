@@ -28,9 +28,10 @@ const (
 // gives them to the log; commit follows behind, in the same order, and tells the source what it may forget.
 type sourceRun struct {
 	*taskRun
-	task   connectors.SourceTask
-	client *kgo.Client
-	writer *durable.Writer
+	task    connectors.SourceTask
+	offsets sourceOffsets
+	client  *kgo.Client
+	writer  *durable.Writer
 
 	lastTopic string // the topic of the record before, known to exist
 	topics    map[string]bool
@@ -44,6 +45,9 @@ type flight struct {
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
 	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
+	if s.offsets, err = r.hub.offsetsOf(ctx, r.settings); err != nil {
+		return err
+	}
 	opts, err := r.hub.producerOptions(ctx, r.settings, r.index)
 	if err != nil {
 		return err
@@ -65,7 +69,7 @@ func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (er
 	defer r.figures.inFlight.Store(0)
 	defer r.stopTask(ctx, task.Stop, &err)
 	err = task.Start(ctx, connectors.SourceStart{Connector: r.connector, Task: r.index, Config: r.config,
-		Offsets: r.hub.offsets.offsets(r.connector), Report: report, Log: r.log})
+		Offsets: s.offsets.offsets(r.connector), Report: report, Log: r.log})
 	if err != nil {
 		return err
 	}
@@ -196,7 +200,7 @@ func (s *sourceRun) commit(ctx context.Context, queue <-chan flight) error {
 			return err
 		}
 		started := time.Now()
-		offsets, err := durable.Save(ctx, s.hub.offsets, s.connector, records)
+		offsets, err := durable.Save(ctx, s.offsets, s.connector, records)
 		if err != nil {
 			return logError("", err)
 		}

@@ -54,7 +54,7 @@ func (s *sourceRun) newTransactions(ctx context.Context) (*transactions, error) 
 	if _, _, err := s.client.ProducerID(ctx); err != nil {
 		return nil, t.explain(fmt.Errorf("become the producer of the transactional id: %w", err))
 	}
-	if err := s.hub.offsetTopic.refresh(ctx, s.hub.admin, s.hub.base, s.log); err != nil {
+	if err := s.offsets.refresh(ctx, s.hub); err != nil {
 		return nil, logError("", err)
 	}
 	s.writer = durable.NewWholeWriter(s.client, sourceInFlight)
@@ -271,7 +271,7 @@ func (t *transactions) end(ctx context.Context) error {
 
 // SaveOffsets is durable.Store: it puts the source offsets into the transaction and ends it.
 func (t *transactions) SaveOffsets(ctx context.Context, connector string, offsets []connectors.SourceOffset) error {
-	return t.hub.offsets.save(connector, offsets, func(records []*kgo.Record) error {
+	return t.offsets.save(connector, offsets, func(records []*kgo.Record) error {
 		if len(records) > 0 {
 			if err := produceAll(ctx, t.client, records...); err != nil {
 				return err

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/sluicehub/sluice/configs"
+	"github.com/sluicehub/sluice/connectors"
 )
 
 // once returns a rig on the embedded log whose sources deliver exactly once.
@@ -29,9 +30,14 @@ func (r *rig) seen(topic string) []string {
 	return r.contents(topic, kgo.ReadCommitted())
 }
 
-func (r *rig) contents(topic string, level kgo.IsolationLevel) (out []string) {
+func (r *rig) contents(topic string, level kgo.IsolationLevel) []string {
 	r.t.Helper()
-	client, err := kgo.NewClient(append(slices.Clone(r.client), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}),
+	return r.partition(topic, 0, level)
+}
+
+func (r *rig) partition(topic string, partition int32, level kgo.IsolationLevel) (out []string) {
+	r.t.Helper()
+	client, err := kgo.NewClient(append(slices.Clone(r.client), kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: {partition: kgo.NewOffset().AtStart()}}),
 		kgo.FetchIsolationLevel(level), kgo.FetchMaxWait(20*time.Millisecond))...)
 	if err != nil {
 		r.t.Fatal(err)
@@ -92,6 +98,73 @@ func TestASourceDeliversInTransactions(t *testing.T) {
 	r.world.write("e")
 	r.start()
 	r.untilCommitted("lines", "a", "b", "c", "d", "e")
+	r.create("out", sink())
+	r.until("the sink has all lines and nothing before it", func() bool {
+		figures, _ := r.hub.Figures(t.Context())
+		if len(figures) < 2 {
+			return false
+		}
+		lag, ok := figures[1].SinkLag[connectors.TopicPartition{Topic: "lines"}]
+		return ok && lag == 0 && len(r.world.values()) == 5
+	})
+}
+
+// A connector's own offset topic wins over the worker's, which holds the same, so that the key may be taken away.
+func TestOwnOffsetTopic(t *testing.T) {
+	for _, support := range []string{onceEnabled, onceDisabled} {
+		t.Run(support, func(t *testing.T) {
+			r := once(t, onceKey, support)
+			r.world.write("a", "b")
+			r.create("in", source())
+			r.untilCommitted("lines", "a", "b")
+			r.until("the offset is stored", func() bool { return r.position("in") == `{"position":2}` })
+			with := source("name", "in", offsetsTopicKey, "own")
+			put := func(config map[string]string) {
+				t.Helper()
+				if _, _, err := r.hub.PutConfig(t.Context(), "in", config); err != nil {
+					t.Fatal(err)
+				}
+			}
+			put(with)
+			r.world.write("c")
+			r.untilCommitted("lines", "a", "b", "c")
+			r.until("the offset is stored", func() bool { return r.position("in") == `{"position":3}` })
+			if got := len(r.allOf("own", 2)); got != 1 {
+				t.Errorf("the own topic has %d offsets", got)
+			}
+			r.stop()
+			r.world.write("d")
+			r.start()
+			r.untilCommitted("lines", "a", "b", "c", "d")
+			put(source("name", "in"))
+			r.world.write("e")
+			r.untilCommitted("lines", "a", "b", "c", "d", "e")
+			stopped(r, "in")
+			put(with)
+			if _, err := r.hub.ResetOffsets(t.Context(), "in"); err != nil {
+				t.Fatal(err)
+			}
+			if offsets, err := r.hub.Offsets(t.Context(), "in"); err != nil || len(offsets) > 0 {
+				t.Errorf("after a reset there are %s, %v", offsets, err)
+			}
+		})
+	}
+}
+
+// allOf returns the values in all partitions of a topic.
+func (r *rig) allOf(topic string, partitions int32) (out []string) {
+	for p := range partitions {
+		out = append(out, r.partition(topic, p, kgo.ReadCommitted())...)
+	}
+	return out
+}
+
+func stopped(r *rig, name string) {
+	r.t.Helper()
+	if err := r.hub.SetTarget(r.t.Context(), name, Stopped); err != nil {
+		r.t.Fatal(err)
+	}
+	r.until(name+" is stopped", func() bool { state, _, _ := r.state(name); return state == StoppedState })
 }
 
 // Somebody takes the task's transactional id away: the task fails, says so, and begins anew where it was.
@@ -220,6 +293,7 @@ func TestKeysOfExactlyOnceDelivery(t *testing.T) {
 		{"an interval", onceEnabled, source(boundaryKey, boundaryInterval, boundaryIntervalKey, "0"), boundaryIntervalKey, "", ""},
 		{"a negative interval", onceEnabled, source(boundaryKey, boundaryInterval, boundaryIntervalKey, "-1"), boundaryIntervalKey, "at least 0", ""},
 		{"an interval of another boundary", onceEnabled, source(boundaryIntervalKey, "5"), boundaryIntervalKey, "", "has an effect only with"},
+		{"no name of a topic", onceEnabled, source(offsetsTopicKey, " "), offsetsTopicKey, "String must be non-empty", ""},
 		{"a boundary without transactions", onceDisabled, source(boundaryKey, boundaryPoll), boundaryKey, "", "delivers at least once"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
