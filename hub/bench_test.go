@@ -167,12 +167,15 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkSource counts records that are durable in the embedded log, with everything in this process.
+// BenchmarkSource counts records that are durable in the embedded log, with everything in this process; in
+// transactions, records that are committed.
 func BenchmarkSource(b *testing.B) {
-	for _, converter := range []string{"json", "bytearray"} {
-		b.Run(converter, func(b *testing.B) {
+	for _, how := range []string{"json", "bytearray", "json-once", "bytearray-once"} {
+		b.Run(how, func(b *testing.B) {
+			converter, transactions := strings.CutSuffix(how, "-once")
 			c := &benchConnector{kind: connectors.Source, rows: int64(b.N), ended: make(chan struct{})}
 			h := runHub(b, realLog(b), c, converter)
+			h.exactlyOnce = transactions
 			if converter == "bytearray" {
 				orderSchemaAsBytes(h)
 			}

@@ -46,8 +46,14 @@ func (h *Hub) producerOptions(ctx context.Context, s settings, task int) ([]kgo.
 	}
 	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-producer-%s-%d", s.name, task)), kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.AllowAutoTopicCreation(),
 		kgo.UnknownTopicRetries(unknownTopicTries))
+	if h.exactlyOnce {
+		opts = append(opts, h.transactionOptions(s)...)
+	}
 	opts = append(opts, h.producer.options...)
 	opts = append(opts, s.producer.options...)
+	if h.exactlyOnce {
+		opts = append(opts, kgo.TransactionalID(h.transactionalID(s.name, task)))
+	}
 	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner())), nil
 }
 
@@ -72,8 +78,17 @@ func (h *Hub) deadLetterClient(ctx context.Context, s settings, task int) (clien
 // adminClient returns the client that creates a connector's topics and what ends it. It has the worker's admin
 // settings and the connector's overrides; without any it is the hub's own.
 func (h *Hub) adminClient(ctx context.Context, s settings, task int) (admin *kadm.Client, end func(), err error) {
+	client, end, err := h.adminConnection(ctx, s, task)
+	if err != nil || client == h.client {
+		return h.admin, end, err
+	}
+	return kadm.NewClient(client), end, nil
+}
+
+// adminConnection is the client under adminClient.
+func (h *Hub) adminConnection(ctx context.Context, s settings, task int) (client *kgo.Client, end func(), err error) {
 	if h.adminSettings.empty() && s.admin.empty() {
-		return h.admin, func() {}, nil
+		return h.client, func() {}, nil
 	}
 	opts, err := h.brokers(ctx, clientAdmin, s)
 	if err != nil {
@@ -81,11 +96,10 @@ func (h *Hub) adminClient(ctx context.Context, s settings, task int) (admin *kad
 	}
 	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-adminclient-%s-%d", s.name, task)))
 	opts = append(append(append(opts, kgo.MetadataMinAge(50*time.Millisecond)), h.adminSettings.options...), s.admin.options...)
-	client, err := kgo.NewClient(opts...)
-	if err != nil {
+	if client, err = kgo.NewClient(opts...); err != nil {
 		return nil, nil, &connectors.Error{Op: "make the client that creates topics", Class: connectors.ClassConfig, Err: err}
 	}
-	return kadm.NewClient(client), client.Close, nil
+	return client, client.Close, nil
 }
 
 // Bounds of what a sink's consumer holds that the sink has not taken yet.
@@ -104,9 +118,13 @@ func (h *Hub) consumerOptions(ctx context.Context, name string, task int, s sett
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task)), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
+	// Control records are kept so that the position behind them is known: else a sink would lag by one for ever.
+	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task)), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
+	if h.exactlyOnce { // what a source takes back must not get into a target
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
 	opts = append(opts, h.consumer.options...)
 	opts = append(opts, s.consumer.options...)
 	if s.topicsRegex != "" {

@@ -70,6 +70,7 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 	case clientProducer:
 		common["compression.type"] = compression
 		common["linger.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.ProducerLinger(d) })
+		common["transaction.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.TransactionTimeout(d) })
 		common["max.request.size"] = bytes32(func(n int32) kgo.Opt { return kgo.ProducerBatchMaxBytes(n) })
 		common["delivery.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.RecordDeliveryTimeout(d) })
 		return common

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -32,11 +34,14 @@ const (
 //	target-state-<name>  {"state":"PAUSED","state.v2":"STOPPED"}         null: deleted
 //	task-<name>-<i>      {"properties":{…}}                              takes effect with the commit behind it
 //	commit-<name>        {"tasks":N}
+//	tasks-fencing-<name> {"task-count":N}                                written when older tasks cannot write any more
 //
 // Configurations are kept as they were given: placeholders stay placeholders (I8).
 type configStore struct {
 	topic  string
 	client *kgo.Client
+	leader *kgo.Client  // nil: writes are no transactions
+	fenced chan<- error // is told when another worker has become the leader
 	log    *slog.Logger
 
 	write sync.Mutex // held while appending, so that memory and topic have one order
@@ -49,6 +54,7 @@ type storedConnector struct {
 	target  TargetState       // "" is Started
 	tasks   []map[string]string
 	pending map[int]map[string]string
+	count   *int // tasks whose ids may be in use; nil: none ever wrote in transactions
 	// revision counts changes of config, so that a runner sees that it has an old one.
 	revision int
 }
@@ -68,6 +74,10 @@ type storedTarget struct {
 
 type storedCommit struct {
 	Tasks int `json:"tasks"`
+}
+
+type storedCount struct {
+	Tasks int `json:"task-count"`
 }
 
 // read takes one record of the topic into memory.
@@ -110,13 +120,16 @@ func (s *configStore) apply(key string, value []byte) error {
 	if name, ok := strings.CutPrefix(key, "commit-"); ok {
 		return s.applyCommit(name, value)
 	}
-	return nil // session keys, fencing, restarts and logger levels of a Connect cluster
+	if name, ok := strings.CutPrefix(key, "tasks-fencing-"); ok {
+		return s.applyCount(name, value)
+	}
+	return nil // session keys, restarts and logger levels of a Connect cluster
 }
 
 func (s *configStore) applyConnector(name string, value []byte) error {
 	c := s.entry(name)
 	if value == nil {
-		*c = storedConnector{target: c.target, revision: c.revision + 1}
+		*c = storedConnector{target: c.target, revision: c.revision + 1, count: c.count}
 		return nil
 	}
 	var p storedProperties
@@ -185,6 +198,20 @@ func (s *configStore) applyCommit(name string, value []byte) error {
 	return nil
 }
 
+func (s *configStore) applyCount(name string, value []byte) error {
+	c := s.entry(name)
+	c.count = nil
+	if value == nil {
+		return nil
+	}
+	var count storedCount
+	if err := json.Unmarshal(value, &count); err != nil {
+		return err
+	}
+	c.count = &count.Tasks
+	return nil
+}
+
 // append writes records in their order and takes them into memory.
 func (s *configStore) append(ctx context.Context, records ...*kgo.Record) error {
 	s.write.Lock()
@@ -192,13 +219,40 @@ func (s *configStore) append(ctx context.Context, records ...*kgo.Record) error 
 	for _, r := range records {
 		r.Topic = s.topic
 	}
-	if err := produceAll(ctx, s.client, records...); err != nil {
+	if err := s.produce(ctx, records...); err != nil {
 		return fmt.Errorf("write to topic %s: %w", s.topic, err)
 	}
 	for _, r := range records {
 		s.read(r)
 	}
 	return nil
+}
+
+// produce appends records in one transaction if this worker writes in transactions.
+func (s *configStore) produce(ctx context.Context, records ...*kgo.Record) error {
+	if s.leader == nil {
+		return produceAll(ctx, s.client, records...)
+	}
+	err := s.leader.BeginTransaction()
+	if err == nil {
+		err = produceAll(ctx, s.leader, records...)
+	}
+	if err == nil {
+		err = s.leader.EndTransaction(ctx, kgo.TryCommit)
+	}
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.InvalidProducerEpoch) {
+		select {
+		case s.fenced <- fmt.Errorf("another worker with the same group.id writes to topic %s: %w", s.topic, err):
+		default:
+		}
+		return err
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTimeout)
+	defer cancel()
+	return errors.Join(err, s.leader.EndTransaction(limit, kgo.TryAbort))
 }
 
 func jsonRecord(key string, value any) *kgo.Record {
@@ -242,6 +296,22 @@ func (s *configStore) putTasks(ctx context.Context, name string, tasks []map[str
 		records = append(records, jsonRecord(fmt.Sprintf("task-%s-%d", name, i), storedProperties{t}))
 	}
 	return s.append(ctx, append(records, jsonRecord("commit-"+name, storedCommit{len(tasks)}))...)
+}
+
+// putTaskCount stores how many tasks of a source may write in transactions from now on.
+func (s *configStore) putTaskCount(ctx context.Context, name string, tasks int) error {
+	return s.append(ctx, jsonRecord("tasks-fencing-"+name, storedCount{tasks}))
+}
+
+// taskCount returns how many tasks of a source may have written in transactions; false if none ever did. A deleted
+// connector is remembered: one of its name has the same ids.
+func (s *configStore) taskCount(name string) (n int, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.all[name]; c != nil && c.count != nil {
+		return *c.count, true
+	}
+	return 0, false
 }
 
 // remove forgets a connector. Beyond what Connect does, the tasks go too, so that nothing is left in the topic.

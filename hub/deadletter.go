@@ -28,7 +28,8 @@ type badRecord struct {
 // original key, value, headers and timestamp, any partition, and what went wrong in headers if that is wanted. The
 // headers are appended, so a record that comes a second time carries both stories.
 type deadLetters struct {
-	client    *kgo.Client // while the task runs
+	write     func(ctx context.Context, letter *kgo.Record) error // while the task runs; it returns when the letter is durable
+	joined    bool                                                // write joins it to a transaction instead
 	topic     string
 	headers   bool
 	connector string
@@ -51,18 +52,22 @@ func (r *taskRun) openDeadLetters(ctx context.Context) (close func(), err error)
 		return nil, &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
 			Remedy: "set errors.deadletterqueue.topic.replication.factor to at most the number of brokers, or create the topic by hand"}
 	}
-	r.errors.letters.client, close, err = r.hub.deadLetterClient(ctx, r.settings, r.index)
+	if r.errors.letters.joined {
+		return func() {}, nil
+	}
+	client, close, err := r.hub.deadLetterClient(ctx, r.settings, r.index)
+	r.errors.letters.write = func(ctx context.Context, letter *kgo.Record) error { return produceAll(ctx, client, letter) }
 	return close, err
 }
 
-// put appends a record and returns when it is durable (I5).
+// put appends a record and returns when it is durable (I5), or as durable as the records around it will be.
 func (d *deadLetters) put(ctx context.Context, bad badRecord) error {
 	r := &kgo.Record{Topic: d.topic, Key: bad.original.Key, Value: bad.original.Value, Timestamp: bad.original.Timestamp,
 		Headers: append([]kgo.RecordHeader(nil), bad.original.Headers...)}
 	if d.headers {
 		r.Headers = d.context(r.Headers, bad)
 	}
-	if err := produceAll(ctx, d.client, r); err != nil {
+	if err := d.write(ctx, r); err != nil {
 		return &connectors.Error{Op: "write to the dead-letter topic " + d.topic, Class: connectors.ClassEnvironment, Err: err}
 	}
 	return nil

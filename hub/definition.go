@@ -83,11 +83,6 @@ func converterVersionUnused(name string) string {
 	return name + ".plugin.version has no effect: converters are part of the hub and have its version."
 }
 
-// noTransactions is the notice of keys about exactly-once delivery of sources.
-func noTransactions(name string) string {
-	return name + " has no effect: this worker delivers at least once, without transactions."
-}
-
 func sourceDefinition() *configs.Definition {
 	return &configs.Definition{Keys: []configs.Key{
 		{Name: "topic.creation.groups", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: creationGroup, Width: configs.WidthLong,
@@ -99,27 +94,21 @@ func sourceDefinition() *configs.Definition {
 		{Name: "topic.creation.<group>.include", Type: configs.List, Group: creationGroup, Doc: "Regular expressions of the topics of the group."},
 		{Name: "topic.creation.<group>.exclude", Type: configs.List, Group: creationGroup, Doc: "Regular expressions of topics that are not of the group."},
 		{Name: "topic.creation.*", Type: configs.String, Group: creationGroup, Doc: "Any setting of a topic."},
-		{Name: "exactly.once.support", Type: configs.String, Default: "requested", Enum: []string{"requested", "required"}, Importance: configs.Medium,
-			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Exactly once support", Doc: "Whether to demand exactly-once delivery into the log."},
-		{Name: "transaction.boundary", Type: configs.String, Default: "poll", Enum: []string{"poll", "connector", "interval"}, Importance: configs.Medium,
-			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Transaction Boundary", Doc: "What a transaction of the producer spans.",
-			Notice: noTransactions("transaction.boundary")},
-		{Name: "transaction.boundary.interval.ms", Type: configs.Long, Importance: configs.Low, Group: onceGroup, Width: configs.WidthShort,
-			DisplayName: "Transaction boundary interval", Doc: "Length of transactions with the boundary interval.",
-			Notice: noTransactions("transaction.boundary.interval.ms")},
-		{Name: "offsets.storage.topic", Type: configs.String, Importance: configs.Low, Group: offsetsGroup, Width: configs.WidthLong,
-			DisplayName: "Offsets topic", Doc: "A topic of its own for the connector's source offsets.",
-			Notice: "offsets.storage.topic has no effect: source offsets go to the worker's offset.storage.topic."},
+		{Name: onceSupportKey, Type: configs.String, Default: "requested", Enum: []string{"requested", "required"}, Importance: configs.Medium,
+			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Exactly once support", Doc: "required: the connector is refused by a worker without exactly.once.source.support=enabled."},
+		{Name: boundaryKey, Type: configs.String, Default: boundaryPoll, Enum: []string{boundaryPoll, boundaryConnector, boundaryInterval}, Importance: configs.Medium,
+			Group: onceGroup, Width: configs.WidthShort, DisplayName: "Transaction Boundary",
+			Doc: "With exactly.once.source.support=enabled of the worker: poll ends a transaction with a batch of the source, or several that come one after another; interval after transaction.boundary.interval.ms. No connector here defines boundaries of its own."},
+		{Name: boundaryIntervalKey, Type: configs.Long, Min: "0", Importance: configs.Low, Group: onceGroup, Width: configs.WidthShort,
+			DisplayName: "Transaction boundary interval", Doc: "With transaction.boundary=interval: how long a transaction is, in milliseconds; without it, offset.flush.interval.ms of the worker."},
+		{Name: offsetsTopicKey, Type: configs.String, Importance: configs.Low, Group: offsetsGroup, Width: configs.WidthLong,
+			DisplayName: "Offsets topic", Check: notEmpty,
+			Doc: "A topic of its own for the connector's source offsets, made if it is missing. Those of the worker's topic hold where it has none; both are written."},
 		{Name: "errors.deadletterqueue.*", Type: configs.String, Group: errorGroup,
 			Doc: "The dead-letter topic, as of a sink: errors.deadletterqueue.topic.name and so on. Kafka Connect has none for sources."},
 		{Name: "producer.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the connector's producer, and of that of its dead-letter topic."},
 		{Name: "admin.override.*", Type: configs.String, Group: "Overrides", Doc: "Settings of the client that creates the connector's topics, the dead-letter topic included."},
-	}, Rules: []configs.Rule{configs.Check("a required exactly-once delivery is refused", []string{"exactly.once.support"}, func(v configs.Values) []configs.Problem {
-		if v.String("exactly.once.support") == "required" {
-			return []configs.Problem{configs.KeyError("exactly.once.support", "This worker delivers at least once; set exactly.once.support to requested.")}
-		}
-		return nil
-	})}}
+	}}
 }
 
 func sinkDefinition() *configs.Definition {

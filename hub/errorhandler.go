@@ -90,7 +90,8 @@ func (h *errorHandler) report(ctx context.Context, bad badRecord) error {
 	if h.settings.log {
 		h.logBad(bad)
 	}
-	if h.letters != nil {
+	// In a transaction a letter shares the fate of the records around it: of one that stops the task there is none.
+	if h.letters != nil && (h.settings.tolerateAll || !h.letters.joined) {
 		if err := h.letters.put(ctx, bad); err != nil {
 			return fmt.Errorf("%w; the record is %s, which failed: %s", err, bad.ref(), h.redact(bad.err.Error()))
 		}

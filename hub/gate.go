@@ -9,6 +9,7 @@ import (
 type gate struct {
 	mu   sync.Mutex
 	shut chan struct{} // closed when the gate opens; nil while it is open
+	open chan struct{} // closed when the gate shuts; nil if nobody waits for that
 }
 
 // set shuts or opens the gate and reports whether that was a change.
@@ -20,11 +21,30 @@ func (g *gate) set(shut bool) bool {
 	}
 	if shut {
 		g.shut = make(chan struct{})
+		if g.open != nil {
+			close(g.open)
+			g.open = nil
+		}
 		return true
 	}
 	close(g.shut)
 	g.shut = nil
 	return true
+}
+
+// shutting returns a channel that is closed when the gate shuts, or because it is shut.
+func (g *gate) shutting() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut != nil {
+		now := make(chan struct{})
+		close(now)
+		return now
+	}
+	if g.open == nil {
+		g.open = make(chan struct{})
+	}
+	return g.open
 }
 
 // isShut reports whether the connector is paused.

@@ -42,27 +42,31 @@ type Options struct {
 // Hub runs connectors. Its methods may be called from several goroutines.
 type Hub struct {
 	options
-	client    *kgo.Client
-	admin     *kadm.Client
-	leases    leases
-	configs   *configStore
-	offsets   *offsetStore
-	status    *statusStore
-	started   time.Time
-	up        chan struct{} // closed when the hub takes requests
-	stopped   chan struct{}
-	stopOnce  sync.Once
-	done      chan struct{}
-	runCtx    context.Context
-	runEnd    context.CancelFunc
-	running   sync.WaitGroup
-	change    sync.Mutex // held while what is stored is changed by a request
-	mu        sync.Mutex
-	state     health
-	runners   map[string]*runner
-	figures   map[string]map[int]*taskFigures
-	versions  map[string]connectors.Info
-	clusterID string
+	client       *kgo.Client
+	leader       *kgo.Client // writes the configuration topic in transactions; nil: client does, without
+	fenced       chan error  // another worker has become the leader
+	admin        *kadm.Client
+	leases       leases
+	configs      *configStore
+	offsets      offsetTopic // of the worker
+	ownOffsetsMu sync.Mutex
+	ownOffsets   map[string]offsetTopic // of connectors, by topic
+	status       *statusStore
+	started      time.Time
+	up           chan struct{} // closed when the hub takes requests
+	stopped      chan struct{}
+	stopOnce     sync.Once
+	done         chan struct{}
+	runCtx       context.Context
+	runEnd       context.CancelFunc
+	running      sync.WaitGroup
+	change       sync.Mutex // held while what is stored is changed by a request
+	mu           sync.Mutex
+	state        health
+	runners      map[string]*runner
+	figures      map[string]map[int]*taskFigures
+	versions     map[string]connectors.Info
+	clusterID    string
 }
 
 // options are Options in the form the hub uses.
@@ -83,6 +87,7 @@ type options struct {
 	version         string
 	flushInterval   time.Duration
 	graceful        time.Duration
+	exactlyOnce     bool // sources write in transactions
 	createTopics    bool
 	trackTopics     bool
 	resetTopics     bool
@@ -105,7 +110,7 @@ func New(o Options) (*Hub, error) {
 	v, problems := WorkerDefinition().Parse(o.Worker)
 	declared := len(problems) // who made Options.Worker has told of the warnings among these
 	var more []configs.Problem
-	h := &Hub{up: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
+	h := &Hub{up: make(chan struct{}), fenced: make(chan error, 1), ownOffsets: map[string]offsetTopic{}, stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
 		figures: map[string]map[int]*taskFigures{}, versions: map[string]connectors.Info{}, started: time.Now()}
 	h.options = options{worker: o.Worker, values: v, external: external(o.Worker), seeds: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
 		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, instance: cmp.Or(o.Instance, o.WorkerID), version: o.Version}
@@ -135,6 +140,7 @@ func New(o Options) (*Hub, error) {
 	}
 	h.flushInterval = v.Duration("offset.flush.interval.ms")
 	h.graceful = v.Duration("task.shutdown.graceful.timeout.ms")
+	h.exactlyOnce = v.String(onceKey) == onceEnabled
 	h.createTopics, h.trackTopics = v.Bool("topic.creation.enable"), v.Bool("topic.tracking.enable")
 	h.resetTopics = v.Bool("topic.tracking.allow.reset")
 	h.overridePolicy, h.overrideAllowed = v.String("connector.client.config.override.policy"), v.List("connector.client.config.override.allowlist")

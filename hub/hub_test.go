@@ -33,6 +33,12 @@ func newRig(t *testing.T, worker map[string]string, client ...kgo.Opt) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	return newRigOn(t, worker, append(client, kgo.SeedBrokers(cluster.ListenAddrs()...)), cluster)
+}
+
+// newRigOn is newRig on a log of the test's own.
+func newRigOn(t *testing.T, worker map[string]string, client []kgo.Opt, cluster *kfake.Cluster) *rig {
+	t.Helper()
 	r := &rig{t: t, world: newFakeWorld(), cluster: cluster, client: client, worker: map[string]string{
 		"key.converter": "string", "value.converter": "string", "offset.flush.interval.ms": "50", "offset.storage.partitions": "2"}}
 	for k, v := range worker {
@@ -46,7 +52,7 @@ func newRig(t *testing.T, worker map[string]string, client ...kgo.Opt) *rig {
 func (r *rig) start() {
 	r.t.Helper()
 	redactor := &configs.Redactor{}
-	h, err := New(Options{Worker: r.worker, Client: append(r.client, kgo.SeedBrokers(r.cluster.ListenAddrs()...)), Launcher: r.world,
+	h, err := New(Options{Worker: r.worker, Client: r.client, Launcher: r.world,
 		Formats: DefaultFormats(nil, nil), Redactor: redactor, WorkerID: "127.0.0.1:8083", Version: "test",
 		Log: slog.New(redactor.Handler(slog.NewTextHandler(testWriter{r.t}, nil))).With("rig", r.name)})
 	if err != nil {

@@ -38,6 +38,9 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	h.redactor.Set("connector "+name, Secrets(definition, p.resolved))
 	p.settings, problems = parseSettings(p.info.Kind, p.resolved.Config)
 	problems = append(problems, h.checkOverrides(p.settings)...)
+	if p.info.Kind == connectors.Source {
+		problems = append(problems, h.onceProblems(p.resolved.Config)...)
+	}
 	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
@@ -135,6 +138,11 @@ func (r *runner) plan(ctx context.Context, child Child, p prepared, sp spec) ([]
 	if !same {
 		if err := r.hub.configs.putTasks(ctx, r.name, stored); err != nil {
 			return nil, logError("store the tasks", err)
+		}
+	}
+	if r.hub.exactlyOnce && p.info.Kind == connectors.Source {
+		if err := r.hub.fence(ctx, r.name, p.settings, len(tasks), same); err != nil {
+			return nil, err
 		}
 	}
 	r.hub.status.keepTasks(r.name, len(tasks))

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -19,6 +22,9 @@ type internalTopic struct {
 	replication int16             // 0: as many as there are brokers, at most 3
 	configs     map[string]string // what *.storage.* of the worker configuration adds
 	read        func(r *kgo.Record)
+
+	reading sync.Mutex
+	next    map[int32]int64 // by partition: what was read up to
 }
 
 // ensure creates the topic if it is missing, and refuses one whose old records would be deleted: with another clean-up
@@ -71,26 +77,23 @@ func (t *internalTopic) checkPolicy(ctx context.Context, admin *kadm.Client) err
 // without records: compaction may leave an empty batch at the end.
 const stall = 5 * time.Second
 
-// readToEnd reads the topics from their beginning to the end they have now, calling each topic's read in the order of
-// each partition.
-func readToEnd(ctx context.Context, opts []kgo.Opt, log *slog.Logger, topics ...*internalTopic) error {
-	names := make([]string, len(topics))
+// readToEnd reads the topics from where they were read to, at first their beginning, to the end that they have now,
+// calling each topic's read in the order of each partition.
+func readToEnd(ctx context.Context, admin *kadm.Client, opts []kgo.Opt, log *slog.Logger, topics ...*internalTopic) error {
 	byName := map[string]*internalTopic{}
-	for i, t := range topics {
-		names[i] = t.name
+	for _, t := range topics {
 		byName[t.name] = t
 	}
-	opts = append(append([]kgo.Opt(nil), opts...), kgo.ConsumeTopics(names...), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
-		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))
-	client, err := kgo.NewClient(opts...)
+	left, from, err := unread(ctx, admin, byName)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	client, err := kgo.NewClient(append(slices.Clone(opts), kgo.ConsumePartitions(from),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords(), kgo.FetchMaxWait(100*time.Millisecond))...)
 	if err != nil {
 		return fmt.Errorf("read the internal topics: %w", err)
 	}
 	defer client.Close()
-	left, err := ends(ctx, client, names)
-	if err != nil {
-		return err
-	}
 	moved := time.Now()
 	for len(left) > 0 {
 		pollCtx, cancel := context.WithTimeout(ctx, stall)
@@ -106,9 +109,11 @@ func readToEnd(ctx context.Context, opts []kgo.Opt, log *slog.Logger, topics ...
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			moved = time.Now()
+			t := byName[r.Topic]
 			if !r.Attrs.IsControl() {
-				byName[r.Topic].read(r)
+				t.read(r)
 			}
+			t.next[r.Partition] = r.Offset + 1
 			at := topicPartition{r.Topic, r.Partition}
 			if end, ok := left[at]; ok && r.Offset+1 >= end {
 				delete(left, at)
@@ -122,35 +127,80 @@ func readToEnd(ctx context.Context, opts []kgo.Opt, log *slog.Logger, topics ...
 	return nil
 }
 
+// settlePause is how often it is looked whether the transactions in a topic have ended.
+const settlePause = 20 * time.Millisecond
+
+// refresh reads the topic on to the end that it has now, after all transactions before that have ended: what is
+// committed there is known then, whoever committed it.
+func (t *internalTopic) refresh(ctx context.Context, admin *kadm.Client, opts []kgo.Opt, log *slog.Logger) error {
+	t.reading.Lock()
+	defer t.reading.Unlock()
+	ends, err := admin.ListEndOffsets(ctx, t.name)
+	if err == nil {
+		err = ends.Error()
+	}
+	for err == nil {
+		var stable kadm.ListedOffsets
+		if stable, err = admin.ListCommittedOffsets(ctx, t.name); err == nil {
+			err = stable.Error()
+		}
+		open := 0
+		ends.Each(func(end kadm.ListedOffset) {
+			if o, ok := stable.Lookup(end.Topic, end.Partition); !ok || o.Offset < end.Offset {
+				open++
+			}
+		})
+		if err == nil && open == 0 {
+			break
+		}
+		if err == nil {
+			err = sleep(ctx, settlePause)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the end of the transactions in topic %s: %w", t.name, err)
+	}
+	return readToEnd(ctx, admin, opts, log, t)
+}
+
 type topicPartition struct {
 	topic     string
 	partition int32
 }
 
-// ends returns the end offsets of all partitions that are not empty.
-func ends(ctx context.Context, client *kgo.Client, topics []string) (map[topicPartition]int64, error) {
-	admin := kadm.NewClient(client)
-	starts, err := admin.ListStartOffsets(ctx, topics...)
+// unread returns the end offsets of all partitions in which there is something to read, and from where.
+func unread(ctx context.Context, admin *kadm.Client, topics map[string]*internalTopic) (left map[topicPartition]int64, from map[string]map[int32]kgo.Offset, err error) {
+	names := slices.Collect(maps.Keys(topics))
+	starts, err := admin.ListStartOffsets(ctx, names...)
 	if err == nil {
 		err = starts.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the start offsets of the internal topics: %w", err)
+		return nil, nil, fmt.Errorf("list the start offsets of the internal topics: %w", err)
 	}
-	stops, err := admin.ListCommittedOffsets(ctx, topics...)
+	stops, err := admin.ListCommittedOffsets(ctx, names...)
 	if err == nil {
 		err = stops.Error()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the end offsets of the internal topics: %w", err)
+		return nil, nil, fmt.Errorf("list the end offsets of the internal topics: %w", err)
 	}
-	left := map[topicPartition]int64{}
+	left, from = map[topicPartition]int64{}, map[string]map[int32]kgo.Offset{}
 	stops.Each(func(o kadm.ListedOffset) {
-		if start, ok := starts.Lookup(o.Topic, o.Partition); ok && o.Offset > start.Offset {
+		t := topics[o.Topic]
+		if t.next == nil {
+			t.next = map[int32]int64{}
+		}
+		start, ok := starts.Lookup(o.Topic, o.Partition)
+		if at := max(start.Offset, t.next[o.Partition]); ok && o.Offset > at {
 			left[topicPartition{o.Topic, o.Partition}] = o.Offset
+			if from[o.Topic] == nil {
+				from[o.Topic] = map[int32]kgo.Offset{}
+			}
+			from[o.Topic][o.Partition] = kgo.NewOffset().At(at)
 		}
 	})
-	return left, nil
+	return left, from, nil
 }
 
 // produceAll appends records and returns when all are durable.

@@ -19,7 +19,7 @@ import (
 
 // second returns a rig with a hub of its own on the log and the world of another one. The hub is not started.
 func (r *rig) second(worker map[string]string) *rig {
-	o := &rig{name: "second", t: r.t, world: r.world, cluster: r.cluster, worker: map[string]string{}}
+	o := &rig{name: "second", t: r.t, world: r.world, cluster: r.cluster, client: []kgo.Opt{kgo.SeedBrokers(r.cluster.ListenAddrs()...)}, worker: map[string]string{}}
 	for _, m := range []map[string]string{r.worker, worker} {
 		for k, v := range m {
 			o.worker[k] = v

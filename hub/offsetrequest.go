@@ -35,7 +35,8 @@ func (h *Hub) Offsets(ctx context.Context, name string) ([]connectors.SourceOffs
 		return nil, err
 	}
 	if h.kind(ctx, sp.config) != connectors.Sink {
-		return h.offsets.offsets(name), nil
+		store, err := h.offsetsByConfig(ctx, sp.config)
+		return store.offsets(name), err
 	}
 	group, err := h.groupOf(name, sp)
 	if err != nil {
@@ -133,9 +134,13 @@ func (h *Hub) untilQuiet(ctx context.Context, name string) error {
 // changeSource asks the connector whether the offsets are well formed and stores them.
 func (h *Hub) changeSource(ctx context.Context, name string, sp spec, offsets []connectors.SourceOffset) (string, error) {
 	text, verb := alteredText, "altered"
+	store, err := h.settleOffsets(ctx, name, sp)
+	if err != nil {
+		return "", err
+	}
 	if offsets == nil {
 		text, verb = resetText, "reset"
-		for _, o := range h.offsets.offsets(name) {
+		for _, o := range store.offsets(name) {
 			offsets = append(offsets, connectors.SourceOffset{Partition: o.Partition})
 		}
 	}
@@ -144,7 +149,7 @@ func (h *Hub) changeSource(ctx context.Context, name string, sp spec, offsets []
 		return "", err
 	}
 	if len(offsets) > 0 {
-		if err := h.offsets.SaveOffsets(ctx, name, offsets); err != nil {
+		if err := store.SaveOffsets(ctx, name, offsets); err != nil {
 			return "", err
 		}
 	}
@@ -152,6 +157,18 @@ func (h *Hub) changeSource(ctx context.Context, name string, sp spec, offsets []
 		text = fmt.Sprintf(externalText, verb, verb)
 	}
 	return text, nil
+}
+
+// settleOffsets returns where the offsets of a stopped source are. Where sources write in transactions, no earlier task
+// of it changes them any more, and all of them are known.
+func (h *Hub) settleOffsets(ctx context.Context, name string, sp spec) (sourceOffsets, error) {
+	store, err := h.offsetsByConfig(ctx, sp.config)
+	if tasks, known := h.configs.taskCount(name); err == nil && h.exactlyOnce && known {
+		if err = h.fenceAll(ctx, name, settings{name: name}, tasks); err == nil {
+			err = store.refresh(ctx, h)
+		}
+	}
+	return store, err
 }
 
 // askAlterer lets the plugin look at offsets that a person wrote. It reports whether nothing more is needed.

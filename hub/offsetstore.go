@@ -2,12 +2,10 @@ package hub
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,12 +13,12 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// offsetStore is the topic connect-offsets. The key of a record is the JSON array of the connector's name and the
+// offsetStore is the topic connect-offsets, or a connector's own. The key of a record is the JSON array of the connector's name and the
 // source partition, the value is the source offset, both as the connector wrote them; null removes. The hub never
 // looks into either (I6), but for one thing: two source partitions are the same if they are equal as JSON, so that a
 // partition which Java wrote with its members in another order is found again.
 type offsetStore struct {
-	topic  string
+	name   string
 	client *kgo.Client
 	log    *slog.Logger
 
@@ -29,13 +27,15 @@ type offsetStore struct {
 }
 
 type storedOffset struct {
+	place     topicPartition // of the record
+	at        int64
 	key       []byte // as it stands in the topic: compaction compares bytes
 	partition json.RawMessage
 	offset    json.RawMessage
 }
 
 func newOffsetStore(topic string, client *kgo.Client, log *slog.Logger) *offsetStore {
-	return &offsetStore{topic: topic, client: client, log: log, all: map[string]map[string]*storedOffset{}}
+	return &offsetStore{name: topic, client: client, log: log, all: map[string]map[string]*storedOffset{}}
 }
 
 // canonical returns JSON with its members in alphabetical order and no blanks. Numbers keep their text.
@@ -62,19 +62,22 @@ func (s *offsetStore) read(r *kgo.Record) {
 		err = json.Unmarshal(key[0], &connector)
 	}
 	if err == nil {
-		err = s.apply(connector, r.Key, key[1], r.Value)
+		err = s.apply(connector, r, key[1])
 	}
 	if err != nil {
-		s.log.Error("a record of the offset topic is not understood and left out", "topic", s.topic,
+		s.log.Error("a record of the offset topic is not understood and left out", "topic", s.name,
 			"partition", r.Partition, "offset", r.Offset, "error", err)
 	}
 }
 
-func (s *offsetStore) apply(connector string, key []byte, partition, offset json.RawMessage) error {
+// apply takes a record into memory, unless a later one of the same partition is there: the topic is read again while
+// tasks go on writing to it.
+func (s *offsetStore) apply(connector string, r *kgo.Record, partition json.RawMessage) error {
 	id, err := canonical(partition)
 	if err != nil {
 		return err
 	}
+	offset := r.Value
 	if bytes.Equal(bytes.TrimSpace(offset), []byte("null")) {
 		offset = nil
 	}
@@ -85,25 +88,31 @@ func (s *offsetStore) apply(connector string, key []byte, partition, offset json
 		list = map[string]*storedOffset{}
 		s.all[connector] = list
 	}
-	list[id] = &storedOffset{key: slices.Clone(key), partition: slices.Clone(partition), offset: slices.Clone(offset)}
+	place := topicPartition{s.name, r.Partition}
+	if was := list[id]; was != nil && was.place == place && was.at > r.Offset {
+		return nil
+	}
+	list[id] = &storedOffset{place: place, at: r.Offset, key: slices.Clone(r.Key), partition: slices.Clone(partition), offset: slices.Clone(offset)}
 	return nil
 }
 
-// SaveOffsets appends the offsets, waits until they are durable, and remembers them.
-func (s *offsetStore) SaveOffsets(ctx context.Context, connector string, offsets []connectors.SourceOffset) error {
+// records returns what stands for the offsets in the topic.
+func (s *offsetStore) records(connector string, offsets []connectors.SourceOffset) ([]*kgo.Record, error) {
 	records := make([]*kgo.Record, len(offsets))
 	for i, o := range offsets {
 		key, err := s.key(connector, o.Partition)
 		if err != nil {
-			return fmt.Errorf("source partition %s of connector %s: %w", o.Partition, connector, err)
+			return nil, fmt.Errorf("source partition %s of connector %s: %w", o.Partition, connector, err)
 		}
-		records[i] = &kgo.Record{Topic: s.topic, Key: key, Value: compact(o.Offset)}
+		records[i] = &kgo.Record{Topic: s.name, Partition: connectors.AnyPartition, Key: key, Value: compact(o.Offset)}
 	}
-	if err := produceAll(ctx, s.client, records...); err != nil {
-		return fmt.Errorf("write to topic %s: %w", s.topic, err)
-	}
+	return records, nil
+}
+
+// remember takes offsets into memory whose records, the first ones of the list, are in the topic.
+func (s *offsetStore) remember(connector string, offsets []connectors.SourceOffset, records []*kgo.Record) error {
 	for i, o := range offsets {
-		if err := s.apply(connector, records[i].Key, o.Partition, records[i].Value); err != nil {
+		if err := s.apply(connector, records[i], o.Partition); err != nil {
 			return err
 		}
 	}
@@ -142,18 +151,11 @@ func (s *offsetStore) key(connector string, partition json.RawMessage) ([]byte, 
 	return b.Bytes(), nil
 }
 
-// offsets returns the stored source offsets of a connector, ordered by their partitions.
-func (s *offsetStore) offsets(connector string) []connectors.SourceOffset {
+// each calls do for every source partition of a connector that the topic knows, also for those without an offset.
+func (s *offsetStore) each(connector string, do func(id string, at *storedOffset)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := []connectors.SourceOffset{}
-	for _, o := range s.all[connector] {
-		if o.offset != nil {
-			out = append(out, connectors.SourceOffset{Partition: o.partition, Offset: o.offset})
-		}
+	for id, at := range s.all[connector] {
+		do(id, at)
 	}
-	slices.SortFunc(out, func(a, b connectors.SourceOffset) int {
-		return strings.Compare(string(a.Partition), string(b.Partition))
-	})
-	return out
 }

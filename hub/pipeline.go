@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -15,7 +16,8 @@ type pipeline struct {
 	// The converters' classes as configured, for dead-letter headers.
 	headerClass, keyClass, valueClass string
 	// plain brings a source's record that cannot be converted into a form that a person can read: JSON with schemas.
-	plain Converter
+	plain   Converter
+	writing sync.Mutex // held while plain works: a source reports rows while others are converted
 }
 
 // class names what works at a stage.
@@ -34,6 +36,8 @@ func (p *pipeline) class(at stage) string {
 // readable returns a source's record as the bytes for the dead-letter topic. There are no original bytes of a row;
 // what comes nearest is Connect's JSON with its schema. Where even that fails, the encoded bytes stand for it.
 func (p *pipeline) readable(rec connectors.Record) kgo.Record {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	r := kgo.Record{Topic: rec.Topic, Key: p.text(rec.Topic, rec.Key), Value: p.text(rec.Topic, rec.Value)}
 	if rec.Timestamp != connectors.NoTimestamp {
 		r.Timestamp = time.UnixMilli(rec.Timestamp)

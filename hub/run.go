@@ -31,7 +31,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.setHealth(false, err)
 		return err
 	}
-	defer h.client.Close()
+	defer h.closeStores()
 	for _, name := range h.configs.names() {
 		h.startRunner(name)
 	}
@@ -49,6 +49,9 @@ func (h *Hub) Run(ctx context.Context) error {
 		h.giveUp()
 		return err
 	case err := <-lost:
+		letGo()
+		return h.abandon(err)
+	case err := <-h.fenced:
 		letGo()
 		return h.abandon(err)
 	}
@@ -83,7 +86,7 @@ func (h *Hub) giveUp() {
 func (h *Hub) abandon(cause error) error {
 	h.setHealth(false, cause)
 	h.log.Error("this worker stops all of its connectors", "cause", cause)
-	h.client.Close()
+	h.closeStores()
 	limit, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	return errors.Join(cause, h.endRunners(limit))
@@ -131,8 +134,33 @@ func (h *Hub) open(ctx context.Context) error {
 	h.admin = kadm.NewClient(h.client)
 	if err := h.openStores(ctx); err != nil {
 		h.giveUp()
-		h.client.Close()
+		h.closeStores()
 		return err
+	}
+	return nil
+}
+
+// closeStores ends the clients that write the internal topics.
+func (h *Hub) closeStores() {
+	if h.leader != nil {
+		h.leader.Close()
+	}
+	h.client.Close()
+}
+
+// lead makes this worker the one that may write the configuration topic, where that is done in transactions: what
+// another one has not ended is aborted, and it cannot begin another.
+func (h *Hub) lead(ctx context.Context) error {
+	if h.values.String(onceKey) == onceDisabled {
+		return nil
+	}
+	var err error
+	opts := append(h.storeOptions(), kgo.TransactionalID("connect-cluster-"+h.values.String("group.id")), kgo.TransactionTimeout(transactionTimeout))
+	if h.leader, err = kgo.NewClient(opts...); err != nil {
+		return fmt.Errorf("make the client of the configuration topic: %w", err)
+	}
+	if _, _, err := h.leader.ProducerID(ctx); err != nil {
+		return fmt.Errorf("become the producer of the transactional id connect-cluster-%s: %w", h.values.String("group.id"), err)
 	}
 	return nil
 }
@@ -145,13 +173,16 @@ func (h *Hub) openStores(ctx context.Context) error {
 	if err := h.leases.acquire(ctx); err != nil {
 		return err
 	}
+	if err := h.lead(ctx); err != nil {
+		return err
+	}
 	topics := h.internalTopics()
 	for _, t := range topics {
 		if err := patiently(ctx, func() error { return t.ensure(ctx, h.admin) }); err != nil {
 			return err
 		}
 	}
-	if err := patiently(ctx, func() error { return readToEnd(ctx, h.base, h.log, topics...) }); err != nil {
+	if err := patiently(ctx, func() error { return readToEnd(ctx, h.admin, h.base, h.log, topics...) }); err != nil {
 		return err
 	}
 	h.status.begin()
@@ -182,26 +213,29 @@ func (h *Hub) internalTopics() []*internalTopic {
 	v := h.values
 	config, offset, status := v.String("config.storage.topic"), v.String("offset.storage.topic"), v.String("status.storage.topic")
 	h.configs = newConfigStore(config, h.client, h.log)
-	h.offsets = newOffsetStore(offset, h.client, h.log)
+	h.configs.leader, h.configs.fenced = h.leader, h.fenced
 	h.status = newStatusStore(status, h.client, h.log, time.Now)
-	topic := func(prefix, name string, partitions int, read func(*kgo.Record)) *internalTopic {
-		t := &internalTopic{name: name, partitions: int32(partitions), configs: map[string]string{}, read: read}
-		for key, value := range v.Prefixed(prefix) {
-			switch key {
-			case "topic", "partitions", "cleanup.policy":
-			case "replication.factor":
-				t.replication = int16(v.Int(prefix + key))
-			default:
-				t.configs[key] = value
-			}
-		}
-		return t
-	}
+	h.offsets = h.newOffsetTopic(offset)
 	return []*internalTopic{
-		topic("config.storage.", config, 1, h.configs.read),
-		topic("offset.storage.", offset, v.Int("offset.storage.partitions"), h.offsets.read),
-		topic("status.storage.", status, v.Int("status.storage.partitions"), h.status.read),
+		h.internalTopic("config.storage.", config, 1, h.configs.read),
+		h.offsets.topic,
+		h.internalTopic("status.storage.", status, v.Int("status.storage.partitions"), h.status.read),
 	}
+}
+
+// internalTopic returns a topic with the settings that the worker's keys with a prefix give it.
+func (h *Hub) internalTopic(prefix, name string, partitions int, read func(*kgo.Record)) *internalTopic {
+	t := &internalTopic{name: name, partitions: int32(partitions), configs: map[string]string{}, read: read}
+	for key, value := range h.values.Prefixed(prefix) {
+		switch key {
+		case "topic", "partitions", "cleanup.policy":
+		case "replication.factor":
+			t.replication = int16(h.values.Int(prefix + key))
+		default:
+			t.configs[key] = value
+		}
+	}
+	return t
 }
 
 // newLeases returns what this worker must have for itself: its group.id, and the topic of its configurations, which

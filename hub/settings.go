@@ -20,6 +20,13 @@ func partitionsOrDefault(value string) error {
 	return nil
 }
 
+func notEmpty(value string) error {
+	if strings.TrimSpace(value) == "" {
+		return errors.New("String must be non-empty")
+	}
+	return nil
+}
+
 func compiles(pattern string) error {
 	if _, err := regexp.Compile(pattern); err != nil {
 		return fmt.Errorf("must be a regular expression: %w", err)
@@ -61,6 +68,9 @@ type settings struct {
 	topics               []string // of a sink
 	topicsRegex          string
 	creation             *topicCreation // of a source; nil: none is configured
+	offsetsTopic         string         // of a source; "": the worker's only
+	boundary             string         // of a source's transactions
+	boundaryEvery        time.Duration  // of transactions of the boundary interval; negative: the worker's flush interval
 	producer             clientSettings // of a source's records, and of dead letters
 	consumer             clientSettings // of a sink
 	admin                clientSettings // of what creates topics
@@ -100,6 +110,11 @@ func parseSettings(kind connectors.Kind, config map[string]string) (settings, []
 		s.errors.deadLetters = strings.TrimSpace(config["errors.deadletterqueue.topic.name"])
 		s.errors.deadLettersReplication, s.errors.deadLettersHeaders, more = sourceDeadLetters(config)
 		problems = append(problems, more...)
+		s.offsetsTopic = v.String(offsetsTopicKey)
+		s.boundary, s.boundaryEvery = v.String(boundaryKey), -1
+		if v.Has(boundaryIntervalKey) {
+			s.boundaryEvery = v.Duration(boundaryIntervalKey)
+		}
 		s.creation, more = parseTopicCreation(v)
 		return s, append(problems, more...)
 	}

@@ -23,6 +23,9 @@ func (c *sinkConverter) batch(ctx context.Context, from connectors.TopicPartitio
 	for n < len(list) && n < putRecords && size < putBytes {
 		r := list[n]
 		n++
+		if r.Attrs.IsControl() { // the end of a transaction: nothing but a place
+			continue
+		}
 		size += len(r.Key) + len(r.Value)
 		c.figures.recordsIn.Add(1)
 		keep, err := c.append(ctx, r)

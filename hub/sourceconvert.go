@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -108,6 +109,10 @@ func (s *sourceRun) reportRow(ctx context.Context, rec connectors.Record, err er
 func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 	if s.topics[topic] {
 		return nil
+	}
+	if s.hub.exactlyOnce && s.offsets.has(topic) {
+		return &connectors.Error{Op: "write to topic " + topic, Class: connectors.ClassConfig,
+			Err: errors.New("Source tasks may not produce to their own offsets topics when exactly-once support is enabled")} //nolint:staticcheck // Connect's words
 	}
 	switch {
 	case !s.hub.createTopics: // the broker creates it, or refuses the record

@@ -28,9 +28,10 @@ const (
 // gives them to the log; commit follows behind, in the same order, and tells the source what it may forget.
 type sourceRun struct {
 	*taskRun
-	task   connectors.SourceTask
-	client *kgo.Client
-	writer *durable.Writer
+	task    connectors.SourceTask
+	offsets sourceOffsets
+	client  *kgo.Client
+	writer  *durable.Writer
 
 	lastTopic string // the topic of the record before, known to exist
 	topics    map[string]bool
@@ -44,6 +45,9 @@ type flight struct {
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
 	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
+	if s.offsets, err = r.hub.offsetsOf(ctx, r.settings); err != nil {
+		return err
+	}
 	opts, err := r.hub.producerOptions(ctx, r.settings, r.index)
 	if err != nil {
 		return err
@@ -52,17 +56,26 @@ func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (er
 		return &connectors.Error{Op: "make a producer", Class: connectors.ClassConfig, Err: err}
 	}
 	defer s.client.Close()
-	s.writer = durable.NewWriter(s.client, sourceInFlight)
+	move, report := s.move, s.reportRow
+	if r.hub.exactlyOnce {
+		t, err := s.newTransactions(ctx)
+		if err != nil {
+			return err
+		}
+		move, report = t.move, t.reportRow
+	} else {
+		s.writer = durable.NewWriter(s.client, sourceInFlight)
+	}
 	defer r.figures.inFlight.Store(0)
 	defer r.stopTask(ctx, task.Stop, &err)
 	err = task.Start(ctx, connectors.SourceStart{Connector: r.connector, Task: r.index, Config: r.config,
-		Offsets: r.hub.offsets.offsets(r.connector), Report: s.reportRow, Log: r.log})
+		Offsets: s.offsets.offsets(r.connector), Report: report, Log: r.log})
 	if err != nil {
 		return err
 	}
 	defer r.observe(task)()
 	r.running()
-	return s.move(ctx)
+	return move(ctx)
 }
 
 // move runs both goroutines until ctx ends or one of them fails.
@@ -81,7 +94,9 @@ func (s *sourceRun) move(ctx context.Context) error {
 		}
 		committed <- err
 	}()
-	readErr := s.read(readCtx, queue)
+	readErr := s.read(readCtx, &connectors.Batch{}, func(ctx context.Context, batch *connectors.Batch) (*connectors.Batch, error) {
+		return batch, s.append(ctx, batch, queue)
+	})
 	close(queue)
 	limit := time.AfterFunc(s.hub.graceful, func() {
 		stopDraining(errors.New("the log did not answer within task.shutdown.graceful.timeout.ms"))
@@ -100,16 +115,15 @@ func (s *sourceRun) move(ctx context.Context) error {
 	return readErr
 }
 
-// read takes batches until readCtx ends.
-func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
-	var batch connectors.Batch
+// read takes batches until ctx ends and hands each on; hand returns the one to fill next.
+func (s *sourceRun) read(ctx context.Context, batch *connectors.Batch, hand func(context.Context, *connectors.Batch) (*connectors.Batch, error)) error {
 	trouble := inPlace{run: s.taskRun}
 	for {
 		if err := s.gate.wait(ctx); err != nil {
 			return err
 		}
 		batch.Reset()
-		err := s.task.Read(ctx, &batch)
+		err := s.task.Read(ctx, batch)
 		ended := errors.Is(err, io.EOF)
 		if err != nil && !ended {
 			if ctx.Err() != nil {
@@ -125,7 +139,7 @@ func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
 		if err := s.gate.wait(ctx); err != nil {
 			return err
 		}
-		if err := s.append(ctx, &batch, queue); err != nil {
+		if batch, err = hand(ctx, batch); err != nil {
 			return err
 		}
 		if ended {
@@ -137,11 +151,7 @@ func (s *sourceRun) read(ctx context.Context, queue chan<- flight) error {
 
 // append gives one batch to the log.
 func (s *sourceRun) append(ctx context.Context, batch *connectors.Batch, queue chan<- flight) error {
-	s.figures.recordsIn.Add(int64(len(batch.Records)))
-	s.figures.bytesIn.Add(int64(len(batch.Buf)))
-	if len(batch.Records) > 0 {
-		s.figures.batches.observe(len(batch.Records))
-	}
+	s.count(batch)
 	b := s.writer.Begin(batch.Offsets)
 	for i := range batch.Records {
 		if err := s.appendRecord(ctx, b, &batch.Records[i]); err != nil {
@@ -157,6 +167,15 @@ func (s *sourceRun) append(ctx context.Context, batch *connectors.Batch, queue c
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// count counts a batch that was read.
+func (s *sourceRun) count(batch *connectors.Batch) {
+	s.figures.recordsIn.Add(int64(len(batch.Records)))
+	s.figures.bytesIn.Add(int64(len(batch.Buf)))
+	if len(batch.Records) > 0 {
+		s.figures.batches.observe(len(batch.Records))
 	}
 }
 
@@ -181,7 +200,7 @@ func (s *sourceRun) commit(ctx context.Context, queue <-chan flight) error {
 			return err
 		}
 		started := time.Now()
-		offsets, err := durable.Save(ctx, s.hub.offsets, s.connector, records)
+		offsets, err := durable.Save(ctx, s.offsets, s.connector, records)
 		if err != nil {
 			return logError("", err)
 		}
@@ -224,11 +243,22 @@ func (s *sourceRun) listen(ctx context.Context, f flight) {
 
 // wait waits for a batch and counts it.
 func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error) {
+	records, err := s.acknowledged(ctx, f)
+	if err == nil {
+		s.delivered(f)
+	}
+	return records, err
+}
+
+// acknowledged waits until the log has taken a batch.
+func (s *sourceRun) acknowledged(ctx context.Context, f flight) (durable.Records, error) {
 	s.listen(ctx, f)
 	records, err := f.batch.Wait(ctx, func(failed durable.Failure) error { return s.refused(ctx, failed) })
-	if err != nil {
-		return records, logError("", err)
-	}
+	return records, logError("", err)
+}
+
+// delivered counts a batch that readers see.
+func (s *sourceRun) delivered(f flight) {
 	s.figures.recordsOut.Add(int64(f.batch.Count))
 	s.figures.bytesOut.Add(int64(f.batch.Bytes))
 	s.figures.inFlight.Store(int64(s.writer.InFlight()))
@@ -236,7 +266,6 @@ func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error)
 		s.figures.eventTime.Store(f.eventTime)
 		s.figures.ackLag.Store(max(0, time.Now().UnixMilli()-f.eventTime))
 	}
-	return records, nil
 }
 
 // gather adds the batches that are durable already; the first one that is not is held for the next step.
@@ -270,7 +299,11 @@ func (s *sourceRun) refused(ctx context.Context, f durable.Failure) error {
 	}
 	err := &connectors.Error{Op: fmt.Sprintf("append %d bytes", len(f.Record.Key)+len(f.Record.Value)), Class: connectors.ClassData, Err: f.Err,
 		Remedy: "raise max.message.bytes of the topic and producer.override.max.request.size of the connector"}
-	return s.errors.report(ctx, badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err})
+	bad := badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err}
+	if s.hub.exactlyOnce { // what is around it in the transaction is lost with it
+		return bad.named()
+	}
+	return s.errors.report(ctx, bad)
 }
 
 // logError classes an error of the log, unless it has a class.

@@ -159,7 +159,7 @@ func (h *Hub) newTaskRun(r *runner, index int, config map[string]string, p prepa
 		gate: r.gate, log: r.log.With("task", index), report: func(state State, trace string) { h.setStatus(r.name, index, state, trace) }}
 	run.errors = &errorHandler{settings: p.settings.errors, connector: r.name, task: index, figures: run.figures, log: run.log, redact: h.redactor.Redact}
 	if topic := p.settings.errors.deadLetters; topic != "" {
-		run.errors.letters = &deadLetters{topic: topic, headers: p.settings.errors.deadLettersHeaders,
+		run.errors.letters = &deadLetters{topic: topic, headers: p.settings.errors.deadLettersHeaders, joined: h.exactlyOnce && p.settings.kind == connectors.Source,
 			connector: r.name, task: index, redact: h.redactor.Redact}
 	}
 	return run

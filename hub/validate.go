@@ -76,6 +76,9 @@ func (h *Hub) validateDeclared(ctx context.Context, config map[string]string) (c
 	problems = append(problems, more...)
 	problems = append(problems, h.checkOverrides(p.settings)...)
 	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
+	if p.info.Kind == connectors.Source {
+		problems = append(problems, h.onceProblems(p.resolved.Config)...)
+	}
 	if p.info.Kind == connectors.Sink && h.group(p.settings.name, p.settings) == h.values.String("group.id") {
 		problems = append(problems, configs.KeyError("name", "Consumer group for sink connector named "+p.settings.name+
 			" conflicts with Connect worker group "+h.values.String("group.id")))

@@ -56,6 +56,8 @@ func workerKeys() *configs.Definition {
 			Notice: "offset.flush.timeout.ms has no effect: source offsets are written as soon as the records are durable, and task.shutdown.graceful.timeout.ms bounds what is left when a task stops."},
 		{Name: "task.shutdown.graceful.timeout.ms", Type: configs.Long, Default: "5000", Min: "0", Group: "Worker",
 			Doc: "How long a stopping task may take to bring what it has in hand to its end."},
+		{Name: onceKey, Type: configs.String, Default: onceDisabled, Enum: []string{onceDisabled, oncePreparing, onceEnabled}, Importance: configs.High, Group: "Worker",
+			Doc: "enabled: sources write records and source offsets in transactions, so that a reader of committed records sees each record once. preparing: only the configurations are written in transactions, a step on the way of a cluster that has run without."},
 		{Name: "topic.creation.enable", Type: configs.Boolean, Default: "true", Group: "Topics",
 			Doc: "Whether the hub creates the topics of sources by the connectors' topic.creation keys."},
 		{Name: "topic.tracking.enable", Type: configs.Boolean, Default: "true", Group: "Topics",
@@ -79,7 +81,7 @@ func workerKeys() *configs.Definition {
 			Doc: "Directories with further connectors: executables named sluice-connector-NAME."},
 		notUsed("plugin.discovery"), notUsed("rebalance.timeout.ms"),
 		notUsed("worker.sync.timeout.ms"), notUsed("worker.unsync.backoff.ms"), notUsed("scheduled.rebalance.max.delay.ms"),
-		notUsed("connect.protocol"), notUsed("exactly.once.source.support"), notUsed("metric.reporters"), notUsed("offset.storage.file.filename"),
+		notUsed("connect.protocol"), notUsed("metric.reporters"), notUsed("offset.storage.file.filename"),
 		notUsed("rest.extension.classes"), notUsed("inter.worker.key.ttl.ms"), notUsed("rest.advertised.listener"), notUsed("admin.listeners"),
 		workerConverterVersion("key.converter"), workerConverterVersion("value.converter"), workerConverterVersion("header.converter"),
 	}}

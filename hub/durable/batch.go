@@ -20,6 +20,7 @@ type Failure struct {
 // Batch is one batch of a source on its way into the log.
 type Batch struct {
 	writer  *Writer
+	kept    []*chunk // full, and not produced before Send
 	chunk   *chunk
 	offsets []connectors.SourceOffset
 	// Count is the number of records given to the log; Bytes their keys and values.
@@ -55,7 +56,10 @@ func clone(raw []byte) []byte {
 func (b *Batch) Next(ctx context.Context) (*kgo.Record, *Scratch, error) {
 	c := b.chunk
 	if c != nil && (len(c.records) == cap(c.records) || len(c.Buf) >= chunkBytes) {
-		if err := b.send(ctx); err != nil {
+		b.chunk = nil
+		if b.writer.whole {
+			b.kept = append(b.kept, c)
+		} else if err := b.send(ctx, c); err != nil {
 			return nil, nil, err
 		}
 		c = nil
@@ -91,14 +95,11 @@ func (b *Batch) Drop(bytes int) {
 	c.Buf = c.Buf[:bytes]
 }
 
-// send produces the chunk. The context of the records is the client's: what was begun is never cancelled half-way,
+// send produces a chunk. The context of the records is the client's: what was begun is never cancelled half-way,
 // because an idempotent producer could not tell then what is in the log.
-func (b *Batch) send(ctx context.Context) error {
-	c := b.chunk
-	b.chunk = nil
+func (b *Batch) send(ctx context.Context, c *chunk) error {
 	if len(c.records) == 0 {
-		c.left.Store(1)
-		c.acknowledged(nil, nil)
+		c.drop()
 		return nil
 	}
 	for i := range c.records {
@@ -106,9 +107,7 @@ func (b *Batch) send(ctx context.Context) error {
 	}
 	size, n := c.size, len(c.records)
 	if err := b.writer.acquire(ctx, size); err != nil {
-		c.size = 0
-		c.left.Store(1)
-		c.acknowledged(nil, nil)
+		c.drop()
 		return err
 	}
 	b.Count += n
@@ -124,8 +123,12 @@ func (b *Batch) send(ctx context.Context) error {
 // Send gives what is left of the batch to the log. After it only Wait may be used.
 func (b *Batch) Send(ctx context.Context) error {
 	var err error
-	if b.chunk != nil {
-		err = b.send(ctx)
+	for _, c := range b.taken() {
+		if err == nil {
+			err = b.send(ctx, c)
+		} else {
+			c.drop()
+		}
 	}
 	if err != nil {
 		b.mu.Lock()
@@ -134,6 +137,23 @@ func (b *Batch) Send(ctx context.Context) error {
 	}
 	b.finish()
 	return err
+}
+
+// taken takes the chunks that are not produced out of the batch.
+func (b *Batch) taken() []*chunk {
+	all := b.kept
+	if b.chunk != nil {
+		all = append(all, b.chunk)
+	}
+	b.kept, b.chunk = nil, nil
+	return all
+}
+
+// Discard throws a batch of a whole writer away, of which nothing was produced. It may not be used any more.
+func (b *Batch) Discard() {
+	for _, c := range b.taken() {
+		c.drop()
+	}
 }
 
 func (b *Batch) finish() {

@@ -7,5 +7,8 @@
 //	Writer.Begin ──▶ *Batch ──Wait──▶ Records ──Store.Save──▶ Offsets ──Commit──▶ task.Commit
 //	 (produced)      (in flight)      (acknowledged)          (acknowledged)
 //
+// With a transaction, all of it becomes visible at once: the Store produces the offsets into the transaction that the
+// records are in and ends it. What Wait proves then is that nothing is missing in it, and Save that it is durable.
+//
 // The zero Records and the zero Offsets carry nothing, so they commit nothing.
 package durable

@@ -35,15 +35,16 @@ func put(list []connectors.SourceOffset, o connectors.SourceOffset) []connectors
 	return append(list, o)
 }
 
-// Store saves source offsets durably: the topic connect-offsets.
+// Store saves source offsets durably: the topic connect-offsets, or a transaction, which ends with them.
 type Store interface {
-	// SaveOffsets returns once the offsets are durable.
+	// SaveOffsets returns once the offsets are durable, and with a transaction the records before them. There may be
+	// none: then only the records are.
 	SaveOffsets(ctx context.Context, connector string, offsets []connectors.SourceOffset) error
 }
 
 // Save writes the source offsets of records that are durable, and returns the proof that now they are durable too.
 func Save(ctx context.Context, s Store, connector string, r Records) (Offsets, error) {
-	if len(r.offsets) == 0 {
+	if r.count == 0 {
 		return Offsets{}, nil
 	}
 	if err := s.SaveOffsets(ctx, connector, r.offsets); err != nil {

@@ -26,6 +26,7 @@ type Producer interface {
 type Writer struct {
 	producer Producer
 	limit    int
+	whole    bool // batches are kept until Send
 	chunks   sync.Pool
 
 	mu    sync.Mutex
@@ -41,6 +42,14 @@ func NewWriter(p Producer, limit int) *Writer {
 		c.promise = c.acknowledged
 		return c
 	}
+	return w
+}
+
+// NewWholeWriter returns a writer that produces nothing of a batch before its Send, so that what fails in the middle
+// can be thrown away with Discard: a transaction holds batches from their beginning to their end.
+func NewWholeWriter(p Producer, limit int) *Writer {
+	w := NewWriter(p, limit)
+	w.whole = true
 	return w
 }
 
@@ -93,6 +102,13 @@ type chunk struct {
 	size    int
 	left    atomic.Int32
 	promise func(*kgo.Record, error)
+}
+
+// drop ends a chunk of which nothing was produced.
+func (c *chunk) drop() {
+	c.size = 0
+	c.left.Store(1)
+	c.acknowledged(nil, nil)
 }
 
 func (c *chunk) acknowledged(r *kgo.Record, err error) {
