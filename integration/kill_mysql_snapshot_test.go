@@ -8,18 +8,24 @@ import (
 	"github.com/sluicehub/sluice/integration/services"
 )
 
-// The hub and the source's process are killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the last that
-// the log says of each row is what the table has, there is no gap in what it says of a row, and the chunks that were
-// delivered before a kill were not read again.
+// The server, the hub and the source's process are killed in the middle of the initial snapshot of a larger table, while
+// rows change. Afterwards the last that the log says of each row is what the table has, there is no gap in what it says of a
+// row, and the chunks that were delivered before a kill were not read again.
 
 func TestKillInMySQLSnapshot(t *testing.T) {
 	t.Parallel()
-	killInMySQLSnapshot(t, services.UseMySQL(t), "mysql")
+	m, err := services.StartMySQL(t.Context(), services.MySQLOptions{Durable: true})
+	must(t, err)
+	closeLater(t, m)
+	killInMySQLSnapshot(t, m, "mysql")
 }
 
 func TestKillInMariaDBSnapshot(t *testing.T) {
 	t.Parallel()
-	killInMySQLSnapshot(t, services.UseMariaDB(t), "mariadb")
+	m, err := services.StartMariaDB(t.Context(), services.MySQLOptions{Durable: true})
+	must(t, err)
+	closeLater(t, m)
+	killInMySQLSnapshot(t, m, "mariadb")
 }
 
 func killInMySQLSnapshot(t *testing.T, m *services.MySQL, plugin string) {
@@ -35,7 +41,7 @@ func killInMySQLSnapshot(t *testing.T, m *services.MySQL, plugin string) {
 		return nil
 	}))
 	p.begin(map[string]string{"snapshot.chunk.rows": "2500", "max.batch.size": "100"})
-	kills := p.killInSnapshot(plugin, rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
+	kills := p.killInSnapshot(plugin, p.server.Server, rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive()
 	// The keys are read from the lowest one on.

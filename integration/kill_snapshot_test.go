@@ -12,15 +12,20 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicehub/sluice/integration/services"
 )
 
-// The hub and the source's process are killed in the middle of the initial snapshot of a larger table, while rows change. Afterwards the log has
-// every row and every change since the first snapshot's point, and no row that is gone; and the chunks that were delivered
-// before a kill were not read again.
+// The server, the hub and the source's process are killed in the middle of the initial snapshot of a larger table, while
+// rows change. Afterwards the log has every row and every change since the first snapshot's point, and no row that is gone;
+// and the chunks that were delivered before a kill were not read again.
 func TestKillInSnapshot(t *testing.T) {
 	t.Parallel()
 	const rows = 120_000
-	p := prepare(t, nil)
+	pg, err := services.StartPostgres(t.Context(), services.PostgresOptions{Fsync: true})
+	must(t, err)
+	closeLater(t, pg)
+	p := prepare(t, func(p *pipeline) { p.pg = pg })
 	insertMany(t, p, "r", rows)
 	saw := newWitness(t, p)
 	p.load.start(p.seed, p.pause)
@@ -36,7 +41,7 @@ func TestKillInSnapshot(t *testing.T) {
 	source["snapshot.chunk.pages"] = "50" // with some 7,000 rows
 	must(t, p.worker.Put(ctx, "items-source", source))
 	p.read()
-	kills := p.killInSnapshot("postgres", rows, func(kill int) { disturb(t, p, int64(2+kill)) })
+	kills := p.killInSnapshot("postgres", pg.Server, rows, func(kill int) { disturb(t, p, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive(p.deadline(), p.load.end(100))
 	p.load.check()
@@ -47,15 +52,19 @@ func TestKillInSnapshot(t *testing.T) {
 		rows, p.load.committed.Load(), kills, p.topics.total, reads, repeated)
 }
 
-// killInSnapshot kills the hub and the source's process in turn, in the middle of a snapshot of so many rows, each time
-// when it is durable that more chunks are delivered than at the time before. meanwhile is done before they are there
-// again. It returns how often the snapshot went on.
-func (p *pipeline) killInSnapshot(plugin string, rows int, meanwhile func(kill int)) (kills int) {
+// killInSnapshot kills the server, the hub and the source's process in turn, in the middle of a snapshot of so many rows,
+// each time when it is durable that more chunks are delivered than at the time before. meanwhile is done before hub and
+// source are there again. It returns how often the snapshot went on.
+func (p *pipeline) killInSnapshot(plugin string, s *services.Server, rows int, meanwhile func(kill int)) (kills int) {
 	p.t.Helper()
-	victims := []victim{{func(context.Context) error { return p.worker.Kill() }, p.worker.Start}, p.child(plugin)}
+	victims := []victim{
+		{func(ctx context.Context) error { return errors.Join(s.Kill(), s.Restart(ctx)) }, func(context.Context) error { return nil }},
+		{func(context.Context) error { return p.worker.Kill() }, p.worker.Start},
+		p.child(plugin),
+	}
 	reached := ""
 	ended := func() bool { return strings.Contains(p.worker.Log(), "snapshot ends") }
-	for kill := range max(1, killRounds(p.t)*2/5) {
+	for kill := range max(1, killRounds(p.t)*3/5) {
 		ctx := p.deadline()
 		begin, err := p.logged(ctx)
 		must(p.t, err)
