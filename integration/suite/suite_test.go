@@ -2,8 +2,10 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -172,5 +174,41 @@ func TestFuzzKeepsInputs(t *testing.T) {
 	write(own, "found")
 	if err := keep(own, kept); err != nil || names(kept) != 2*fuzzKept+1 {
 		t.Errorf("%d inputs are kept, want %d: %v", names(kept), 2*fuzzKept+1, err)
+	}
+	for i := range fuzzKeptMost {
+		write(own, "more"+strconv.Itoa(i))
+	}
+	if err := keep(own, kept); err != nil || names(kept) != fuzzKeptMost {
+		t.Errorf("%d inputs are kept, want %d: %v", names(kept), fuzzKeptMost, err)
+	}
+}
+
+// Every test of the tree runs in one step and only one: what unit leaves out, volume runs.
+func TestVolumeIsRun(t *testing.T) {
+	t.Chdir("../..")
+	packages, err := listPackages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{}
+	for _, test := range tests {
+		of[test.pkg.ImportPath]++
+	}
+	want := map[string]int{"github.com/sluicehub/sluice/connectors/mysql": 6, "github.com/sluicehub/sluice/connectors/postgres": 6}
+	if !maps.Equal(of, want) {
+		t.Errorf("tests that are left out of unit by package: %v, want %v", of, want)
+	}
+	all := inOrder(packages, func(goPackage) bool { return true })
+	for i, suffix := range longest {
+		if !strings.HasSuffix(all[i], "/"+suffix) {
+			t.Errorf("package %d is %s, want %s", i, all[i], suffix)
+		}
+	}
+	if len(all) != len(packages) {
+		t.Errorf("%d of %d packages", len(all), len(packages))
 	}
 }
