@@ -28,11 +28,12 @@ const goldenPostgres = "../connectors/postgres/testdata/golden"
 
 // goldenLanes is how many cases run at a time. The cases name their database, slot and topics, so each lane has a
 // PostgreSQL, and each case a worker, of its own.
-const goldenLanes = 2
+const goldenLanes = 3
 
 // What Debezium on Kafka Connect wrote and answered, sluice writes and answers: every recorded case, through the real
 // program. What may differ is in connectors/postgres/DEVIATIONS.md.
 func TestGoldenPostgres(t *testing.T) {
+	t.Parallel()
 	cases, err := filepath.Glob(goldenPostgres + "/*/connector.json")
 	must(t, err)
 	if len(cases) < 22 {
@@ -117,6 +118,7 @@ func replay(t *testing.T, server *services.Postgres, dir string, excused *golden
 		s.run(block)
 		s.settle()
 		s.snapshotEnded()
+		s.settle() // what closed its last window follows its last row
 	}
 	s.heartbeat()
 	must(t, s.w.Running(s.ctx, s.name))

@@ -53,6 +53,7 @@ func (l *lineStream) arrives(line string) {
 
 // Two workers on one cluster would run every connector twice. The second does not start, and says why in a line.
 func TestASecondHubOnTheSameCluster(t *testing.T) {
+	t.Parallel()
 	first := newLineStream(t, map[string]string{"session.timeout.ms": "6000", "heartbeat.interval.ms": "500"})
 	first.write("one")
 	first.arrives("one")
@@ -72,6 +73,7 @@ func TestASecondHubOnTheSameCluster(t *testing.T) {
 // On a cluster that outlives the hub, a hub that is started after a SIGKILL takes the places of its former self: in
 // its own group and in those of its sinks, whose sessions here last longer than any wait of this test.
 func TestAKilledHubWaitsForNoSession(t *testing.T) {
+	t.Parallel()
 	kafka, err := services.StartKafka(t.Context(), services.KafkaOptions{})
 	must(t, err)
 	t.Cleanup(func() {

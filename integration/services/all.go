@@ -54,7 +54,7 @@ func kinds() []kind {
 		},
 		{
 			name:  "kafka",
-			fetch: func(ctx context.Context) error { _, err := FetchKafka(ctx); return err },
+			fetch: func(ctx context.Context) error { _, err := kafkaClasses(ctx); return err },
 			start: func(ctx context.Context) (running, error) { return StartKafka(ctx, KafkaOptions{}) },
 		},
 	}

@@ -29,6 +29,8 @@ const (
 	// fuzzKept is with how many of the inputs that earlier runs have kept a target begins. It has to try them all before
 	// it tries anything new; some hundreds of them take longer than the ten seconds beside other tests.
 	fuzzKept = 30
+	// fuzzKeptMost is how many stay for the next runs. What is new to a run that begins with some of them is often not new.
+	fuzzKeptMost = 500
 )
 
 // goPackage is what is asked of `go list -json`.
@@ -272,7 +274,8 @@ func choose(kept, dir string) error {
 	return nil
 }
 
-// keep moves the inputs that a run has found to those that are kept. A name is a sum of the content.
+// keep moves the inputs that a run has found to those that are kept. A name is a sum of the content, so that those which
+// are too many, by their names, are any.
 func keep(dir, kept string) error {
 	inputs, err := os.ReadDir(dir)
 	if err != nil {
@@ -283,6 +286,15 @@ func keep(dir, kept string) error {
 	}
 	for _, input := range inputs {
 		if err := os.Rename(filepath.Join(dir, input.Name()), filepath.Join(kept, input.Name())); err != nil {
+			return err
+		}
+	}
+	all, err := os.ReadDir(kept)
+	if err != nil {
+		return err
+	}
+	for _, input := range all[min(fuzzKeptMost, len(all)):] {
+		if err := os.Remove(filepath.Join(kept, input.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

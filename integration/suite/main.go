@@ -138,7 +138,7 @@ func (s *suite) failed(ctx context.Context) error {
 // What go test is told of how many packages it builds or tests at a time, and how many parallel tests of each.
 var (
 	sideBySide            = []string{"-p=2", "-parallel=4"}
-	integrationSideBySide = []string{"-p=2", "-parallel=5"} // these wait for processes most of their time
+	integrationSideBySide = []string{"-p=2", "-parallel=7"} // these wait for processes most of their time
 )
 
 // longest are the packages whose tests take longest. They begin first, so that none of them is left alone at the end.

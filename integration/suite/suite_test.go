@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -134,5 +138,77 @@ func TestNone(t *testing.T) {}
 	}
 	if want := (counts{passed: 1, failed: 1}); s.tests != want {
 		t.Errorf("counts %+v, want %+v; output %q", s.tests, want, out.String())
+	}
+}
+
+// An input that a run has found is kept for the next ones, and those that were kept before stay, also those that the run
+// did not begin with.
+func TestFuzzKeepsInputs(t *testing.T) {
+	dir := t.TempDir()
+	kept, own := filepath.Join(dir, "kept"), filepath.Join(dir, "own")
+	write := func(folder string, names ...string) {
+		t.Helper()
+		for _, name := range names {
+			if err := errors.Join(os.MkdirAll(folder, 0o777), os.WriteFile(filepath.Join(folder, name), []byte(name), 0o666)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	names := func(folder string) (n int) {
+		t.Helper()
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	if err := choose(kept, own); err != nil || names(own) != 0 {
+		t.Errorf("%d inputs of none: %v", names(own), err)
+	}
+	for i := range 2 * fuzzKept {
+		write(kept, strconv.Itoa(i))
+	}
+	if err := choose(kept, own); err != nil || names(own) != fuzzKept {
+		t.Errorf("%d inputs chosen, want %d: %v", names(own), fuzzKept, err)
+	}
+	write(own, "found")
+	if err := keep(own, kept); err != nil || names(kept) != 2*fuzzKept+1 {
+		t.Errorf("%d inputs are kept, want %d: %v", names(kept), 2*fuzzKept+1, err)
+	}
+	for i := range fuzzKeptMost {
+		write(own, "more"+strconv.Itoa(i))
+	}
+	if err := keep(own, kept); err != nil || names(kept) != fuzzKeptMost {
+		t.Errorf("%d inputs are kept, want %d: %v", names(kept), fuzzKeptMost, err)
+	}
+}
+
+// Every test of the tree runs in one step and only one: what unit leaves out, volume runs.
+func TestVolumeIsRun(t *testing.T) {
+	t.Chdir("../..")
+	packages, err := listPackages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := map[string]int{}
+	for _, test := range tests {
+		of[test.pkg.ImportPath]++
+	}
+	want := map[string]int{"github.com/sluicehub/sluice/connectors/mysql": 6, "github.com/sluicehub/sluice/connectors/postgres": 6}
+	if !maps.Equal(of, want) {
+		t.Errorf("tests that are left out of unit by package: %v, want %v", of, want)
+	}
+	all := inOrder(packages, func(goPackage) bool { return true })
+	for i, suffix := range longest {
+		if !strings.HasSuffix(all[i], "/"+suffix) {
+			t.Errorf("package %d is %s, want %s", i, all[i], suffix)
+		}
+	}
+	if len(all) != len(packages) {
+		t.Errorf("%d of %d packages", len(all), len(packages))
 	}
 }
