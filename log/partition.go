@@ -27,7 +27,7 @@ type Partition struct {
 	producers  producers
 	epochSaved bool // the checkpoint holds the present leader epoch
 
-	activeSaved int64 // size of the active segment that the active-state file is of
+	saved activeState // what the active-state file is of
 
 	hintMu   sync.Mutex // the durable-end file
 	hintShut bool

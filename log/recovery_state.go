@@ -22,11 +22,15 @@ const (
 	activeHead = "sluice-active 1 "
 )
 
+// activeState says which segment a file is of, and of how many bytes. The zero
+// value is that of a new partition, which needs no file.
+type activeState struct{ base, size int64 }
+
 // saveActive writes the file. It is only a help, so a failure changes nothing.
 // Call with wmu, when all is synced.
 func (p *Partition) saveActive() {
 	s := p.active()
-	if p.activeSaved == s.Size() || s.Sealed() {
+	if p.saved == (activeState{s.Base(), s.Size()}) || s.Sealed() {
 		return
 	}
 	state, err := s.AppendState(nil)
@@ -70,6 +74,6 @@ func (r *recovery) fromState() error {
 		return s.Close()
 	}
 	p.producers, r.stateAt = ps, s.Next()
-	r.opened, p.activeSaved = s, s.Size()
+	r.opened, p.saved = s, activeState{base, s.Size()}
 	return nil
 }

@@ -263,27 +263,29 @@ func TestIndexThatLies(t *testing.T) {
 	}
 }
 
+// openReading opens a log and counts the bytes of records that are read for it.
+func openReading(t *testing.T, fs *vfs.Mem) (l *Log, read int) {
+	t.Helper()
+	var mu sync.Mutex
+	l, err := Open(testOptions(vfs.Faulty(fs, func(op vfs.Op, name string, n int) vfs.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if op == vfs.OpRead && strings.HasSuffix(name, segment.LogSuffix) {
+			read += n
+		}
+		return vfs.Fault{}
+	})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, read
+}
+
 // TestStartReadsNoRecords: after an orderly end a start reads the end of the last
 // segment and no more, also if nothing was written in between.
 func TestStartReadsNoRecords(t *testing.T) {
-	start := func(fs *vfs.Mem) (l *Log, read int) {
-		t.Helper()
-		var mu sync.Mutex
-		l, err := Open(testOptions(vfs.Faulty(fs, func(op vfs.Op, name string, n int) vfs.Fault {
-			mu.Lock()
-			defer mu.Unlock()
-			if op == vfs.OpRead && strings.HasSuffix(name, segment.LogSuffix) {
-				read += n
-			}
-			return vfs.Fault{}
-		})))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l, read
-	}
 	fs := vfs.NewMem()
-	l, _ := start(fs)
+	l, _ := openReading(t, fs)
 	p := mustCreate(t, l, "t", nil)
 	for i := range int32(50) {
 		mustAppend(t, p, txnBatch(1, 0, i, "key", strings.Repeat("x", 2000)))
@@ -292,7 +294,7 @@ func TestStartReadsNoRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, written := range []bool{false, false, true} {
-		l, read := start(fs)
+		l, read := openReading(t, fs)
 		p, err := l.Partition("t", 0)
 		if err != nil {
 			t.Fatal(err)
@@ -311,9 +313,35 @@ func TestStartReadsNoRecords(t *testing.T) {
 			fs = crashed
 		}
 	}
-	if l, read := start(fs); read < 100_000 {
+	if l, read := openReading(t, fs); read < 100_000 {
 		t.Errorf("%d bytes were read after a crash, the segment has more", read)
 	} else if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStateIsOfTheLastSegment: a start after a roll reads no records either, although the last segment is as large as the
+// one was at the end before.
+func TestStateIsOfTheLastSegment(t *testing.T) {
+	fs := vfs.NewMem()
+	l, _ := openReading(t, fs)
+	one := batch(strings.Repeat("x", 20_000))
+	mustCreate(t, l, "t", map[string]string{"segment.bytes": fmt.Sprint(len(one))}) // each batch has its own
+	for closed := range 3 {
+		p, err := l.Partition("t", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustAppend(t, p, bytes.Clone(one))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		read := 0
+		if l, read = openReading(t, fs); read > closed*len(one)+10_000 { // those before are checked, the last one is not
+			t.Errorf("%d bytes were read", read)
+		}
+	}
+	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -113,7 +113,7 @@ func (f *fetching) read() *kmsg.FetchResponse {
 	if f.req.MaxBytes <= 0 {
 		left = f.b.set.Load().maxFetchBytes
 	}
-	left = min(left, f.r.mayUse(consumerByteRate), f.b.buffers.left())
+	left = f.r.loan.reserve(min(left, f.r.mayUse(consumerByteRate)))
 	first, given := true, 0
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
@@ -129,6 +129,7 @@ func (f *fetching) read() *kmsg.FetchResponse {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	f.r.loan.keep(given)
 	resp.ThrottleMillis = f.r.used(consumerByteRate, given)
 	return resp
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sluicehub/sluice/log"
@@ -58,7 +59,7 @@ type Broker struct {
 	configMu sync.Mutex // changes of dynamic
 	dynamic  atomic.Pointer[dynamicConfigs]
 
-	saidOneReplica atomic.Bool
+	saidOneReplica, saidFull atomic.Bool
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -169,8 +170,7 @@ func (b *Broker) Serve(ln net.Listener, l Listener) error {
 			if b.ctx.Err() != nil {
 				return nil
 			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
+			if b.passes(err) {
 				continue
 			}
 			return fmt.Errorf("accept on %s: %w", ln.Addr(), err)
@@ -179,6 +179,28 @@ func (b *Broker) Serve(ln net.Listener, l Listener) error {
 			nc.Close()
 		}
 	}
+}
+
+// acceptPause is how long nobody is let in who finds the process without a descriptor.
+const acceptPause = 100 * time.Millisecond
+
+// passes tells an error of accept that is over when others have left, and waits for it.
+func (b *Broker) passes(err error) bool {
+	var ne net.Error
+	if errors.As(err, &ne) && ne.Timeout() {
+		return true
+	}
+	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, syscall.ENOBUFS) && !errors.Is(err, syscall.ENOMEM) {
+		return false
+	}
+	if !b.saidFull.Swap(true) {
+		b.logger.Error("no connection can be taken until others end; raise the limit of open files (ulimit -n)", "error", err)
+	}
+	select {
+	case <-time.After(acceptPause):
+	case <-b.ctx.Done():
+	}
+	return true
 }
 
 // InProcess is the address that Dial's connections advertise. It is no host on any network.

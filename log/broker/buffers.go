@@ -24,7 +24,7 @@ const (
 // used for a while, the garbage collector takes. Safe for concurrent use.
 type buffers struct {
 	sizes [maxBuffer - minBuffer + 1]sync.Pool // of *[]byte
-	lent  atomic.Int64                         // bytes in all loans
+	lent  atomic.Int64                         // bytes of records in all answers
 }
 
 // get returns n bytes of any content.
@@ -47,18 +47,35 @@ func (b *buffers) put(buf []byte) {
 	}
 }
 
-// left is how many bytes of records an answer may have.
-func (b *buffers) left() int { return max(leastLent, maxLent-int(b.lent.Load())) }
-
 // loan is the memory of one answer, until it is written.
 type loan struct {
 	from *buffers
+	size int // of from.lent
 	bufs [][]byte
+}
+
+// reserve says how many of n bytes of records an answer may have.
+func (l *loan) reserve(n int) int {
+	for {
+		lent := l.from.lent.Load()
+		l.size = min(n, max(leastLent, int(maxLent-lent)))
+		if l.from.lent.CompareAndSwap(lent, lent+int64(l.size)) {
+			return l.size
+		}
+	}
+}
+
+// keep ends the reservation of what was not used.
+func (l *loan) keep(n int) {
+	if n == l.size {
+		return
+	}
+	l.from.lent.Add(int64(n - l.size))
+	l.size = n
 }
 
 func (l *loan) get(n int) []byte {
 	buf := l.from.get(n)
-	l.from.lent.Add(int64(cap(buf)))
 	l.bufs = append(l.bufs, buf)
 	return buf
 }
@@ -66,8 +83,8 @@ func (l *loan) get(n int) []byte {
 // giveBack ends the loan.
 func (l *loan) giveBack() {
 	for _, buf := range l.bufs {
-		l.from.lent.Add(-int64(cap(buf)))
 		l.from.put(buf)
 	}
 	l.bufs = nil
+	l.keep(0)
 }

@@ -234,6 +234,7 @@ func (c *conn) handle(frame []byte) error {
 	}
 	wait, err := c.call(c.b.apis[key].handle, r, req)
 	if err != nil {
+		r.loan.giveBack()
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
 	if wait == nil {

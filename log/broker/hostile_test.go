@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"os"
 	"runtime"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,6 +71,48 @@ func TestHostileBytesHarmNobodyElse(t *testing.T) {
 		t.Errorf("%d MiB were allocated for lies", grown>>20)
 	}
 	produce(t, good, "t", 10, 20)
+}
+
+// crowded is a listener that finds the process without a descriptor, a few times.
+type crowded struct {
+	net.Listener
+	times int
+}
+
+func (c *crowded) Accept() (net.Conn, error) {
+	if c.times--; c.times >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return c.Listener.Accept()
+}
+
+func TestListenerSurvivesTooManyFiles(t *testing.T) {
+	s := start(t, t.TempDir())
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.b.Serve(&crowded{inner, 2}, Listener{Advertised: InProcess}) }()
+	c, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(60 * time.Second))
+	req := kmsg.NewPtrApiVersionsRequest()
+	if _, err := c.Write(kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, make([]byte, 8)); err != nil {
+		t.Fatalf("no answer: %v", err)
+	}
+	if err := s.b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
 }
 
 func TestSlowLorisIsCutOff(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"syscall"
 )
 
 // Bounded wraps a file system so that about limit of its files are open at
@@ -51,16 +52,32 @@ func (b *bounded) Create(name string) (File, error) { return b.add(name, b.FS.Cr
 func (b *bounded) add(name string, open func(string) (File, error)) (File, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.makeRoom()
-	inner, err := open(name)
+	inner, err := b.openFile(name, open)
 	if err != nil {
 		return nil, err
 	}
-	b.open++
 	f := &boundedFile{b: b, name: name, inner: inner}
 	f.idle = b.idle.PushBack(f)
 	b.names[name] = append(b.names[name], f)
 	return f, nil
+}
+
+// openFile opens a file, with others closed as far as it takes. A process that
+// may have no more descriptors may have fewer files open from then on: sockets
+// need some too. Call with mu.
+func (b *bounded) openFile(name string, open func(string) (File, error)) (File, error) {
+	b.makeRoom()
+	inner, err := open(name)
+	if errors.Is(err, syscall.EMFILE) && b.idle.Len() > 0 {
+		b.limit = max(1, b.open-max(1, b.open/10))
+		b.makeRoom()
+		inner, err = open(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.open++
+	return inner, nil
 }
 
 // makeRoom closes files until one more may be open. What its Close says matters
@@ -134,13 +151,11 @@ func (f *boundedFile) wake() error {
 		return &fs.PathError{Op: "use", Path: f.name, Err: fs.ErrClosed}
 	}
 	if f.inner == nil {
-		f.b.makeRoom()
-		inner, err := f.b.FS.Open(f.name)
+		inner, err := f.b.openFile(f.name, f.b.FS.Open)
 		if err != nil {
 			return err
 		}
 		f.inner = inner
-		f.b.open++
 	}
 	if f.idle != nil {
 		f.b.idle.Remove(f.idle)

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ type counting struct {
 	mu    sync.Mutex
 	open  int
 	most  int
+	limit int   // of the process, 0: none
 	fails error // of Sync
 }
 
@@ -34,6 +36,9 @@ func (c *counting) count(by int) {
 }
 
 func (c *counting) add(f File, err error) (File, error) {
+	if c.limit > 0 && c.open == c.limit {
+		return nil, &fs.PathError{Op: "open", Path: "f", Err: syscall.EMFILE}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +279,27 @@ func TestBoundedWaitsForNobody(t *testing.T) {
 		s.goOn <- struct{}{}
 		if err := <-ended; err != nil {
 			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestBoundedByTheProcess: who may have fewer files open than the limit says, gets along with fewer.
+func TestBoundedByTheProcess(t *testing.T) {
+	c := &counting{FS: NewMem(), limit: 20}
+	b := Bounded(c, 1000)
+	for i := range 100 {
+		f, err := b.Create(fmt.Sprint("f", i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte("x"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if i >= 20 && c.open > 18 {
+			t.Fatalf("%d of 20 files are open: none is left for others", c.open)
 		}
 	}
 }
