@@ -21,6 +21,7 @@ func exchanges(prefix string) []exchange {
 		validationExchanges(prefix),
 		groupExchanges(prefix),
 		consumerExchanges(prefix, a),
+		migrationExchanges(prefix, a),
 		dynamicExchanges(prefix, a),
 		deleteExchanges(a),
 	)

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,6 +20,8 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 		return now(joinError(kerr.InvalidGroupID.Code, req.MemberID)), nil
 	case session < b.set.Load().minSession || session > b.set.Load().maxSession:
 		return now(joinError(kerr.InvalidSessionTimeout.Code, req.MemberID)), nil
+	case hasLongNames(req):
+		return now(joinError(kerr.InvalidRequest.Code, req.MemberID)), nil
 	case len(req.Protocols) == 0 || req.ProtocolType == "":
 		return now(joinError(kerr.InconsistentGroupProtocol.Code, req.MemberID)), nil
 	}
@@ -46,6 +49,11 @@ func (b *Broker) joinGroup(r *request, kreq kmsg.Request) (reply, error) {
 			return joinError(kerr.CoordinatorNotAvailable.Code, req.MemberID)
 		}
 	}, nil
+}
+
+func hasLongNames(req *kmsg.JoinGroupRequest) bool {
+	return tooLong(req.MemberID, req.ProtocolType) || req.InstanceID != nil && tooLong(*req.InstanceID) ||
+		slices.ContainsFunc(req.Protocols, func(p kmsg.JoinGroupRequestProtocol) bool { return tooLong(p.Name) })
 }
 
 // join lets want join, or join again, and returns where the answer will come.

@@ -4,7 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// alterClientQuotas answers AlterClientQuotas. Quotas are kept; nothing is throttled, and the log says so.
+// alterClientQuotas answers AlterClientQuotas. All quotas are kept; the log says which are not enforced.
 func (b *Broker) alterClientQuotas(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterClientQuotasRequest)
 	resp := req.ResponseKind().(*kmsg.AlterClientQuotasResponse)
@@ -26,8 +26,10 @@ func (b *Broker) alterClientQuotas(r *request, kreq kmsg.Request) (reply, error)
 		if err == nil {
 			err = b.quotas.alter(e, changes, req.ValidateOnly)
 		}
-		if err == nil && !req.ValidateOnly {
-			b.logger.Warn("client quotas were changed: they are kept and shown, and nothing is throttled")
+		for _, c := range changes {
+			if err == nil && !req.ValidateOnly && !c.remove && c.key != producerByteRate && c.key != consumerByteRate {
+				b.logger.Warn("a client quota is kept and shown, and not enforced", "quota", c.key)
+			}
 		}
 		entry.ErrorCode, entry.ErrorMessage = errorCode(err), errorText(err)
 		resp.Entries = append(resp.Entries, entry)

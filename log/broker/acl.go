@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -260,10 +261,16 @@ func (r *request) topic(op kmsg.ACLOperation, name string) error {
 }
 
 func (r *request) group(op kmsg.ACLOperation, name string) error {
+	if tooLong(name) {
+		return kerr.InvalidGroupID
+	}
 	return refusal(r.may(op, groupResource, name), kerr.GroupAuthorizationFailed)
 }
 
 func (r *request) transactional(op kmsg.ACLOperation, id string) error {
+	if tooLong(id) {
+		return fmt.Errorf("%w: the transactional id is longer than %d bytes", kerr.InvalidRequest, maxName)
+	}
 	return refusal(r.may(op, transactionalResource, id), kerr.TransactionalIDAuthorizationFailed)
 }
 
@@ -277,6 +284,15 @@ func (r *request) create(name string) error {
 		return nil
 	}
 	return r.topic(mayCreate, name)
+}
+
+// maxName is how many bytes a name may have: as many as the records of groups and transactions can hold. Newer versions of
+// requests could carry more.
+const maxName = math.MaxInt16
+
+// tooLong tells whether there is a name that nothing can have.
+func tooLong(names ...string) bool {
+	return slices.ContainsFunc(names, func(s string) bool { return len(s) > maxName })
 }
 
 func refusal(allowed bool, e *kerr.Error) error {

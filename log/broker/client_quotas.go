@@ -160,7 +160,7 @@ func checkEntity(e quotaEntity) error {
 
 // check follows Kafka's quota configs: rates in bytes and connections are whole numbers.
 func (c quotaChange) check(ofIP bool) error {
-	known, whole := []string{"consumer_byte_rate", "controller_mutation_rate", "producer_byte_rate", "request_percentage"}, strings.HasSuffix(c.key, "byte_rate")
+	known, whole := []string{consumerByteRate, "controller_mutation_rate", producerByteRate, "request_percentage"}, strings.HasSuffix(c.key, "byte_rate")
 	if ofIP {
 		known, whole = []string{"connection_creation_rate"}, true
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sort"
 	"sync"
 	"time"
 
@@ -177,12 +176,7 @@ func (g *consumerGroup) delete() (durable, error) {
 func (c *coordinator) listConsumers() []*consumerGroup {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]*consumerGroup, 0, len(c.consumers))
-	for _, g := range c.consumers {
-		all = append(all, g)
-	}
-	sort.Slice(all, func(i, j int) bool { return all[i].g.ID() < all[j].g.ID() })
-	return all
+	return byName(c.consumers)
 }
 
 func (g *consumerGroup) close() {

@@ -2,7 +2,8 @@ package broker
 
 import (
 	"log/slog"
-	"sort"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,11 +58,15 @@ func (c *coordinator) group(id string, create bool) *group {
 func (c *coordinator) list() []*group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]*group, 0, len(c.groups))
-	for _, g := range c.groups {
-		all = append(all, g)
+	return byName(c.groups)
+}
+
+// byName are groups in the order of their names.
+func byName[G any](groups map[string]G) []G {
+	all := make([]G, 0, len(groups))
+	for _, id := range slices.Sorted(maps.Keys(groups)) {
+		all = append(all, groups[id])
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].id < all[j].id })
 	return all
 }
 

@@ -4,7 +4,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"sort"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -343,11 +344,4 @@ func (g *group) joined(m *member, skipAssignment bool) *kmsg.JoinGroupResponse {
 	return r
 }
 
-func (g *group) memberIDs() []string {
-	ids := make([]string, 0, len(g.members))
-	for id := range g.members {
-		ids = append(ids, id)
-	}
-	sort.Strings(ids)
-	return ids
-}
+func (g *group) memberIDs() []string { return slices.Sorted(maps.Keys(g.members)) }

@@ -46,7 +46,7 @@ const (
 func (g *group) record() consumergroup.Record {
 	v := kmsg.NewGroupMetadataValue()
 	v.Version, v.ProtocolType, v.Generation, v.CurrentStateTimestamp = groupValueVersion, g.protocolType, g.generation, g.since.UnixMilli()
-	if g.protocol != "" {
+	if len(g.members) > 0 {
 		v.Protocol = kmsg.StringPtr(g.protocol)
 	}
 	if g.leader != "" {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"math"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type throttle struct {
 	mu     sync.Mutex
 	rates  map[quotaFor]map[string]float64
 	meters map[meterOf]*meter
+	forgot time.Time // when those that ran empty were last looked for
 }
 
 // quotaFor is an entity of users and clients: a name behind "=", "*" for those without a quota of their own, "" for
@@ -64,6 +66,9 @@ func (t *throttle) set(all []quota) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.rates = rates
+	if t.meters == nil {
+		t.meters = make(map[meterOf]*meter)
+	}
 }
 
 // rate finds the quota of a client, the most special one as Kafka's order has it, and who shares it.
@@ -97,12 +102,7 @@ func (t *throttle) use(user, client, key string, bytes int, now time.Time) time.
 	if rate <= 0 {
 		return 0
 	}
-	m := t.meters[of]
-	if m == nil {
-		t.forget(now)
-		m = &meter{at: now}
-		t.meters[of] = m
-	}
+	m := t.meter(of, now)
 	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + float64(bytes)
 	m.at = now
 	over := m.level - rate*quotaWindow.Seconds()
@@ -126,17 +126,29 @@ func (t *throttle) window(user, client, key string) int {
 	return int(rate * quotaWindow.Seconds())
 }
 
-// forget makes room where there are many meters: those that were not used for so long have run empty, or nearly so.
-func (t *throttle) forget(now time.Time) {
-	if t.meters == nil || len(t.meters) >= maxMeters {
-		kept := make(map[meterOf]*meter)
-		for of, m := range t.meters {
-			if now.Sub(m.at) < quotaWindow {
-				kept[of] = m
-			}
+// meter is what measures those who share a quota. Where there are too many, all new ones share one: who makes up names for
+// itself gets neither memory nor more than its rate by it.
+func (t *throttle) meter(of meterOf, now time.Time) *meter {
+	if t.meters[of] == nil && len(t.meters) >= maxMeters {
+		if t.forget(now); len(t.meters) >= maxMeters {
+			of = meterOf{key: of.key}
 		}
-		t.meters = kept
 	}
+	m := t.meters[of]
+	if m == nil {
+		m = &meter{at: now}
+		t.meters[of] = m
+	}
+	return m
+}
+
+// forget makes room, at most once a second: meters that were not used for so long have run empty, or nearly so.
+func (t *throttle) forget(now time.Time) {
+	if now.Sub(t.forgot) < time.Second {
+		return
+	}
+	t.forgot = now
+	maps.DeleteFunc(t.meters, func(_ meterOf, m *meter) bool { return now.Sub(m.at) >= quotaWindow })
 }
 
 // mayUse is how many bytes the client of a request may use at once.

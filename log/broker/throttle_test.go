@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -96,6 +97,25 @@ func TestThrottleKeepsTheRate(t *testing.T) {
 	}
 	th.set(nil)
 	use("without quotas", 1<<30, 0)
+}
+
+// TestManyNamesAreMeasuredInOne: what is remembered is bounded, and a new name is no way around a quota.
+func TestManyNamesAreMeasuredInOne(t *testing.T) {
+	th := quotasOf([3]any{"", "*", 1000})
+	now := time.Unix(1000, 0)
+	for i := range 2 * maxMeters {
+		th.use("anna", fmt.Sprint("app", i), producerByteRate, 10, now)
+	}
+	if n := len(th.meters); n > maxMeters+1 {
+		t.Errorf("%d meters", n)
+	}
+	if got := th.use("anna", "another name", producerByteRate, 1, now); got == 0 {
+		t.Error("a new name is not throttled")
+	}
+	now = now.Add(quotaWindow)
+	if got := th.use("anna", "later", producerByteRate, 1, now); got != 0 || len(th.meters) > 2 {
+		t.Errorf("later throttled for %s, by %d meters", got, len(th.meters))
+	}
 }
 
 // TestClientsAreThrottled: who sends or reads more than it may is told so, and its next request waits. This process may

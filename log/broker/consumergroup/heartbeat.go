@@ -23,6 +23,8 @@ func Check(req *kmsg.ConsumerGroupHeartbeatRequest, assignors []string) error {
 		return invalid("a member names itself by an id")
 	case strings.TrimSpace(req.Group) == "":
 		return invalid("the group's name is empty")
+	case len(req.MemberID) > maxKey || req.SubscribedTopicRegex != nil && len(*req.SubscribedTopicRegex) > maxKey:
+		return invalid(fmt.Sprintf("a member's id and its expression have at most %d bytes", maxKey))
 	case isEmpty(req.InstanceID):
 		return invalid("the instance id is empty; leave it out")
 	case isEmpty(req.RackID):

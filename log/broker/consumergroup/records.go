@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -45,6 +46,9 @@ func key(of int16, parts ...string) []byte {
 	}
 	return b
 }
+
+// maxKey is how many bytes a part of a key can have.
+const maxKey = math.MaxInt16
 
 // value begins a value.
 func value() []byte { return []byte{0, 0} }
