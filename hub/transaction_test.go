@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -119,13 +120,15 @@ func TestOwnOffsetTopic(t *testing.T) {
 			r.untilCommitted("lines", "a", "b")
 			r.until("the offset is stored", func() bool { return r.position("in") == `{"position":2}` })
 			with := source("name", "in", offsetsTopicKey, "own")
-			put := func(config map[string]string) {
+			put := func(config map[string]string, target TargetState) {
 				t.Helper()
-				if _, _, err := r.hub.PutConfig(t.Context(), "in", config); err != nil {
+				stopped(r, "in")
+				_, _, err := r.hub.PutConfig(t.Context(), "in", config)
+				if err = errors.Join(err, r.hub.SetTarget(t.Context(), "in", target)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			put(with)
+			put(with, Started)
 			r.world.write("c")
 			r.untilCommitted("lines", "a", "b", "c")
 			r.until("the offset is stored", func() bool { return r.position("in") == `{"position":3}` })
@@ -136,11 +139,10 @@ func TestOwnOffsetTopic(t *testing.T) {
 			r.world.write("d")
 			r.start()
 			r.untilCommitted("lines", "a", "b", "c", "d")
-			put(source("name", "in"))
+			put(source("name", "in"), Started)
 			r.world.write("e")
 			r.untilCommitted("lines", "a", "b", "c", "d", "e")
-			stopped(r, "in")
-			put(with)
+			put(with, Stopped)
 			if _, err := r.hub.ResetOffsets(t.Context(), "in"); err != nil {
 				t.Fatal(err)
 			}
