@@ -157,7 +157,7 @@ func TestNothingIsIgnoredInSilence(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{"admin.override.retries", "producer.override.buffer.memory", "config.action.reload", "transaction.boundary.interval.ms",
-		"value.converter.plugin.version", "offsets.storage.topic", "offset.flush.timeout.ms"} {
+		"value.converter.plugin.version", "offset.flush.timeout.ms"} {
 		config := source(key, "1")
 		if key == "config.action.reload" {
 			config[key] = "none"

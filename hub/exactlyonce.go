@@ -69,17 +69,18 @@ const (
 func (h *Hub) transactionOptions(s settings) []kgo.Opt {
 	timeout := transactionTimeout
 	if s.boundary == boundaryInterval { // Kafka Connect's default for both is a minute, and such transactions expire
-		timeout = min(h.boundaryEvery(s)+transactionTimeout, transactionTimeoutMax)
+		timeout = h.boundaryEvery(s) + transactionTimeout
 	}
 	return []kgo.Opt{kgo.TransactionTimeout(timeout)}
 }
 
-// boundaryEvery returns how long transactions with the boundary interval are.
+// boundaryEvery returns how long transactions with the boundary interval are: not longer than brokers allow.
 func (h *Hub) boundaryEvery(s settings) time.Duration {
-	if s.boundaryEvery < 0 {
-		return h.flushInterval
+	every := s.boundaryEvery
+	if every < 0 {
+		every = h.flushInterval
 	}
-	return s.boundaryEvery
+	return min(every, transactionTimeoutMax-transactionTimeout)
 }
 
 // fenceTimeout bounds the fencing of one id: what another one has open is brought to its end before.

@@ -22,7 +22,7 @@ func partitionsOrDefault(value string) error {
 
 func notEmpty(value string) error {
 	if strings.TrimSpace(value) == "" {
-		return errors.New("String must be non-empty")
+		return errors.New("must be non-empty")
 	}
 	return nil
 }

@@ -112,7 +112,7 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 	}
 	if s.hub.exactlyOnce && s.offsets.has(topic) {
 		return &connectors.Error{Op: "write to topic " + topic, Class: connectors.ClassConfig,
-			Err: errors.New("Source tasks may not produce to their own offsets topics when exactly-once support is enabled")} //nolint:staticcheck // Connect's words
+			Err: errors.New("source tasks may not produce to their own offsets topics when exactly-once support is enabled")}
 	}
 	switch {
 	case !s.hub.createTopics: // the broker creates it, or refuses the record

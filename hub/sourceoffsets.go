@@ -28,6 +28,8 @@ func (h *Hub) offsetsOf(ctx context.Context, s settings) (sourceOffsets, error) 
 	if s.offsetsTopic == "" || s.offsetsTopic == h.offsets.topic.name {
 		return sourceOffsets{h.offsets}, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
 	h.ownOffsetsMu.Lock()
 	defer h.ownOffsetsMu.Unlock()
 	own, ok := h.ownOffsets[s.offsetsTopic]

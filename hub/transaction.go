@@ -57,7 +57,7 @@ func (s *sourceRun) newTransactions(ctx context.Context) (*transactions, error) 
 	if err := s.offsets.refresh(ctx, s.hub); err != nil {
 		return nil, logError("", err)
 	}
-	s.writer = durable.NewWholeWriter(s.client, sourceInFlight)
+	s.writer, s.task = durable.NewWholeWriter(s.client, sourceInFlight), attempts{s.task, t}
 	if s.errors.letters != nil {
 		s.errors.letters.write = t.join
 	}
@@ -78,6 +78,17 @@ func (t *transactions) reportRow(ctx context.Context, rec connectors.Record, err
 	return handler.report(ctx, badRecord{original: t.pipeline.readable(rec), source: true, stage: stagePoll, class: t.settings.class, err: err})
 }
 
+// attempts is a task of which each Read begins without dead letters: those of one that failed are reported again.
+type attempts struct {
+	connectors.SourceTask
+	run *transactions
+}
+
+func (a attempts) Read(ctx context.Context, b *connectors.Batch) error {
+	a.run.letters = nil
+	return a.SourceTask.Read(ctx, b)
+}
+
 // join adds a dead letter to the batch that is being appended.
 func (t *transactions) join(ctx context.Context, letter *kgo.Record) error {
 	r, _, err := t.current.Next(ctx)
@@ -95,7 +106,7 @@ func (t *transactions) move(ctx context.Context) error {
 	// The transaction that is open is brought to its end after ctx ended, for a limited time.
 	drainCtx, stopDraining := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopDraining(nil)
-	batches, free := make(chan *reading), make(chan *reading, readAhead)
+	batches, free := make(chan *reading, readAhead), make(chan *reading, readAhead)
 	for range readAhead - 1 {
 		free <- &reading{}
 	}
@@ -131,12 +142,8 @@ func (t *transactions) move(ctx context.Context) error {
 func (t *transactions) readAll(ctx context.Context, batches chan<- *reading, free <-chan *reading) error {
 	r := &reading{}
 	return t.read(ctx, &r.batch, func(ctx context.Context, _ *connectors.Batch) (*connectors.Batch, error) {
-		r.letters, t.letters = t.letters, nil
-		select {
-		case batches <- r:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+		r.letters = t.letters
+		batches <- r // there are no more of them than it holds
 		select {
 		case r = <-free:
 			return &r.batch, nil
@@ -221,7 +228,7 @@ func (t *transactions) append(ctx context.Context, r *reading) error {
 		}
 		t.begun, t.began = true, time.Now()
 	}
-	if err := t.current.Send(ctx); err != nil {
+	if err := t.current.Send(ctx); err != nil { // ctx ended: some of the batch is in the transaction, which is aborted
 		return err
 	}
 	t.open = append(t.open, flight{batch: t.current, eventTime: r.batch.EventTime})

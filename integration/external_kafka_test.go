@@ -65,6 +65,7 @@ func TestOnApacheKafka(t *testing.T) {
 	if _, err := os.Stat(w.Data()); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the worker keeps something of its own: %v", err)
 	}
+	t.Run("ExactlyOnce", func(t *testing.T) { countedOnKafka(t, kafka.Bootstrap) })
 }
 
 // keptOnKafka looks at the topics that a worker keeps, and at the groups of its sinks.

@@ -37,6 +37,21 @@ func TestKillExactlyOncePostgres(t *testing.T) {
 	counted(t, "enabled", nil, numbersTable)
 }
 
+// countedOnKafka runs the story on a broker that others use too, with transactions of an interval and an offset topic
+// of the connector's own.
+func countedOnKafka(t *testing.T, bootstrap string) {
+	settings := map[string]string{"bootstrap.servers": bootstrap, "group.id": "numbers"}
+	for _, name := range []string{"config", "offset", "status"} {
+		settings[name+".storage.topic"], settings[name+".storage.replication.factor"] = "numbers-"+name, "1"
+	}
+	counted(t, "enabled", settings, func(t *testing.T) numbers {
+		s := numbersFile(t)
+		s.config["transaction.boundary"], s.config["transaction.boundary.interval.ms"] = "interval", "150"
+		s.config["offsets.storage.topic"] = "numbers-own"
+		return s
+	})
+}
+
 // numbers is a source that counts.
 type numbers struct {
 	topic  string
@@ -111,7 +126,7 @@ func counted(t *testing.T, support string, settings map[string]string, source fu
 				return
 			}
 			written.Store(int64(n + more))
-			<-time.After(time.Duration(rand.IntN(5)) * time.Millisecond) // the load's own rhythm
+			<-time.After(time.Duration(rand.IntN(20)) * time.Millisecond) // the load's own rhythm
 		}
 		ended <- nil
 	}()

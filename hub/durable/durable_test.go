@@ -233,6 +233,38 @@ func TestAWaitForRoomEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestAWholeBatchIsSentAtItsEnd(t *testing.T) {
+	p := &heldProducer{}
+	w := NewWholeWriter(p, 1<<20)
+	fill := func() *Batch {
+		b := w.Begin(nil)
+		for range 2*chunkRecords + 1 {
+			r, s, err := b.Next(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Buf = append(s.Buf, 'x')
+			r.Topic, r.Value = "t", s.Buf[len(s.Buf)-1:]
+		}
+		return b
+	}
+	fill().Discard()
+	b := fill()
+	if len(p.sent) > 0 || w.InFlight() > 0 {
+		t.Fatalf("%d records were sent before their batch", len(p.sent))
+	}
+	if err := b.Send(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(p.sent) != 2*chunkRecords+1 || b.Count != len(p.sent) {
+		t.Fatalf("%d records were sent, %d counted", len(p.sent), b.Count)
+	}
+	p.answer(len(p.calls), nil)
+	if records, err := b.Wait(t.Context(), nil); err != nil || records.Batches() != 1 || w.InFlight() != 0 {
+		t.Errorf("%d batches, %v, %d bytes in flight", records.Batches(), err, w.InFlight())
+	}
+}
+
 func TestADroppedRecordIsNotSent(t *testing.T) {
 	p := &heldProducer{}
 	w := NewWriter(p, 1<<20)
