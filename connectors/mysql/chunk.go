@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -26,6 +27,7 @@ type chunks struct {
 	st *stream
 
 	name     cdc.Table
+	known    described // of the chunk before
 	table    *table
 	reader   reader
 	columns  string   // as they are selected
@@ -34,6 +36,13 @@ type chunks struct {
 	cells    []cell
 	ident    []byte
 	found    places // of identity in the table of the stream
+}
+
+// described is a table's definition, and the statement that would make it.
+type described struct {
+	name cdc.Table
+	sql  string
+	def  *definition
 }
 
 // places are the indexes of a window's identity in a version of its table; -1 where it lacks a column.
@@ -61,12 +70,9 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 	if err := c.begin(ctx); err != nil {
 		return ofPart(err)
 	}
-	def, err := c.t.catalog.define(ctx, part.Table)
+	def, err := c.define(ctx)
 	if err != nil {
-		return trouble("read the definition of "+part.Table.String(), err)
-	}
-	if def == nil {
-		return &cdc.PartError{Err: errors.New("there is no such table any more")}
+		return ofPart(err)
 	}
 	if known := c.st.history.definition(part.Table); known != nil && sameDefinition(known, def) {
 		def = known
@@ -99,6 +105,30 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 	}
 	c.reader, c.columns, c.found = c.table.texts(), strings.Join(append(c.table.selected(), c.order.values()...), ", "), places{}
 	return nil
+}
+
+// nextKey is the counter of a table, which its rows move.
+var nextKey = regexp.MustCompile(` AUTO_INCREMENT=\d+`)
+
+// define reads what the table looks like. The queries of the catalog take longer than the rows of a chunk, and the
+// statement that would make the table has all that they say: as long as it is the same, they are not asked.
+func (c *chunks) define(ctx context.Context) (*definition, error) {
+	sql, err := c.t.catalog.createSQL(ctx, c.name)
+	if err != nil {
+		return nil, err
+	}
+	sql = nextKey.ReplaceAllString(sql, "")
+	if c.known.name == c.name && c.known.sql == sql {
+		return c.known.def, nil
+	}
+	def, err := c.t.catalog.define(ctx, c.name)
+	if err == nil && def == nil {
+		err = &cdc.PartError{Err: errors.New("there is no such table any more")}
+	}
+	if err == nil {
+		c.known = described{c.name, sql, def}
+	}
+	return def, err
 }
 
 // never returns the columns if none of them can be null; nil otherwise, and for no columns.

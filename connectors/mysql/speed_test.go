@@ -78,3 +78,26 @@ func BenchmarkStream(b *testing.B) {
 		readAll(b, task, "changes")
 	}
 }
+
+// BenchmarkIncremental reads 200,000 rows beside an idle stream, by chunks of several sizes.
+func BenchmarkIncremental(b *testing.B) {
+	bench := newBench(b, server()(b), "")
+	bench.script(ordersTable)
+	fill(bench)
+	for _, rows := range []string{"1024", "8192"} {
+		b.Run(rows, func(b *testing.B) {
+			config := bench.config(map[string]string{"snapshot.mode": "no_data", "include.schema.changes": "false", "table.include.list": bench.db + ".orders", "incremental.snapshot.chunk.size": rows})
+			for b.Loop() {
+				task := bench.newTask()
+				if err := task.Start(context.Background(), connectors.SourceStart{Connector: "my", Config: config, Log: logger(b)}); err != nil {
+					b.Fatal(err)
+				}
+				signal := connectors.Signal{ID: "1", Type: "execute-snapshot", Data: `{"data-collections": ["` + bench.db + `.orders"]}`}
+				if err := task.(connectors.Signaller).Signal(context.Background(), signal); err != nil {
+					b.Fatal(err)
+				}
+				readAll(b, task, "rows")
+			}
+		})
+	}
+}

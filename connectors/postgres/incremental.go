@@ -108,7 +108,7 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 		return cdc.ErrNotYet
 	}
 	c.st.cat.forgetEnums()
-	entries, err := c.st.cat.tables(ctx, func(t cdc.Table) bool { return t == part.Table }, "")
+	entries, err := c.st.cat.tables(ctx, func(t cdc.Table) bool { return t == part.Table }, named(part.Table))
 	if err != nil {
 		return trouble("read the catalog", err)
 	}
@@ -138,6 +138,11 @@ func (c *chunks) Prepare(ctx context.Context, part cdc.Part) error {
 		return &cdc.PartError{Err: err}
 	}
 	return nil
+}
+
+// named is the condition of one table: the sizes of all would be looked up for each chunk.
+func named(t cdc.Table) string {
+	return "AND n.nspname = " + quoteText(t.Schema) + " AND c.relname = " + quoteText(t.Name)
 }
 
 // begin begins the transaction of a chunk. The lock comes before the transaction's snapshot: a table that is rewritten
@@ -194,10 +199,19 @@ func (c *chunks) Max(ctx context.Context, part cdc.Part) ([]string, error) {
 	return out, nil
 }
 
+// byIndex makes the server read rows in the order of the key's index. Without statistics of the table it thinks that there
+// are few behind a key, and for each chunk collects and sorts all of them.
+const byIndex = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off; SET LOCAL jit = off"
+
 // Read reads a chunk.
 func (c *chunks) Read(ctx context.Context, part cdc.Part, after, greatest []string, limit int, w *cdc.Window) error {
 	ctx, cancel := c.s.queryContext(ctx)
 	defer cancel()
+	if part.Condition == "" && part.Surrogate == "" { // else another index may be the better one, or the only one
+		if _, err := c.conn.PgConn().Exec(ctx, byIndex).ReadAll(); err != nil {
+			return ofPart(err)
+		}
+	}
 	_, err := c.conn.PgConn().CopyTo(ctx, &chunkWriter{c: c, w: w}, c.selectSQL(part, after, greatest, limit))
 	return ofPart(err)
 }
@@ -313,7 +327,7 @@ func (c *chunks) Mark(ctx context.Context, id, kind, data string) error {
 		}
 	case kind == cdc.WindowClose && c.s.deleteMarks:
 		open := strings.TrimSuffix(id, "-close") + "-open"
-		entries, err := c.st.cat.tables(ctx, func(t cdc.Table) bool { return t == c.s.signals }, "")
+		entries, err := c.st.cat.tables(ctx, func(t cdc.Table) bool { return t == c.s.signals }, named(c.s.signals))
 		if err == nil && len(entries) == 1 {
 			err = c.st.cat.fill(ctx, entries[0])
 		}

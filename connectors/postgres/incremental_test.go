@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -329,4 +330,29 @@ func (b *bench) altering() (stop func()) {
 	stop = func() { cancel(); done.Wait() }
 	b.t.Cleanup(stop)
 	return stop
+}
+
+// TestChunksAreReadByTheIndex reads a table that the server has no statistics of: each row is looked up once or so, and not
+// all that is left of the table for each chunk.
+func TestChunksAreReadByTheIndex(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	const rows = 20_000
+	b.exec("CREATE TABLE a (id int PRIMARY KEY, pad text) WITH (autovacuum_enabled = off)")
+	b.exec(fmt.Sprintf("INSERT INTO a SELECT i, repeat('x', 100) FROM generate_series(1, %d) i", rows))
+	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data"}), nil)
+	if err := r.task.(connectors.Signaller).Signal(t.Context(), connectors.Signal{ID: "1", Type: "execute-snapshot", Data: `{"data-collections": ["public.a"]}`}); err != nil {
+		t.Fatal(err)
+	}
+	r.until("the rows", func() bool { return r.count() == rows })
+	r.stop()
+	var read int
+	r.until("the source's sessions to end, and to count what they read", func() bool {
+		read, _ = strconv.Atoi(b.text("SELECT idx_tup_read FROM pg_stat_user_indexes WHERE relname = 'a'"))
+		others := b.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'")
+		return others == "0" && read > 0
+	})
+	if read > 3*rows {
+		t.Errorf("%d entries of the index were read for %d rows", read, rows)
+	}
 }

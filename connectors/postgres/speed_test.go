@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,5 +67,38 @@ func BenchmarkStream(b *testing.B) {
 		b.ReportMetric(float64(n)/time.Since(begin).Seconds(), "changes/s")
 		b.ReportMetric(float64(n)/float64(batches), "changes/batch")
 		task.Stop(context.Background())
+	}
+}
+
+// BenchmarkIncremental reads 200,000 rows beside an idle stream, in a database of few tables and of many.
+func BenchmarkIncremental(b *testing.B) {
+	for name, others := range map[string]int{"few tables": 0, "1000 tables": 1000} {
+		b.Run(name, func(b *testing.B) {
+			bench := newBench(b)
+			bench.exec(ordersTable)
+			bench.exec(fmt.Sprintf("DO $$ BEGIN FOR t IN 1..%d LOOP EXECUTE 'CREATE TABLE other' || t || ' (id int PRIMARY KEY)'; END LOOP; END $$", others))
+			config := bench.config(map[string]string{"snapshot.mode": "no_data", "slot.drop.on.stop": "true", "table.include.list": "public.orders"})
+			for b.Loop() {
+				task := newTask()
+				if err := task.Start(context.Background(), connectors.SourceStart{Connector: "pg", Config: config, Log: logger(b)}); err != nil {
+					b.Fatal(err)
+				}
+				signal := connectors.Signal{ID: "1", Type: "execute-snapshot", Data: `{"data-collections": ["public.orders"]}`}
+				if err := task.(connectors.Signaller).Signal(context.Background(), signal); err != nil {
+					b.Fatal(err)
+				}
+				begin, n := time.Now(), 0
+				var batch connectors.Batch
+				for n < 200000 {
+					batch.Reset()
+					if err := task.Read(context.Background(), &batch); err != nil {
+						b.Fatal(err)
+					}
+					n += len(batch.Records)
+				}
+				b.ReportMetric(float64(n)/time.Since(begin).Seconds(), "rows/s")
+				task.Stop(context.Background())
+			}
+		})
 	}
 }
