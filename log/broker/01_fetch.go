@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sluicehub/sluice/log"
@@ -150,8 +151,12 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 	if f.diverged(part, p, rp) {
 		return 0
 	}
+	buf := f.b.batches.take()
 	res, err := part.Read(p.FetchOffset, log.ReadOptions{MaxBytes: max(0, min(int(p.PartitionMaxBytes), left)),
-		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel)})
+		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel), Buf: buf})
+	if len(res.Batches) == 0 {
+		f.b.batches.give(buf)
+	}
 	if err != nil {
 		rp.ErrorCode = fetchCode(err)
 		return 0
@@ -164,6 +169,38 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 		rp.AbortedTransactions = abortedTransactions(res.Aborted)
 	}
 	return len(res.Batches)
+}
+
+// batchMemory keeps the memory of batches that were read until others are, or the garbage collector wants it.
+type batchMemory struct{ pool sync.Pool }
+
+func (m *batchMemory) take() []byte {
+	if b, ok := m.pool.Get().(*[]byte); ok {
+		return *b
+	}
+	return nil
+}
+
+func (m *batchMemory) give(b []byte) {
+	if cap(b) > 0 {
+		b = b[:0]
+		m.pool.Put(&b)
+	}
+}
+
+// sent gives back what a response held that is written.
+func (m *batchMemory) sent(resp kmsg.Response) {
+	fetched, ok := resp.(*kmsg.FetchResponse)
+	if !ok {
+		return
+	}
+	for i := range fetched.Topics {
+		for j := range fetched.Topics[i].Partitions {
+			p := &fetched.Topics[i].Partitions[j]
+			m.give(p.RecordBatches)
+			p.RecordBatches = nil
+		}
+	}
 }
 
 // abortedTransactions lists what a reader of committed records skips; a list without any is not null.

@@ -50,6 +50,7 @@ type Broker struct {
 	groups    *coordinator
 	txns      *txnCoordinator
 	sessions  *fetchSessions
+	batches   batchMemory // of fetches
 	users     *users
 	acls      *acls
 	quotas    *clientQuotas

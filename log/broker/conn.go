@@ -276,6 +276,7 @@ func (c *conn) answer() {
 			buf = append(buf, 0)
 		}
 		buf = resp.AppendTo(buf)
+		c.b.batches.sent(resp)
 		binary.BigEndian.PutUint32(buf, uint32(len(buf)-4))
 		if _, err := c.nc.Write(buf); err != nil {
 			broken = true // the reader sees it too, and ends the connection
