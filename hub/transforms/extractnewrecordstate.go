@@ -160,7 +160,7 @@ func (t *unwrap) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	raws, err := t.outer.split(r.Value.Schema, src)
+	raws, _, err := t.outer.first(p.looksAt, r.Value.Schema, src)
 	if err != nil {
 		return false, err
 	}
@@ -178,6 +178,9 @@ func (t *unwrap) apply(r *connectors.Record) (bool, error) {
 	}
 	if isAfter {
 		return t.replace(r, p, raws, p.after, "false")
+	}
+	if raws, err = t.outer.split(r.Value.Schema, src); err != nil {
+		return false, err
 	}
 	return t.deleted(r, p, raws)
 }

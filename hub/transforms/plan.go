@@ -51,19 +51,24 @@ type splitter struct{ raws [][]byte }
 
 // split returns the encoded fields of a struct whose presence has been read. The list is valid until the next call.
 func (p *splitter) split(s *connectors.Schema, src []byte) ([][]byte, error) {
+	raws, src, err := p.first(len(s.Fields), s, src)
+	if err == nil && len(src) > 0 {
+		err = fmt.Errorf("%d bytes after the value: %w", len(src), connectors.ErrMalformed)
+	}
+	return raws, err
+}
+
+// first returns the first n fields, as split does, and what follows them.
+func (p *splitter) first(n int, s *connectors.Schema, src []byte) (raws [][]byte, rest []byte, err error) {
 	p.raws = p.raws[:0]
-	for i := range s.Fields {
-		rest, err := connectors.SkipValue(s.Fields[i].Schema, src)
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", s.Fields[i].Name, err)
+	for i := range s.Fields[:n] {
+		if rest, err = connectors.SkipValue(s.Fields[i].Schema, src); err != nil {
+			return nil, nil, fmt.Errorf("field %s: %w", s.Fields[i].Name, err)
 		}
 		p.raws = append(p.raws, src[:len(src)-len(rest):len(src)-len(rest)])
 		src = rest
 	}
-	if len(src) > 0 {
-		return nil, fmt.Errorf("%d bytes after the value: %w", len(src), connectors.ErrMalformed)
-	}
-	return p.raws, nil
+	return p.raws, src, nil
 }
 
 // run appends the new struct made of the fields.

@@ -1,12 +1,15 @@
 package transforms
 
 import (
+	"slices"
+
 	"github.com/sluicehub/sluice/connectors"
 )
 
 // unwrapPlan is what unwrap does to the envelopes of one schema.
 type unwrapPlan struct {
 	before, after, op int // fields of the envelope; op may be -1
+	looksAt           int // how many of them are looked at, from the first on, when there is a row after the change
 	rowSchema         *connectors.Schema
 	out               *connectors.Schema
 	copy              *plan // of the row, if nulls become defaults in it
@@ -36,6 +39,10 @@ func (t *unwrap) compile(envelope *connectors.Schema) (*unwrapPlan, error) {
 	}
 	if p.headers, err = findFields(envelope, t.headers); err != nil {
 		return nil, err
+	}
+	p.looksAt = max(p.before, p.after) + 1
+	for _, f := range slices.Concat(p.fields, p.headers) {
+		p.looksAt = max(p.looksAt, f.outer+1)
 	}
 	p.out = basics(p.rowSchema)
 	p.out.Fields = append(p.out.Fields, p.rowSchema.Fields...)
