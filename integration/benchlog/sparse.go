@@ -15,7 +15,7 @@ const sparseTopic = "sparse"
 // makeSparse makes a data directory with so many GB in one partition: records of a megabyte of zeros, which the disk does not hold.
 // All else is as the log makes it.
 func makeSparse(dir string, gb int) error {
-	l, err := log.Open(log.Options{Dir: dir, FS: sparse{vfs.OS()}, Durability: log.DurabilityOS})
+	l, err := log.Open(log.Options{Dir: dir, FS: sparse{vfs.OS(), make([]byte, 4096)}, Durability: log.DurabilityOS})
 	if err != nil {
 		return err
 	}
@@ -47,22 +47,27 @@ func fillSparse(l *log.Log, size int64) error {
 }
 
 // sparse is a file system that leaves out blocks of zeros.
-type sparse struct{ vfs.FS }
+type sparse struct {
+	vfs.FS
+	zeros []byte // a block
+}
 
-func (s sparse) Open(name string) (vfs.File, error)   { return sparsely(s.FS.Open(name)) }
-func (s sparse) Create(name string) (vfs.File, error) { return sparsely(s.FS.Create(name)) }
+func (s sparse) Open(name string) (vfs.File, error)   { return s.file(s.FS.Open(name)) }
+func (s sparse) Create(name string) (vfs.File, error) { return s.file(s.FS.Create(name)) }
 
-func sparsely(f vfs.File, err error) (vfs.File, error) { return sparseFile{f}, err }
+func (s sparse) file(f vfs.File, err error) (vfs.File, error) { return sparseFile{f, s.zeros}, err }
 
-type sparseFile struct{ vfs.File }
-
-var zeros [4096]byte // only read
+type sparseFile struct {
+	vfs.File
+	zeros []byte
+}
 
 // WriteAt writes p but for the whole blocks of zeros in it. The last byte is written in any case, for the size.
 func (f sparseFile) WriteAt(p []byte, off int64) (int, error) {
+	block := len(f.zeros)
 	for done := 0; done < len(p); {
-		n := min(len(p)-done, len(zeros)-int(off+int64(done))%len(zeros)) // to the end of the block
-		if n == len(zeros) && done+n < len(p) && bytes.Equal(p[done:done+n], zeros[:]) {
+		n := min(len(p)-done, block-int(off+int64(done))%block) // to the end of the block
+		if n == block && done+n < len(p) && bytes.Equal(p[done:done+n], f.zeros) {
 			done += n
 			continue
 		}
