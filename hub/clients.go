@@ -39,7 +39,7 @@ const unknownTopicTries = 10
 
 // producerOptions are of a source task's own producer. Nothing lingers: a record is sent at once, and what comes
 // while a request is on its way goes with the next.
-func (h *Hub) producerOptions(ctx context.Context, s settings, task int) ([]kgo.Opt, error) {
+func (h *Hub) producerOptions(ctx context.Context, s settings, task int, limits *topicLimits) ([]kgo.Opt, error) {
 	opts, err := h.brokers(ctx, clientProducer, s)
 	if err != nil {
 		return nil, err
@@ -54,7 +54,8 @@ func (h *Hub) producerOptions(ctx context.Context, s settings, task int) ([]kgo.
 	if h.exactlyOnce {
 		opts = append(opts, kgo.TransactionalID(h.transactionalID(s.name, task)))
 	}
-	return append(append(opts, durableOptions()...), kgo.RecordPartitioner(newPartitioner())), nil
+	opts = append(opts, kgo.ProducerBatchMaxBytesFn(limits.producerBatch), kgo.RecordPartitioner(newPartitioner()))
+	return append(opts, durableOptions()...), nil
 }
 
 // deadLetterClient returns the producer of a task's dead letters and what ends it. As in Connect, it has the settings

@@ -23,10 +23,12 @@ const (
 
 // clientSettings are settings of Kafka's Java clients, by their names, that mean something to the client used here.
 type clientSettings struct {
-	options  []kgo.Opt
-	group    string // consumer's group.id
-	instance string // consumer's group.instance.id
-	security map[string]string
+	options    []kgo.Opt
+	group      string // consumer's group.id
+	instance   string // consumer's group.instance.id
+	maxRequest int    // producer's max.request.size; 0 is not set
+	codec      string // producer's compression.type; "" is not set
+	security   map[string]string
 }
 
 // empty reports whether nothing is set that makes the client another than the worker's own.
@@ -71,7 +73,10 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 		common["compression.type"] = compression
 		common["linger.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.ProducerLinger(d) })
 		common["transaction.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.TransactionTimeout(d) })
-		common["max.request.size"] = bytes32(func(n int32) kgo.Opt { return kgo.ProducerBatchMaxBytes(n) })
+		common["max.request.size"] = number(func(s *clientSettings, n int64) {
+			s.maxRequest = int(min(max(n, leastBatch), mostBatch))
+			s.options = append(s.options, kgo.ProducerBatchMaxBytes(int32(s.maxRequest)))
+		})
 		common["delivery.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.RecordDeliveryTimeout(d) })
 		return common
 	}
@@ -93,7 +98,7 @@ func compression(s *clientSettings, value string) bool {
 	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
 		"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
 	codec, ok := codecs[value]
-	s.options = append(s.options, kgo.ProducerBatchCompression(codec))
+	s.codec, s.options = value, append(s.options, kgo.ProducerBatchCompression(codec))
 	return ok
 }
 

@@ -23,10 +23,11 @@ func (s *sourceRun) appendRecord(ctx context.Context, b *durable.Batch, rec *con
 		}
 	}
 	if rec.Topic != s.lastTopic {
-		if err := s.ensureTopic(ctx, rec.Topic); err != nil {
+		limit, err := s.ensureTopic(ctx, rec.Topic)
+		if err != nil {
 			return err
 		}
-		s.lastTopic = rec.Topic
+		s.lastTopic, s.lastLimit = rec.Topic, limit
 	}
 	r, scratch, err := b.Next(ctx)
 	if err != nil {
@@ -44,6 +45,13 @@ func (s *sourceRun) appendRecord(ctx context.Context, b *durable.Batch, rec *con
 	if err != nil {
 		b.Drop(before)
 		return s.setAside(ctx, *rec, at, s.pipeline.class(at), err)
+	}
+	if err := s.lastLimit.refuses(r); err != nil {
+		original := durable.Clone(r)
+		b.Drop(before)
+		return s.errors.report(ctx, badRecord{original: original, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer",
+			err: &connectors.Error{Op: "append to topic " + rec.Topic, Class: connectors.ClassData, Err: err,
+				Remedy: "raise max.message.bytes of the topic and producer.override.max.request.size of the connector"}})
 	}
 	return nil
 }
@@ -105,20 +113,21 @@ func (s *sourceRun) reportRow(ctx context.Context, rec connectors.Record, err er
 	return s.setAside(ctx, rec, stagePoll, s.settings.class, err)
 }
 
-// ensureTopic creates a topic by topic.creation before the first record for it, and notes that the connector uses it.
-func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
-	if s.topics[topic] {
-		return nil
+// ensureTopic creates a topic by topic.creation before the first record for it, and notes that the connector uses it. It
+// returns what the topic takes.
+func (s *sourceRun) ensureTopic(ctx context.Context, topic string) (topicLimit, error) {
+	if limit, known := s.topics[topic]; known {
+		return limit, nil
 	}
 	if s.hub.exactlyOnce && s.offsets.has(topic) {
-		return &connectors.Error{Op: "write to topic " + topic, Class: connectors.ClassConfig,
+		return topicLimit{}, &connectors.Error{Op: "write to topic " + topic, Class: connectors.ClassConfig,
 			Err: errors.New("source tasks may not produce to their own offsets topics when exactly-once support is enabled")}
 	}
 	switch {
 	case !s.hub.createTopics: // the broker creates it, or refuses the record
 	case s.settings.creation != nil:
 		if err := s.settings.creation.create(ctx, s.admin, topic); err != nil {
-			return err
+			return topicLimit{}, err
 		}
 	default:
 		// As the broker itself would, also where it does not create topics by itself. If it does not let us either,
@@ -127,7 +136,11 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) error {
 			s.log.Info("the topic could not be created; it is written to all the same", "topic", topic, "error", err)
 		}
 	}
-	s.topics[topic] = true
+	limit, err := s.limits.learn(ctx, s.admin, topic)
+	if err != nil {
+		s.log.Info("what the topic takes could not be read; a record that it refuses stops the task", "topic", topic, "error", err)
+	}
+	s.topics[topic] = limit
 	s.trackTopic(topic)
-	return nil
+	return limit, nil
 }

@@ -3,7 +3,6 @@ package hub
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -33,8 +32,10 @@ type sourceRun struct {
 	client  *kgo.Client
 	writer  *durable.Writer
 
-	lastTopic string // the topic of the record before, known to exist
-	topics    map[string]bool
+	topics    map[string]topicLimit // that are known to exist
+	limits    *topicLimits
+	lastTopic string // the topic of the record before, with what it takes
+	lastLimit topicLimit
 }
 
 // flight is a batch on its way into the log.
@@ -44,11 +45,11 @@ type flight struct {
 }
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
-	s := &sourceRun{taskRun: r, task: task, topics: map[string]bool{}}
+	s := &sourceRun{taskRun: r, task: task, topics: map[string]topicLimit{}, limits: newTopicLimits(r.hub.producer, r.settings.producer)}
 	if s.offsets, err = r.hub.offsetsOf(ctx, r.settings); err != nil {
 		return err
 	}
-	opts, err := r.hub.producerOptions(ctx, r.settings, r.index)
+	opts, err := r.hub.producerOptions(ctx, r.settings, r.index, s.limits)
 	if err != nil {
 		return err
 	}
@@ -253,7 +254,7 @@ func (s *sourceRun) wait(ctx context.Context, f flight) (durable.Records, error)
 // acknowledged waits until the log has taken a batch.
 func (s *sourceRun) acknowledged(ctx context.Context, f flight) (durable.Records, error) {
 	s.listen(ctx, f)
-	records, err := f.batch.Wait(ctx, func(failed durable.Failure) error { return s.refused(ctx, failed) })
+	records, err := f.batch.Wait(ctx)
 	return records, logError("", err)
 }
 
@@ -292,20 +293,6 @@ func (s *sourceRun) gather(ctx context.Context, records durable.Records, queue <
 	}
 }
 
-// refused decides about a record that the log does not take.
-func (s *sourceRun) refused(ctx context.Context, f durable.Failure) error {
-	if !errors.Is(f.Err, kerr.MessageTooLarge) && !errors.Is(f.Err, kerr.RecordListTooLarge) && !errors.Is(f.Err, kerr.InvalidRecord) {
-		return logError("append to topic "+f.Record.Topic, f.Err)
-	}
-	err := &connectors.Error{Op: fmt.Sprintf("append %d bytes", len(f.Record.Key)+len(f.Record.Value)), Class: connectors.ClassData, Err: f.Err,
-		Remedy: "raise max.message.bytes of the topic and producer.override.max.request.size of the connector"}
-	bad := badRecord{original: f.Record, source: true, stage: stageProduce, class: "org.apache.kafka.clients.producer.KafkaProducer", err: err}
-	if s.hub.exactlyOnce { // what is around it in the transaction is lost with it
-		return bad.named()
-	}
-	return s.errors.report(ctx, bad)
-}
-
 // logError classes an error of the log, unless it has a class.
 func logError(op string, err error) error {
 	var e *connectors.Error
@@ -317,6 +304,9 @@ func logError(op string, err error) error {
 		class = connectors.ClassConfig
 	}
 	e = &connectors.Error{Op: op, Class: class, Retriable: kerr.IsRetriable(err), Err: err}
+	if tooMuch(err) {
+		e.Remedy = "the settings of the topic were changed, or the hub must not read them: it takes note of them when the task starts again; raise max.message.bytes of the topic, or lower producer.override.max.request.size of the connector"
+	}
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		e.Remedy = "create the topic, or give the connector topic.creation.default.partitions and topic.creation.default.replication.factor"
 	}

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -10,12 +9,6 @@ import (
 
 	"github.com/sluicehub/sluice/connectors"
 )
-
-// Failure is a record that the log refused.
-type Failure struct {
-	Record kgo.Record // its own copy
-	Err    error
-}
 
 // Batch is one batch of a source on its way into the log.
 type Batch struct {
@@ -29,8 +22,8 @@ type Batch struct {
 	open chan struct{} // closed when every record has its answer
 	left atomic.Int32
 
-	mu       sync.Mutex
-	failures []Failure
+	mu  sync.Mutex
+	err error // the first
 }
 
 // Begin returns an empty batch that moves the source to the offsets, which are copied.
@@ -131,9 +124,7 @@ func (b *Batch) Send(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		b.mu.Lock()
-		b.failures = append(b.failures, Failure{Err: err})
-		b.mu.Unlock()
+		b.fail(err)
 	}
 	b.finish()
 	return err
@@ -162,40 +153,38 @@ func (b *Batch) finish() {
 	}
 }
 
-func (b *Batch) fail(r *kgo.Record, err error) {
-	f := Failure{Err: err}
-	if r != nil {
-		f.Record = *r
-		f.Record.Key, f.Record.Value = clone(r.Key), clone(r.Value)
-		f.Record.Headers = append([]kgo.RecordHeader(nil), r.Headers...)
-		for i := range f.Record.Headers {
-			f.Record.Headers[i].Value = clone(f.Record.Headers[i].Value)
-		}
-	}
+func (b *Batch) fail(err error) {
 	b.mu.Lock()
-	b.failures = append(b.failures, f)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Clone returns a record that shares no memory with r.
+func Clone(r *kgo.Record) kgo.Record {
+	out := *r
+	out.Key, out.Value = clone(r.Key), clone(r.Value)
+	out.Headers = append([]kgo.RecordHeader(nil), r.Headers...)
+	for i := range out.Headers {
+		out.Headers[i].Value = clone(out.Headers[i].Value)
+	}
+	return out
 }
 
 // Done is closed when every record of the batch has its answer.
 func (b *Batch) Done() <-chan struct{} { return b.open }
 
-// Wait waits until every record of the batch has its answer and returns the proof that they are durable. Records
-// that the log refused are given to tolerate, which returns nil if the record is safe elsewhere (dead-letter topic)
-// or may be left out (I5); any other answer is Wait's error, and there is no proof.
-func (b *Batch) Wait(ctx context.Context, tolerate func(Failure) error) (Records, error) {
+// Wait waits until every record of the batch has its answer and returns the proof that they are durable. If the log
+// refused any, it returns why, and there is no proof: with one record the log refuses all that are sent with it.
+func (b *Batch) Wait(ctx context.Context) (Records, error) {
 	select {
 	case <-b.open:
 	case <-ctx.Done():
 		return Records{}, context.Cause(ctx)
 	}
-	for i := range b.failures {
-		if b.failures[i].Record.Topic == "" || tolerate == nil {
-			return Records{}, fmt.Errorf("append to the log: %w", b.failures[i].Err)
-		}
-		if err := tolerate(b.failures[i]); err != nil {
-			return Records{}, err
-		}
+	if b.err != nil {
+		return Records{}, b.err
 	}
 	return Records{offsets: b.offsets, count: 1}, nil
 }

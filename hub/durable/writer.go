@@ -2,6 +2,7 @@ package durable
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -113,7 +114,7 @@ func (c *chunk) drop() {
 
 func (c *chunk) acknowledged(r *kgo.Record, err error) {
 	if err != nil {
-		c.batch.fail(r, err)
+		c.batch.fail(fmt.Errorf("append to topic %s: %w", r.Topic, err))
 	}
 	if c.left.Add(-1) > 0 {
 		return

@@ -1,0 +1,100 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// topic makes a topic of one partition.
+func (r *rig) topic(name string, settings ...string) {
+	r.t.Helper()
+	given := map[string]*string{}
+	for i := 0; i < len(settings); i += 2 {
+		given[settings[i]] = &settings[i+1]
+	}
+	if _, err := kadm.NewClient(r.kafka()).CreateTopic(r.t.Context(), 1, 1, given, name); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) kafka() *kgo.Client {
+	r.t.Helper()
+	client, err := kgo.NewClient(r.client...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(client.Close)
+	return client
+}
+
+// tolerant is a source that sets aside what it cannot deliver.
+func tolerant() map[string]string {
+	return source("errors.tolerance", "all", "errors.deadletterqueue.topic.name", "dead", "errors.deadletterqueue.topic.replication.factor", "1")
+}
+
+// What a topic takes is known before anything is sent: small records beside one that is too large arrive, in as many
+// batches as it needs, and the large one alone is set aside.
+func TestWhatATopicTakes(t *testing.T) {
+	for name, worker := range map[string]map[string]string{"at least once": nil, "exactly once": {onceKey: onceEnabled}} {
+		t.Run(name, func(t *testing.T) {
+			r := newRigOn(t, worker, realLog(t), nil)
+			r.topic("lines", "max.message.bytes", "1000")
+			var want []string
+			for i := range 200 {
+				size := 200
+				switch i {
+				case 70:
+					size = 931 // 1,001 bytes alone in a batch
+				case 71:
+					size = 930
+				}
+				r.world.write(sized(i, size))
+				if i != 70 {
+					want = append(want, sized(i, size))
+				}
+			}
+			r.create("in", tolerant())
+			r.until("what the topic takes is there", func() bool { return slices.Equal(r.seen("lines"), want) })
+			r.until("the rest is set aside", func() bool { return slices.Equal(r.seen("dead"), []string{sized(70, 931)}) })
+			r.until("the source may forget all", func() bool { return r.forgotten() == 200 })
+		})
+	}
+}
+
+func sized(i, size int) string { return fmt.Sprintf("%-*d", size, i) }
+
+func TestACompactedTopicTakesNoRecordWithoutAKey(t *testing.T) {
+	r := newRigOn(t, nil, realLog(t), nil)
+	r.topic("lines", "cleanup.policy", "compact,delete")
+	r.world.write("a", "b")
+	r.create("in", tolerant())
+	r.untilCommitted("dead", "a", "b")
+	if got := r.seen("lines"); len(got) > 0 {
+		t.Errorf("in the topic is %q", got)
+	}
+}
+
+// A limit that is lowered beneath a running task costs a restart, and nothing else.
+func TestATopicThatTakesLess(t *testing.T) {
+	r := newRigOn(t, nil, realLog(t), nil)
+	r.topic("lines")
+	r.world.write("first")
+	r.create("in", tolerant())
+	r.untilCommitted("lines", "first")
+	less := "600"
+	if _, err := kadm.NewClient(r.kafka()).AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Name: "max.message.bytes", Value: &less}}, "lines"); err != nil {
+		t.Fatal(err)
+	}
+	large := sized(1, 600)
+	r.world.write("b", large, "c", "d", "e", "f")
+	r.until("what is too large is set aside", func() bool { return slices.Equal(r.seen("dead"), []string{large}) })
+	r.until("the source may forget all", func() bool { return r.forgotten() == 7 })
+	got := slices.Compact(r.seen("lines")) // what was not durable at the restart comes again
+	if want := []string{"first", "b", "c", "d", "e", "f"}; !slices.Equal(got, want) {
+		t.Errorf("in the topic is %q, want %q", got, want)
+	}
+}
