@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/sluicehub/sluice/integration/services"
@@ -40,8 +41,11 @@ func killInMySQLSnapshot(t *testing.T, m *services.MySQL, plugin string) {
 		}
 		return nil
 	}))
-	p.begin(map[string]string{"snapshot.chunk.rows": "2500", "max.batch.size": "100"})
-	kills := p.killInSnapshot(plugin, p.server.Server, rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
+	way := newPaced(t, m.Host, m.Port)
+	stop := way.trickle()
+	p.begin(map[string]string{"database.port": strconv.Itoa(way.port()), "snapshot.chunk.rows": "2500", "max.batch.size": "100"})
+	stop()
+	kills := p.killInSnapshot(plugin, p.server.Server, way, rows, func(kill int) { p.disturb(rows, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive()
 	// The keys are read from the lowest one on.

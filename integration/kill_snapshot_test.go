@@ -39,9 +39,13 @@ func TestKillInSnapshot(t *testing.T) {
 	must(t, p.worker.Start(ctx))
 	source := p.source()
 	source["snapshot.chunk.pages"] = "50" // with some 7,000 rows
+	way := newPaced(t, pg.Host, pg.Port)
+	source["database.port"] = strconv.Itoa(way.port())
+	stop := way.trickle()
 	must(t, p.worker.Put(ctx, "items-source", source))
+	stop()
 	p.read()
-	kills := p.killInSnapshot("postgres", pg.Server, rows, func(kill int) { disturb(t, p, int64(2+kill)) })
+	kills := p.killInSnapshot("postgres", pg.Server, way, rows, func(kill int) { disturb(t, p, int64(2+kill)) })
 	must(t, p.topics.until(p.deadline(), "the first change after the snapshot", func() bool { return p.topics.streamed }))
 	p.arrive(p.deadline(), p.load.end(100))
 	p.load.check()
@@ -53,10 +57,13 @@ func TestKillInSnapshot(t *testing.T) {
 }
 
 // killInSnapshot kills the server, the hub and the source's process in turn, in the middle of a snapshot of so many rows,
-// each time when it is durable that more chunks are delivered than at the time before. meanwhile is done before hub and
-// source are there again. It returns how often the snapshot went on.
-func (p *pipeline) killInSnapshot(plugin string, s *services.Server, rows int, meanwhile func(kill int)) (kills int) {
+// each time when it is durable that more chunks are delivered than at the time before. The connector reaches the server by
+// a way on which it goes on only while this waits for it. meanwhile is done before hub and source are there again. It
+// returns how often the snapshot went on.
+func (p *pipeline) killInSnapshot(plugin string, s *services.Server, way *paced, rows int, meanwhile func(kill int)) (kills int) {
 	p.t.Helper()
+	defer way.release()
+	piece := 2 * rows // bytes: some thirtieth of the table
 	victims := []victim{
 		{func(ctx context.Context) error { return errors.Join(s.Kill(), s.Restart(ctx)) }, func(context.Context) error { return nil }},
 		{func(context.Context) error { return p.worker.Kill() }, p.worker.Start},
@@ -70,6 +77,7 @@ func (p *pipeline) killInSnapshot(plugin string, s *services.Server, rows int, m
 		must(p.t, err)
 		enough := int64(p.rnd.IntN(rows / 6))
 		must(p.t, eventually(ctx, "a part of the snapshot", func() error {
+			way.let(piece)
 			_, answer, err := p.worker.Do(ctx, http.MethodGet, "/connectors/items-source/offsets", nil)
 			now, err2 := p.logged(ctx)
 			at := storedPlace.FindString(string(answer))
@@ -85,9 +93,12 @@ func (p *pipeline) killInSnapshot(plugin string, s *services.Server, rows int, m
 		v := victims[kill%len(victims)]
 		must(p.t, v.kill(ctx))
 		meanwhile(kill)
+		stopTrickle := way.trickle()
 		must(p.t, v.start(ctx))
+		stopTrickle()
 		stopNudging := p.nudging()
 		must(p.t, eventually(ctx, "the snapshot to go on", func() error {
+			way.let(piece)
 			if n := strings.Count(p.worker.Log(), "snapshot resumed"); n == kills && !ended() {
 				return fmt.Errorf("it has %d times", n)
 			}
@@ -96,6 +107,7 @@ func (p *pipeline) killInSnapshot(plugin string, s *services.Server, rows int, m
 		stopNudging()
 		kills = strings.Count(p.worker.Log(), "snapshot resumed")
 	}
+	way.release()
 	if kills == 0 {
 		p.t.Error("the snapshot was quicker than the test, or did not go on where it was")
 	}
