@@ -244,7 +244,7 @@ func killRounds(t *testing.T) int {
 
 // deadline bounds one step of a test. It is generous, because a task that failed several times waits longer each time.
 func (p *pipeline) deadline() context.Context {
-	ctx, cancel := context.WithTimeoutCause(p.t.Context(), 3*time.Minute, errors.New("the test's own deadline has passed"))
+	ctx, cancel := context.WithTimeoutCause(p.t.Context(), 6*time.Minute, errors.New("the test's own deadline has passed"))
 	p.t.Cleanup(cancel)
 	return ctx
 }

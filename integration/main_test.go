@@ -58,7 +58,7 @@ func startWorker(t *testing.T, o worker.Options) *worker.Worker {
 
 // deadline is the end of every wait in a test.
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
