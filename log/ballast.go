@@ -34,7 +34,7 @@ func (l *Log) save(name string, content []byte) error {
 	return l.spare(func() error { return writeAtomic(l.fs, l.dir, name, content) })
 }
 
-// giveUp frees the ballast and tells whether there was one.
+// giveUp frees the ballast and tells whether there was one to free.
 func (d *disk) giveUp() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -45,7 +45,7 @@ func (d *disk) giveUp() bool {
 	if d.measure() {
 		d.judge()
 	}
-	return true
+	return d.ballast == 0
 }
 
 // findBallast takes over the file of an earlier start. One of another size was
@@ -71,10 +71,11 @@ func (d *disk) findBallast() error {
 	return d.log.fs.Remove(filepath.Join(d.log.dir, ballastFile))
 }
 
-// dropBallast frees the ballast. Call with mu.
+// dropBallast frees the ballast, if it can. Call with mu.
 func (d *disk) dropBallast() {
 	if err := d.log.fs.Remove(filepath.Join(d.log.dir, ballastFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		d.log.logger.Error("the ballast file cannot be removed", slog.String("dir", d.log.dir), slog.Any("error", err))
+		d.log.logger.Error("the disk is full, and the ballast file cannot be removed", slog.String("dir", d.log.dir), slog.Any("error", err))
+		return
 	}
 	d.log.logger.Warn("the disk is full: the ballast file is given up, so that offsets and configs can be written", slog.Int64("bytes", d.ballast))
 	d.ballast = 0

@@ -54,11 +54,11 @@ func (u *usage) update() error {
 	}
 	u.children, u.childrenPeak = 0, nil
 	for _, pid := range children {
-		now, err := cpu(pid)
-		if err != nil {
-			return err
-		}
 		mb, err := peak(pid)
+		now, resident := plugins.Usage(pid)
+		if resident == 0 {
+			continue // it is just ending
+		}
 		if err != nil {
 			return err
 		}
