@@ -215,7 +215,7 @@ func (s *story) settle() {
 	s.t.Helper()
 	var lsn string
 	must(s.t, s.db.QueryRow(s.ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&lsn))
-	_, err := s.db.Exec(s.ctx, "SELECT pg_switch_wal()") // something to come after it
+	_, err := s.db.Exec(s.ctx, "CHECKPOINT") // something to come after it, whether or not anything was written since
 	must(s.t, err)
 	s.await("to reach "+lsn, "confirmed_flush_lsn >= '"+lsn+"'")
 }

@@ -227,7 +227,7 @@ func (r *run) count() int {
 func (b *bench) settle(r *run, slot string) {
 	b.t.Helper()
 	at := b.text("pg_current_wal_insert_lsn()")
-	b.exec("SELECT pg_switch_wal()")
+	b.exec("CHECKPOINT")
 	r.until("the slot to reach "+at, func() bool {
 		return b.text("SELECT coalesce(bool_or(confirmed_flush_lsn >= '"+at+"'), false) FROM pg_replication_slots WHERE slot_name = '"+slot+"'") == "true"
 	})
