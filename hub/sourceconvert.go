@@ -116,7 +116,7 @@ func (s *sourceRun) reportRow(ctx context.Context, rec connectors.Record, err er
 // ensureTopic creates a topic by topic.creation before the first record for it, and notes that the connector uses it. It
 // returns what the topic takes.
 func (s *sourceRun) ensureTopic(ctx context.Context, topic string) (topicLimit, error) {
-	if limit, known := s.topics[topic]; known {
+	if limit, known := s.limits.of(topic); known {
 		return limit, nil
 	}
 	if s.hub.exactlyOnce && s.offsets.has(topic) {
@@ -140,7 +140,6 @@ func (s *sourceRun) ensureTopic(ctx context.Context, topic string) (topicLimit, 
 	if err != nil {
 		s.log.Info("what the topic takes could not be read; a record that it refuses stops the task", "topic", topic, "error", err)
 	}
-	s.topics[topic] = limit
 	s.trackTopic(topic)
 	return limit, nil
 }

@@ -32,9 +32,8 @@ type sourceRun struct {
 	client  *kgo.Client
 	writer  *durable.Writer
 
-	topics    map[string]topicLimit // that are known to exist
-	limits    *topicLimits
-	lastTopic string // the topic of the record before, with what it takes
+	limits    *topicLimits // of the topics that are known to exist
+	lastTopic string       // the topic of the record before, with what it takes
 	lastLimit topicLimit
 }
 
@@ -45,7 +44,7 @@ type flight struct {
 }
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
-	s := &sourceRun{taskRun: r, task: task, topics: map[string]topicLimit{}, limits: newTopicLimits(r.hub.producer, r.settings.producer)}
+	s := &sourceRun{taskRun: r, task: task, limits: newTopicLimits(r.hub.producer, r.settings.producer)}
 	if s.offsets, err = r.hub.offsetsOf(ctx, r.settings); err != nil {
 		return err
 	}

@@ -82,11 +82,17 @@ func (l *topicLimits) learn(ctx context.Context, admin *kadm.Client, topic strin
 	return limit, err
 }
 
-// producerBatch is how large franz-go may make the batches of a topic. It asks once, before the first of them.
-func (l *topicLimits) producerBatch(topic string) int32 {
+// of returns what a topic takes, if that was asked for.
+func (l *topicLimits) of(topic string) (limit topicLimit, known bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	limit, known := l.all[topic]
+	limit, known = l.all[topic]
+	return limit, known
+}
+
+// producerBatch is how large franz-go may make the batches of a topic. It asks once, before the first of them.
+func (l *topicLimits) producerBatch(topic string) int32 {
+	limit, known := l.of(topic)
 	if !known {
 		limit.batch = l.request
 	}
