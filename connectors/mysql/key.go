@@ -22,14 +22,13 @@ import (
 type keyPart struct {
 	column   *column
 	value    string
-	ordered  string
 	compared string
 }
 
 // keyPart is the column as a part of a key.
 func (c *column) keyPart() keyPart {
 	name := quote(c.Name)
-	k := keyPart{c, name, name, name}
+	k := keyPart{c, name, name}
 	switch c.Type {
 	case "enum", "set":
 		k.value = "CAST(" + name + " AS UNSIGNED)"
@@ -73,7 +72,7 @@ func (o keyOrder) values() (list []string) {
 func (o keyOrder) by(suffix string) string {
 	var list []string
 	for _, k := range o {
-		list = append(list, k.ordered+suffix)
+		list = append(list, quote(k.column.Name)+suffix)
 	}
 	return strings.Join(list, ", ")
 }
