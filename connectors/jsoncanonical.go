@@ -2,8 +2,6 @@ package connectors
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math/bits"
 	"unicode/utf8"
 )
 
@@ -65,18 +63,10 @@ func canonicalList(src []byte, at, depth int, last byte) int {
 
 // plainEnd returns the end of a string, from behind its first quote.
 func plainEnd(src []byte, at int) int {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	start, ascii := at, true
-	for at < len(src) {
-		if len(src)-at >= 8 { // as in plainPrefix
-			x := binary.LittleEndian.Uint64(src[at:])
-			quote, slash := x^(ones*'"'), x^(ones*'\\')
-			found := (x | (x - ones*0x20) | (quote - ones) | (slash - ones)) & high
-			if found == 0 {
-				at += 8
-				continue
-			}
-			at += bits.TrailingZeros64(found) / 8
+	for {
+		if at += plainPrefix(src[at:]); at == len(src) {
+			return -1
 		}
 		switch c := src[at]; {
 		case c == '"':
@@ -93,7 +83,6 @@ func plainEnd(src []byte, at int) int {
 		}
 		at++
 	}
-	return -1
 }
 
 // shortEscape reports whether a character behind a backslash makes an escape as appendEscaped writes it.
