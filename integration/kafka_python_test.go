@@ -42,7 +42,7 @@ func TestKafkaPythonsOwnTests(t *testing.T) {
 		"sluice.kafka.broker.authorizer.class.name":        "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 		"sluice.kafka.broker.super.users":                  "User:ANONYMOUS",
 	}})
-	args := []string{"-m", "pytest", "-q", "-rA", "--show-capture=no", "-p", "no:cacheprovider", "--timeout", "60", "--timeout-method", "signal"}
+	args := []string{"-m", "pytest", "-q", "-rA", "--tb=short", "--show-capture=log", "--log-level=INFO", "-p", "no:cacheprovider", "--timeout", "60", "--timeout-method", "signal"}
 	for _, name := range []string{"admin", "consumer", "producer"} { // the rest starts brokers of its own
 		args = append(args, filepath.Join("test", "integration", "test_"+name+"_integration.py"))
 	}

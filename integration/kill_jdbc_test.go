@@ -79,7 +79,6 @@ func TestKillJDBC(t *testing.T) {
 				s, err := w.Status(context.Background(), r.name)
 				t.Logf("%+v %v", s, err)
 			}
-			t.Logf("the end of sluice's log:\n%s", w.LogTail())
 		}
 	})
 	load.start(1, 60*time.Millisecond)

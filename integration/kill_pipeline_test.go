@@ -77,7 +77,7 @@ func prepare(t *testing.T, own func(*pipeline)) *pipeline {
 		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "true", "offset.flush.interval.ms": "300"}})
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("%s\nthe end of sluice's log:\n%s", p.statuses(context.Background()), p.worker.LogTail())
+			t.Log(p.statuses(context.Background()))
 		}
 	})
 	return p

@@ -44,6 +44,9 @@ func newWorker(t *testing.T, o worker.Options) *worker.Worker {
 		if err := w.Close(); err != nil {
 			t.Error(err)
 		}
+		if t.Failed() {
+			t.Logf("the hub's log:\n%s", w.LogTail())
+		}
 	})
 	return w
 }

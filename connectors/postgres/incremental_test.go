@@ -281,7 +281,7 @@ func TestIncrementalAltered(t *testing.T) {
 	config := b.config(map[string]string{"snapshot.mode": "no_data", "signal.data.collection": "public.signals", "table.include.list": "public.[cd]"})
 	r := b.start(config, nil)
 	b.awaitStream(r, b.db)
-	stop := b.altering()
+	stop := b.altering(r)
 	b.exec(`INSERT INTO signals VALUES ('1', 'execute-snapshot', '{"data-collections": ["public.d", "public.c"]}')`)
 	r.until("the begin", func() bool { return !r.ended() })
 	r.until("the end", r.ended)
@@ -300,8 +300,9 @@ func TestIncrementalAltered(t *testing.T) {
 	}
 }
 
-// altering changes types and columns until it is stopped.
-func (b *bench) altering() (stop func()) {
+// altering changes types and columns until it is stopped, as fast as the run takes changes: the server decodes those of its
+// catalog more slowly than it makes them, and a snapshot waits for the stream.
+func (b *bench) altering(r *run) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	conn, err := pgx.Connect(ctx, b.server.DSN(b.db))
 	if err != nil {
@@ -310,20 +311,27 @@ func (b *bench) altering() (stop func()) {
 	var done sync.WaitGroup
 	done.Go(func() {
 		defer conn.Close(context.Background())
+		changed := r.count()
 		for i := 0; ctx.Err() == nil; i++ {
-			select { // the server decodes changes of its catalog slowly
-			case <-ctx.Done():
-				return
-			case <-time.After(20 * time.Millisecond):
+			for r.count() < changed {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
 			}
 			kind := []string{"int", "bigint", "smallint"}[i%3]
 			sql := fmt.Sprintf("ALTER TABLE d ALTER COLUMN n TYPE %s; UPDATE d SET n = %d WHERE id %% 7000 = 0", kind, i%1000)
 			if i < 100 {
 				sql += fmt.Sprintf("; ALTER TABLE d ADD COLUMN x%d int DEFAULT %[1]d; UPDATE d SET n = %[1]d WHERE id %% 9000 = 0; ALTER TABLE d DROP COLUMN x%[1]d", i)
 			}
-			if _, err := conn.PgConn().Exec(context.Background(), sql).ReadAll(); err != nil {
+			results, err := conn.PgConn().Exec(context.Background(), sql).ReadAll()
+			if err != nil {
 				b.t.Errorf("%v in %s", err, sql)
 				return
+			}
+			for _, result := range results {
+				changed += int(result.CommandTag.RowsAffected())
 			}
 		}
 	})
