@@ -37,7 +37,7 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 			err = fmt.Errorf("%w: %s is the broker's own and in use; groups go with kafka-consumer-groups --delete, transactions end by themselves", log.ErrInvalidTopic, *rt.Topic)
 		}
 		if err == nil {
-			err = b.log.DeleteTopic(*rt.Topic)
+			err = b.deleteTopic(r, *rt.Topic)
 		} else if t.Topic == nil && r.topic(mayDescribe, *rt.Topic) != nil {
 			rt.Topic = nil // who knows the id alone does not learn the name
 		}
@@ -46,5 +46,17 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
+}
+
+func (b *Broker) deleteTopic(r *request, name string) error {
+	t, err := b.log.Topic(name)
+	if err == nil {
+		err = r.mutates(len(t.Partitions()), 5)
+	}
+	if err != nil {
+		return err
+	}
+	return b.log.DeleteTopic(name)
 }
