@@ -101,7 +101,11 @@ func (d *disk) makeBallast() {
 // call for it, they are written, and so that it cannot leave them out, at random.
 func reserve(f vfs.File, size int64) error {
 	if r, ok := f.(vfs.Reserver); ok {
-		if err := r.Reserve(size); !errors.Is(err, errors.ErrUnsupported) {
+		err := r.Reserve(size)
+		if err == nil {
+			return f.Truncate(size)
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
 	}

@@ -141,12 +141,12 @@ func (r *recovery) untouched() bool {
 }
 
 // sync makes durable what was read, names and bytes: what recovery saw must not
-// vanish later.
+// vanish later. Room that the last segment had taken ahead is given back.
 func (r *recovery) sync() error {
 	if err := r.p.log.fs.SyncDir(r.p.dir); err != nil || r.p.damage != nil {
 		return err
 	}
-	return r.p.active().Sync()
+	return r.p.active().Truncate()
 }
 
 // leftover tells a temporary file, and an index whose log is gone.

@@ -32,11 +32,21 @@ func (b *buffers) get(n int) []byte {
 	if n < 1<<minBuffer || n > 1<<maxBuffer {
 		return make([]byte, n)
 	}
-	i := bits.Len(uint(n-1)) - minBuffer
-	if kept, ok := b.sizes[i].Get().(*[]byte); ok {
-		return (*kept)[:n]
+	if buf := b.kept(n); buf != nil {
+		return buf
 	}
-	return make([]byte, n, 1<<(i+minBuffer))
+	return make([]byte, n, 1<<bits.Len(uint(n-1)))
+}
+
+// kept is get without making anything: nil when there is no buffer that can be used again.
+func (b *buffers) kept(n int) []byte {
+	if n < 1<<minBuffer || n > 1<<maxBuffer {
+		return nil
+	}
+	if buf, ok := b.sizes[bits.Len(uint(n-1))-minBuffer].Get().(*[]byte); ok {
+		return (*buf)[:n]
+	}
+	return nil
 }
 
 // put takes back what get returned; small and very large ones it leaves to the garbage collector.

@@ -45,6 +45,9 @@ func TestLoansAreBounded(t *testing.T) {
 func TestBuffersAreWhatWasAskedFor(t *testing.T) {
 	var b buffers
 	for _, n := range []int{0, 1, 1<<minBuffer - 1, 1 << minBuffer, 1<<minBuffer + 1, 1 << 20, 1<<20 + 1, 1 << maxBuffer, 1<<maxBuffer + 1} {
+		if buf := b.kept(n); buf != nil {
+			t.Errorf("%d bytes are kept of nothing", len(buf))
+		}
 		for range 2 {
 			buf := b.get(n)
 			if len(buf) != n {

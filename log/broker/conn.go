@@ -176,8 +176,8 @@ func (c *conn) read() error {
 	}
 }
 
-// readFrame reads n bytes. The memory grows with what has arrived, not with what was announced, and all must arrive
-// within the request timeout.
+// readFrame reads n bytes. Memory that is not there already grows with what has arrived, not with what was announced,
+// and all must arrive within the request timeout.
 func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 	if r.Buffered() < n {
 		if err := c.nc.SetReadDeadline(time.Now().Add(c.b.opts.RequestTimeout)); err == nil {
@@ -185,7 +185,10 @@ func (c *conn) readFrame(r *bufio.Reader, n int) ([]byte, error) {
 		}
 	}
 	const step = 1 << 20
-	frame := c.b.buffers.get(min(n, step))
+	frame := c.b.buffers.kept(n)
+	if frame == nil {
+		frame = c.b.buffers.get(min(n, step))
+	}
 	for read := 0; ; {
 		if _, err := io.ReadFull(r, frame[read:]); err != nil {
 			return nil, err

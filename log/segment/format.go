@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 )
 
 // A record batch, format v2, big-endian. "crc" covers bytes 21 to the end, so
@@ -77,9 +76,6 @@ var ErrShort = fmt.Errorf("%w: cut short", ErrBadBatch)
 
 // ErrOldFormat: a message set of magic 0 or 1.
 var ErrOldFormat = fmt.Errorf("%w: message format before v2", ErrBadBatch)
-
-// castagnoli is the CRC-32C table; it is only read.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Header is the decoded header of a batch.
 type Header struct {
@@ -190,7 +186,7 @@ func ParseBatch(b []byte) (Header, []byte, error) {
 		return h, nil, ErrShort
 	}
 	batch := b[:h.Size():h.Size()]
-	if got := crc32.Checksum(batch[atAttributes:], castagnoli); got != h.CRC {
+	if got := checksum(batch[atAttributes:]); got != h.CRC {
 		return h, nil, fmt.Errorf("%w: checksum %08x, computed %08x", ErrBadBatch, h.CRC, got)
 	}
 	return h, batch, nil
@@ -219,5 +215,5 @@ func SetMaxTimestamp(batch []byte, ms int64) {
 }
 
 func setCRC(batch []byte) {
-	binary.BigEndian.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
+	binary.BigEndian.PutUint32(batch[atCRC:], checksum(batch[atAttributes:]))
 }

@@ -49,7 +49,8 @@ func (s *Segment) scanOn(from, fileSize int64, fn func(h *Header, batch []byte) 
 	return bad, err
 }
 
-// Truncate cuts the file to what counts as appended and syncs it.
+// Truncate cuts the file to what counts as appended, gives back the room behind
+// it and syncs it.
 func (s *Segment) Truncate() error {
 	if err := s.Undo(); err != nil {
 		return err

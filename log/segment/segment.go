@@ -42,6 +42,8 @@ type Segment struct {
 	base int64
 	log  vfs.File
 
+	reserved int64 // bytes of the log file that have room on the disk; of the goroutine that appends
+
 	mu         sync.Mutex // guards what follows; never held during I/O on the log file
 	size       int64
 	next       int64
@@ -110,7 +112,9 @@ func (s *Segment) Fits(lastOffset int64, bytes int) bool {
 // Commit, so a failed write leaves the segment as it was; Undo removes what it
 // may have left in the file.
 func (s *Segment) Write(batches []byte) error {
-	n, err := s.log.WriteAt(batches, s.Size())
+	size := s.Size()
+	s.reserve(size, size+int64(len(batches)))
+	n, err := s.log.WriteAt(batches, size)
 	if err == nil && n < len(batches) {
 		err = fmt.Errorf("short write of %d of %d bytes", n, len(batches))
 	}
@@ -172,6 +176,9 @@ func (s *Segment) ReadAt(p []byte, pos int64) (int, error) { return s.log.ReadAt
 // after it. The caller syncs the directory. A segment whose Seal failed can be
 // sealed again, unless the log file's sync failed, which the first result tells.
 func (s *Segment) Seal() (syncFailed bool, err error) {
+	if err := s.giveBack(); err != nil {
+		return false, err
+	}
 	if err := s.log.Sync(); err != nil {
 		return true, fmt.Errorf("sync %s: %w", s.Path(), err)
 	}
@@ -216,9 +223,10 @@ func (s *Segment) writeTable(t *table, suffix string) (*table, error) {
 
 // Close closes the files.
 func (s *Segment) Close() error {
+	err := s.giveBack()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return errors.Join(s.log.Close(), s.offsets.close(), s.times.close(), s.aborted.close())
+	return errors.Join(err, s.log.Close(), s.offsets.close(), s.times.close(), s.aborted.close())
 }
 
 // Remove deletes the files of the segment with a base offset, the log first:

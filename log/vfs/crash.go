@@ -9,7 +9,7 @@ import (
 // Synced bytes and names are there. Each change of a directory since its last
 // SyncDir is there or not (a rename as a whole), independently; of each file's
 // unsynced bytes all, none, or any subset of sectors is there, and its size is
-// any between the durable and the present one.
+// any between the durable and the present one. It has the room that it had reserved.
 func (m *Mem) CrashClone(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -28,7 +28,7 @@ func (c *crasher) clone(n *node) *node {
 	}
 	if n.names == nil {
 		data := c.content(n)
-		out := &node{data: data, synced: slices.Clone(data)}
+		out := &node{data: data, synced: slices.Clone(data), reserved: n.reserved}
 		c.done[n] = out
 		return out
 	}

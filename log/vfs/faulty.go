@@ -21,6 +21,7 @@ const (
 	OpWrite    Op = "write"
 	OpSync     Op = "sync"
 	OpTruncate Op = "truncate"
+	OpReserve  Op = "reserve"
 )
 
 // Fault is what happens to one operation. The zero value lets it through.
@@ -121,6 +122,17 @@ func (f *faultyFile) Sync() error {
 		return fault.Err
 	}
 	return f.File.Sync()
+}
+
+// Reserve implements Reserver where the wrapped file does.
+func (f *faultyFile) Reserve(size int64) error {
+	if fault := f.hook(OpReserve, f.name, 0); fault.Err != nil {
+		return fault.Err
+	}
+	if r, ok := f.File.(Reserver); ok {
+		return r.Reserve(size)
+	}
+	return errors.ErrUnsupported
 }
 
 func (f *faultyFile) Truncate(size int64) error {

@@ -45,7 +45,7 @@ func (m *Mem) Space(string) (Space, error) {
 
 // bytes of the files in n.
 func (n *node) bytes() int64 {
-	sum := int64(len(n.data))
+	sum := n.room()
 	for _, c := range n.names {
 		sum += c.bytes()
 	}
@@ -74,7 +74,12 @@ type node struct {
 	synced []byte
 	lo, hi int // bytes of data that may differ from synced
 	dirty  bool
+
+	reserved int64 // bytes that have room
 }
+
+// room is how much of the disk a file takes.
+func (n *node) room() int64 { return max(int64(len(n.data)), n.reserved) }
 
 // change is one operation on a directory: to gets node (nil: the name goes
 // away) and from, when not empty, goes away in the same step.
@@ -340,7 +345,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer f.m.mu.Unlock()
-	more := int(off) + len(p) - len(f.n.data)
+	more := int(off) + len(p) - int(f.n.room())
 	fits, err := f.m.room("write", f.name, more)
 	if err != nil {
 		p = p[:max(0, len(p)-(more-fits))]
@@ -382,6 +387,20 @@ func (f *memFile) Truncate(size int64) error {
 	}
 	defer f.m.mu.Unlock()
 	f.n.resize(int(size))
+	f.n.reserved = 0
+	return nil
+}
+
+// Reserve implements Reserver.
+func (f *memFile) Reserve(size int64) error {
+	if err := f.use(); err != nil {
+		return err
+	}
+	defer f.m.mu.Unlock()
+	if _, err := f.m.room("reserve", f.name, int(size-f.n.room())); err != nil {
+		return err
+	}
+	f.n.reserved = max(f.n.reserved, size)
 	return nil
 }
 

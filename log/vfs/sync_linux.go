@@ -11,9 +11,11 @@ func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
 }
 
+const keepSize = 0x01 // FALLOC_FL_KEEP_SIZE
+
 // reserve is fallocate(2). Its EOPNOTSUPP is an errors.ErrUnsupported.
 func reserve(f *os.File, size int64) error {
-	return control(f, "fallocate", func(fd int) error { return syscall.Fallocate(fd, 0, 0, size) })
+	return control(f, "fallocate", func(fd int) error { return syscall.Fallocate(fd, keepSize, 0, size) })
 }
 
 // control does a system call on a file, again if a signal came between.

@@ -62,8 +62,9 @@ type Space struct {
 
 // Reserver is a File that can take its room on the disk before it is written.
 type Reserver interface {
-	// Reserve makes the file size bytes large, all of them on the disk. An
-	// error that is errors.ErrUnsupported asks for writing them.
+	// Reserve takes the room of size bytes from the file's beginning. The file
+	// has the size that it had; Truncate, also to that, gives back what is behind
+	// it. An error that is errors.ErrUnsupported asks for writing in its place.
 	Reserve(size int64) error
 }
 
