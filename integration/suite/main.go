@@ -176,22 +176,27 @@ func (s *suite) integration(ctx context.Context, packages []goPackage) (time.Dur
 // tests with the same servers: they run without it.
 const volumeTests = "^Test(GoldenCases|GoldenCasesMariaDB|EveryType|RestartFromAnyOffset|SnapshotResumes|SnapshotBeginsAnew|IncrementalUnderChanges)$"
 
+// crashTests make thousands of random runs on a file system in memory. The race detector makes them seven times as long:
+// with it they make a tenth of them, which -short says, and without it all.
+const crashTests = "^Test(CrashWorld|CrashModel|TransactionCrashes|DamageAnywhere|TransactionsAreWhole)$"
+
 // unit runs the tests of all rooms with the race detector, but for those of volume.
 func (s *suite) unit(ctx context.Context, packages []goPackage) (time.Duration, error) {
 	paths := inOrder(packages, func(p goPackage) bool { return !ofIntegration(p) })
-	return s.goTest(ctx, slices.Concat([]string{"-race", "-timeout=20m", "-skip=" + volumeTests}, sideBySide, paths)...)
+	return s.goTest(ctx, slices.Concat([]string{"-race", "-short", "-timeout=20m", "-skip=" + volumeTests}, sideBySide, paths)...)
 }
 
-// volume runs the tests that unit leaves out.
+// volume runs the tests that unit leaves out, and in full those that it shortens.
 func (s *suite) volume(ctx context.Context, packages []goPackage) (time.Duration, error) {
-	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	const run = volumeTests + "|" + crashTests
+	tests, err := functions(packages, regexp.MustCompile(run))
 	if err != nil {
 		return 0, err
 	}
 	paths := inOrder(packages, func(p goPackage) bool {
 		return !ofIntegration(p) && slices.ContainsFunc(tests, func(t target) bool { return t.pkg.ImportPath == p.ImportPath })
 	})
-	return s.goTest(ctx, slices.Concat([]string{"-timeout=20m", "-run=" + volumeTests}, sideBySide, paths)...)
+	return s.goTest(ctx, slices.Concat([]string{"-timeout=20m", "-run=" + run}, sideBySide, paths)...)
 }
 
 // step runs a step, which returns what processor time it used.
