@@ -39,7 +39,8 @@ func main() {
 }
 
 func command(ctx context.Context, args []string) error {
-	s := &suite{began: time.Now(), out: &turns{w: os.Stdout}, env: os.Environ()}
+	// A program with the race detector waits a second before it ends, as long as it is not told otherwise.
+	s := &suite{began: time.Now(), out: &turns{w: os.Stdout}, env: append(os.Environ(), "GORACE=atexit_sleep_ms=0")}
 	switch strings.Join(args, " ") {
 	case "test":
 		return s.test(ctx)
@@ -76,7 +77,11 @@ func (s *suite) test(ctx context.Context) error {
 	if err := s.step("setup", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
 		return err
 	}
-	// The servers mostly wait for their own disks while they start.
+	// The fuzz targets need no servers, and these mostly wait for their own disks while they start.
+	var all sync.WaitGroup
+	env := s.env
+	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, env)) }) })
+	defer all.Wait()
 	var servers *services.Set
 	started := make(chan error, 1)
 	go func() {
@@ -95,8 +100,6 @@ func (s *suite) test(ctx context.Context) error {
 		return err
 	}
 	// Most tests wait for servers, processes and clocks now and then: side by side they fill two cores.
-	var all sync.WaitGroup
-	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, s.env)) }) })
 	all.Go(func() {
 		_ = s.step("integration", func() (time.Duration, error) { return s.integration(ctx, packages) })
 	})
