@@ -15,7 +15,7 @@ func TestKillHubInIncrementalSnapshot(t *testing.T) {
 	t.Parallel()
 	const rows = 30_000
 	p := prepare(t, nil)
-	insertMany(t, p, "r", rows)
+	insertMany(t, p, "r", rows, "")
 	ctx := p.deadline()
 	must(t, p.worker.Start(ctx))
 	source := p.source()

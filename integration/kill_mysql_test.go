@@ -199,7 +199,10 @@ func (p *mysqlPipeline) checkBinlog() {
 
 // ofMySQL reads an envelope of the MySQL or MariaDB source. The note is all columns but id and version.
 func (e *event) ofMySQL(value []byte) error {
-	var with converted
+	payload, err := payloadOf(value)
+	if err != nil {
+		return err
+	}
 	var v struct {
 		Op     string
 		After  map[string]any
@@ -208,15 +211,12 @@ func (e *event) ofMySQL(value []byte) error {
 			Pos        int64
 		}
 	}
-	if err := json.Unmarshal(value, &with); err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(with.Payload))
+	d := json.NewDecoder(bytes.NewReader(payload))
 	d.UseNumber()
 	if err := d.Decode(&v); err != nil {
 		return err
 	}
-	e.payload, e.op = with.Payload, v.Op
+	e.payload, e.op = payload, v.Op
 	file, err := strconv.ParseInt(v.Source.File[strings.LastIndexByte(v.Source.File, '.')+1:], 10, 64)
 	if err != nil {
 		return err

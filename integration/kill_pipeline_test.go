@@ -56,7 +56,7 @@ func newPipeline(t *testing.T, write string, own func(*pipeline)) *pipeline {
 // prepare makes what the connectors need; the hub does not run yet.
 func prepare(t *testing.T, own func(*pipeline)) *pipeline {
 	t.Helper()
-	p := &pipeline{t: t, seed: killSeed(t), pause: 30 * time.Millisecond, flush: 200}
+	p := &pipeline{t: t, seed: killSeed(t), pause: 60 * time.Millisecond, flush: 100}
 	p.rnd = rand.New(rand.NewPCG(p.seed, 1<<32))
 	if own != nil {
 		own(p)

@@ -26,7 +26,7 @@ func TestKillInSnapshot(t *testing.T) {
 	must(t, err)
 	closeLater(t, pg)
 	p := prepare(t, func(p *pipeline) { p.pg = pg })
-	insertMany(t, p, "r", rows)
+	insertMany(t, p, "r", rows, "")
 	saw := newWitness(t, p)
 	p.load.start(p.seed, p.pause)
 	ctx := p.deadline()
@@ -148,11 +148,11 @@ func readOnce(t *testing.T, partitions map[int32][]event, high, low int64) (read
 }
 
 // insertMany puts rows into the table that the load's writers do not touch. op is how they will come.
-func insertMany(t *testing.T, p *pipeline, op string, n int) {
+func insertMany(t *testing.T, p *pipeline, op string, n int, note string) {
 	t.Helper()
 	changes := make([]change, n)
 	for i := range changes {
-		changes[i] = change{op, -1_000_000 - int64(i), 1, fmt.Sprintf("one of many: %d", i)}
+		changes[i] = change{op, -1_000_000 - int64(i), 1, fmt.Sprintf("one of many: %d %s", i, note)}
 	}
 	conn, err := pgx.Connect(t.Context(), p.pg.DSN(p.db))
 	must(t, err)

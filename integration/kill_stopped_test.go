@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -24,8 +25,8 @@ func stoppedTargets(t *testing.T, es *services.Elasticsearch) {
 	s3, err := services.StartS3(t.Context())
 	must(t, err)
 	closeLater(t, s3)
-	const rows = 120_000
-	p := newPipeline(t, "insert", func(p *pipeline) { p.s3, p.es, p.flush = s3, es, 5000 })
+	const rows = 60_000
+	p := newPipeline(t, "insert", func(p *pipeline) { p.s3, p.es, p.flush = s3, es, 2000 })
 	p.flowing()
 	ctx := p.deadline()
 	must(t, p.recovered(ctx))
@@ -44,7 +45,7 @@ func stoppedTargets(t *testing.T, es *services.Elasticsearch) {
 			_ = syscall.Kill(pid, syscall.SIGCONT) // it may have ended
 		}
 	})
-	insertMany(t, p, "c", rows)
+	insertMany(t, p, "c", rows, strings.Repeat("x", 2400))
 	must(t, p.topics.until(ctx, "everything to be in the log", func() bool { return p.topics.total >= rows }))
 	for _, sink := range []string{"items-s3", "items-elasticsearch"} {
 		at, err := p.position(ctx, sink)

@@ -39,7 +39,8 @@ func main() {
 }
 
 func command(ctx context.Context, args []string) error {
-	s := &suite{began: time.Now(), out: &turns{w: os.Stdout}, env: os.Environ()}
+	// A program with the race detector waits a second before it ends, as long as it is not told otherwise.
+	s := &suite{began: time.Now(), out: &turns{w: os.Stdout}, env: append(os.Environ(), "GORACE=atexit_sleep_ms=0")}
 	switch strings.Join(args, " ") {
 	case "test":
 		return s.test(ctx)
@@ -76,7 +77,11 @@ func (s *suite) test(ctx context.Context) error {
 	if err := s.step("setup", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
 		return err
 	}
-	// The servers mostly wait for their own disks while they start.
+	// The fuzz targets need no servers, and these mostly wait for their own disks while they start.
+	var all sync.WaitGroup
+	env := s.env
+	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, env)) }) })
+	defer all.Wait()
 	var servers *services.Set
 	started := make(chan error, 1)
 	go func() {
@@ -95,8 +100,6 @@ func (s *suite) test(ctx context.Context) error {
 		return err
 	}
 	// Most tests wait for servers, processes and clocks now and then: side by side they fill two cores.
-	var all sync.WaitGroup
-	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, s.env)) }) })
 	all.Go(func() {
 		_ = s.step("integration", func() (time.Duration, error) { return s.integration(ctx, packages) })
 	})
@@ -176,22 +179,27 @@ func (s *suite) integration(ctx context.Context, packages []goPackage) (time.Dur
 // tests with the same servers: they run without it.
 const volumeTests = "^Test(GoldenCases|GoldenCasesMariaDB|EveryType|RestartFromAnyOffset|SnapshotResumes|SnapshotBeginsAnew|IncrementalUnderChanges)$"
 
+// crashTests make thousands of random runs on a file system in memory. The race detector makes them seven times as long:
+// with it they make a tenth of them, which -short says, and without it all.
+const crashTests = "^Test(CrashWorld|CrashModel|TransactionCrashes|DamageAnywhere|TransactionsAreWhole)$"
+
 // unit runs the tests of all rooms with the race detector, but for those of volume.
 func (s *suite) unit(ctx context.Context, packages []goPackage) (time.Duration, error) {
 	paths := inOrder(packages, func(p goPackage) bool { return !ofIntegration(p) })
-	return s.goTest(ctx, slices.Concat([]string{"-race", "-timeout=20m", "-skip=" + volumeTests}, sideBySide, paths)...)
+	return s.goTest(ctx, slices.Concat([]string{"-race", "-short", "-timeout=20m", "-skip=" + volumeTests}, sideBySide, paths)...)
 }
 
-// volume runs the tests that unit leaves out.
+// volume runs the tests that unit leaves out, and in full those that it shortens.
 func (s *suite) volume(ctx context.Context, packages []goPackage) (time.Duration, error) {
-	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	const run = volumeTests + "|" + crashTests
+	tests, err := functions(packages, regexp.MustCompile(run))
 	if err != nil {
 		return 0, err
 	}
 	paths := inOrder(packages, func(p goPackage) bool {
 		return !ofIntegration(p) && slices.ContainsFunc(tests, func(t target) bool { return t.pkg.ImportPath == p.ImportPath })
 	})
-	return s.goTest(ctx, slices.Concat([]string{"-timeout=20m", "-run=" + volumeTests}, sideBySide, paths)...)
+	return s.goTest(ctx, slices.Concat([]string{"-timeout=20m", "-run=" + run}, sideBySide, paths)...)
 }
 
 // step runs a step, which returns what processor time it used.

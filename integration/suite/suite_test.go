@@ -183,14 +183,14 @@ func TestFuzzKeepsInputs(t *testing.T) {
 	}
 }
 
-// Every test of the tree runs in one step and only one: what unit leaves out, volume runs.
+// Every test of the tree runs in a step: what unit leaves out or shortens, volume runs.
 func TestVolumeIsRun(t *testing.T) {
 	t.Chdir("../..")
 	packages, err := listPackages(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := functions(packages, regexp.MustCompile(volumeTests))
+	tests, err := functions(packages, regexp.MustCompile(volumeTests+"|"+crashTests))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +198,10 @@ func TestVolumeIsRun(t *testing.T) {
 	for _, test := range tests {
 		of[test.pkg.ImportPath]++
 	}
-	want := map[string]int{"github.com/sluicehub/sluice/connectors/mysql": 6, "github.com/sluicehub/sluice/connectors/postgres": 6}
+	const module = "github.com/sluicehub/sluice/"
+	want := map[string]int{module + "connectors/mysql": 6, module + "connectors/postgres": 6, module + "log": 4, module + "log/broker": 1}
 	if !maps.Equal(of, want) {
-		t.Errorf("tests that are left out of unit by package: %v, want %v", of, want)
+		t.Errorf("tests of volume by package: %v, want %v", of, want)
 	}
 	all := inOrder(packages, func(goPackage) bool { return true })
 	for i, suffix := range longest {
