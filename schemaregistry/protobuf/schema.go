@@ -111,38 +111,6 @@ func (s *Schema) link(references []Reference, plain bool) (protoreflect.FileDesc
 	return files[0], nil
 }
 
-// withoutCustomOptions returns a copy of a file that has none, under another name.
-func withoutCustomOptions(file *descriptorpb.FileDescriptorProto, name string) *descriptorpb.FileDescriptorProto {
-	file = proto.Clone(file).(*descriptorpb.FileDescriptorProto)
-	file.Name = &name
-	var walk func(m protoreflect.Message)
-	walk = func(m protoreflect.Message) {
-		m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-			switch {
-			case f.Name() == "uninterpreted_option":
-				kept := m.NewField(f)
-				for i := range v.List().Len() {
-					o, ok := v.List().Get(i).Message().Interface().(*descriptorpb.UninterpretedOption)
-					if !ok || len(o.Name) == 0 || !o.Name[0].GetIsExtension() {
-						kept.List().Append(v.List().Get(i))
-					}
-				}
-				m.Set(f, kept)
-			case f.Message() == nil:
-			case f.IsList():
-				for i := range v.List().Len() {
-					walk(v.List().Get(i).Message())
-				}
-			case !f.IsMap():
-				walk(v.Message())
-			}
-			return true
-		})
-	}
-	walk(file.ProtoReflect())
-	return file
-}
-
 func checkLimits(text string) error {
 	if len(text) > maxText {
 		return fmt.Errorf("the text has %d bytes, the limit is %d", len(text), maxText)

@@ -154,6 +154,56 @@ message M {
 	}
 }
 
+func TestWithoutExtensions(t *testing.T) {
+	const text = `syntax = "proto2";
+
+import "confluent/meta.proto";
+
+option java_package = "p";
+option (confluent.file_meta) = {
+  doc: "d"
+};
+
+message M {
+  optional string a = 1 [
+    deprecated = true,
+    (confluent.field_meta).doc = "d"
+  ];
+
+  extensions 100 to 199;
+
+  extend M {
+    optional int32 inner = 101;
+  }
+}
+
+message First {}
+
+extend M {
+  optional int32 more = 100;
+}
+`
+	const want = `syntax = "proto2";
+
+import "confluent/meta.proto";
+
+option java_package = "p";
+
+message M {
+  optional string a = 1 [deprecated = true];
+}
+
+message First {}
+`
+	s := mustParse(t, text)
+	if got, err := s.WithoutExtensions(); err != nil || got != want {
+		t.Errorf("got\n%s\n%v", got, err)
+	}
+	if s.String() != text {
+		t.Error("the schema was changed")
+	}
+}
+
 func TestAggregate(t *testing.T) {
 	for text, want := range map[string]string{
 		``:                                      "{\n}",
