@@ -30,6 +30,23 @@ func (q request) version() int {
 	return *q.Version
 }
 
+// filled returns the request with what the configuration and the newest version add: the metadata and rules that it does
+// not name.
+func (q request) filled(config configValue, live []*version) request {
+	if n := len(live); n > 0 {
+		before := live[n-1].schema
+		if q.Metadata == nil {
+			q.Metadata = before.metadata
+		}
+		if q.RuleSet == nil {
+			q.RuleSet = before.ruleSet
+		}
+	}
+	q.Metadata = config.DefaultMetadata.merged(q.Metadata).merged(config.OverrideMetadata)
+	q.RuleSet = config.DefaultRuleSet.merged(q.RuleSet).merged(config.OverrideRuleSet)
+	return q
+}
+
 // candidate is a schema that was sent, parsed. It has no id and no context yet.
 type candidate struct {
 	schema
@@ -42,7 +59,7 @@ func (s *state) parse(q request, name string, normalize, strict bool) (*candidat
 	c := &candidate{schema: schema{kind: kindOf(q.Type), metadata: q.Metadata, ruleSet: q.RuleSet}}
 	read := s.languages[c.kind]
 	switch {
-	case q.Schema == "":
+	case strings.TrimSpace(q.Schema) == "":
 		return nil, invalidSchema(errors.New("empty schema"))
 	case read == nil:
 		return nil, invalidSchema(fmt.Errorf("schemas of type %s are not supported", c.kind))
@@ -101,7 +118,7 @@ func (s *state) match(c *candidate, versions []*version) *version {
 	}
 	for _, v := range slices.Backward(versions) {
 		of := v.schema
-		if of.kind != c.kind || len(c.references) > 0 && !slices.Equal(c.references, of.references) || !sameAbout(of, &c.schema) {
+		if of.kind != c.kind || len(c.references) > 0 && !slices.Equal(c.references, of.references) || !sameAbout(&c.schema, v) {
 			continue
 		}
 		if other, err := s.document(of); err == nil && c.doc.same(other) {
@@ -111,12 +128,22 @@ func (s *state) match(c *candidate, versions []*version) *version {
 	return nil
 }
 
-// sameAbout reports whether the same is said about both beside their texts.
-func sameAbout(a, b *schema) bool {
+// sameAbout reports whether the same is said about both beside their texts. If only one of them names the number of a
+// version, that is not said about it: the other is of any, or must have that number.
+func sameAbout(a *schema, v *version) bool {
+	b := v.schema
 	if a.metadata == nil && b.metadata == nil && a.ruleSet == nil && b.ruleSet == nil {
 		return true
 	}
-	return hashOf("", nil, a.metadata, a.ruleSet) == hashOf("", nil, b.metadata, b.ruleSet)
+	mine, theirs := a.metadata, b.metadata
+	number, numbered := mine.versionNumber()
+	if _, is := theirs.versionNumber(); is != numbered {
+		if numbered && number != v.number {
+			return false
+		}
+		mine, theirs = mine.withoutVersion(), theirs.withoutVersion()
+	}
+	return hashOf("", nil, mine, a.ruleSet) == hashOf("", nil, theirs, b.ruleSet)
 }
 
 func exact(versions []*version, kind string, h hash) *version {
@@ -142,11 +169,10 @@ func reservedNames(m *metadata) map[string]bool {
 	return names
 }
 
-// checkFields refuses fields at the top with names that are kept for others.
+// checkFields refuses fields at the top with names that are kept for the registry.
 func (c *candidate) checkFields() error {
-	reserved := reservedNames(c.metadata)
 	for _, name := range c.doc.fields() {
-		if strings.HasPrefix(name, "$$") || reserved[name] {
+		if strings.HasPrefix(name, "$$") {
 			return fmt.Errorf("the field name %q is reserved", name)
 		}
 	}
@@ -176,18 +202,28 @@ func (r *Registry) lookup(name string, q request, normalize, deleted bool) (stri
 	return name, nil, err
 }
 
+// lookupIn looks for the schema as it was sent, and then with what a registration would add to what is said about it.
 func (r *Registry) lookupIn(st *state, name string, q request, normalize, deleted bool) (*version, error) {
-	versions := st.subjects[name].live(deleted)
+	sub := st.subjects[name]
+	versions, live := sub.live(deleted), sub.live(false)
+	if strings.TrimSpace(q.Schema) != "" {
+		config := st.configOf(name, r.opts.Level, r.opts.InheritLevel)
+		c, err := st.parse(q, name, normalize || isSet(config.Normalize), false)
+		if err != nil {
+			return nil, err
+		}
+		v := st.match(c, versions)
+		if full := q.filled(config, live); v == nil && len(live) > 0 && (full.Metadata != q.Metadata || full.RuleSet != q.RuleSet) {
+			c.metadata, c.ruleSet = full.Metadata, full.RuleSet
+			c.hash = hashOf(c.text, c.references, c.metadata, c.ruleSet)
+			v = st.match(c, versions)
+		}
+		if v != nil {
+			return v, nil
+		}
+	}
 	if len(versions) == 0 {
 		return nil, subjectNotFound(name)
-	}
-	config := st.configOf(name, r.opts.Level, r.opts.InheritLevel)
-	c, err := st.parse(q, name, normalize || isSet(config.Normalize), false)
-	if err != nil {
-		return nil, err
-	}
-	if v := st.match(c, versions); v != nil {
-		return v, nil
 	}
 	return nil, schemaNotFound()
 }

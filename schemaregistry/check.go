@@ -62,20 +62,16 @@ func (c *call) compare(st *state, name string, q request, number int) ([]string,
 		q.Metadata = versions[len(versions)-1].schema.metadata
 	}
 	next, err := st.parse(q, name, c.flag("normalize") || isSet(config.Normalize), true)
+	if err == nil && isSet(config.ValidateFields) {
+		if reserved := next.checkFields(); reserved != nil {
+			err = invalidSchema(reserved)
+		}
+	}
 	if err != nil {
 		if c.flag("verbose") {
 			return []string{err.(*Error).Message}, nil
 		}
 		return nil, err
 	}
-	if isSet(config.ValidateFields) {
-		if err := next.checkFields(); err != nil {
-			return []string{err.Error()}, nil
-		}
-	}
-	p := config.policy()
-	if number != 0 {
-		p.level, _ = p.level.direction()
-	}
-	return st.explain(p, next, config.group(next, versions)), nil
+	return st.verdict(config, next, versions), nil
 }

@@ -119,10 +119,14 @@ func TestMetadata(t *testing.T) {
 		{"POST /subjects/g/versions", body(`"string"`, `"metadata":{"properties":{"major":"1"}}`), 409, `~409`},
 		{"POST /subjects/g/versions", body(`"string"`, `"metadata":{"properties":{"major":"2"}}`), 200, `~id`},
 		{"POST /subjects/r/versions", body(textA, `"metadata":{"properties":{"confluent:reserved":"b"}}`), 200, `~id`},
+		{"PUT /config/r", `{"validateFields":true}`, 200, `{"validateFields":true}`},
 		{"POST /subjects/r/versions", body(textABD, `"references":[]`), 409, `~FIELD_CONFLICTS_WITH_RESERVED_FIELD`},
 		{"POST /subjects/r/versions", body(textABD, `"metadata":{"properties":{"confluent:reserved":""}}`), 409, `~RESERVED_FIELD_REMOVED`},
+		{"PUT /config/r", `{"validateFields":false}`, 200, `{"validateFields":false}`},
+		{"POST /subjects/r/versions", body(textABD, `"metadata":{"properties":{"confluent:reserved":""}}`), 200, `~id`},
 		{"PUT /config/f", `{"validateFields":true}`, 200, `{"validateFields":true}`},
-		{"POST /subjects/f/versions", body(textA, `"metadata":{"properties":{"confluent:reserved":"a, b"}}`), 422, `~reserved`},
+		{"POST /subjects/f/versions", body(textA, `"metadata":{"properties":{"confluent:reserved":"a, b"}}`), 409, `~FIELD_CONFLICTS_WITH_RESERVED_FIELD`},
+		{"POST /subjects/f/versions", schemaBody(`{"type":"record","name":"R","fields":[{"name":"$$x","type":"int"}]}`), 422, `~42201`},
 	})
 }
 
@@ -130,13 +134,13 @@ func TestAliasesAndScopes(t *testing.T) {
 	kafka := newKafka(t)
 	run(t, serve(t, open(t, kafka)), []step{
 		{"PUT /config/alias", `{"alias":"s"}`, 200, `{"alias":"s"}`},
-		{"GET /config/alias", "", 200, `{"alias":"s"}`},
+		{"GET /config/alias", "", 200, `{"alias":"s","compatibilityLevel":"BACKWARD"}`},
 		{"POST /subjects/alias/versions", schemaBody(`"int"`), 200, `{"id":1}`},
 		{"GET /subjects", "", 200, `["s"]`},
 		{"GET /subjects/alias/versions/1", "", 200, `{"subject":"s","version":1,"id":1,"schema":"\"int\""}`},
 		{"GET /schemas/ids/1?subject=alias", "", 200, `{"subject":"s","version":1,"schema":"\"int\""}`},
 		{"POST /compatibility/subjects/alias/versions/latest", schemaBody(`"string"`), 200, `{"is_compatible":false}`},
-		{"DELETE /config/alias", "", 200, `{"alias":"s"}`},
+		{"DELETE /config/alias", "", 200, `{"alias":"s","compatibilityLevel":"BACKWARD"}`},
 		{"GET /subjects/alias/versions", "", 404, `~40401`},
 		// A subject's configuration without a level has the server's, not the global one.
 		{"PUT /config", `{"compatibility":"NONE","normalize":true}`, 200, `{"compatibility":"NONE","normalize":true}`},
@@ -146,8 +150,8 @@ func TestAliasesAndScopes(t *testing.T) {
 		{"POST /subjects/s/versions?force=true", schemaBody(`"string"`), 200, `{"id":2}`},
 		// An older version can come again as the newest.
 		{"POST /subjects/s/versions", `{"schema":"\"int\"","version":-1}`, 409, `~409`},
-		{"PUT /config/s", `{"compatibility":"NONE"}`, 200, `{"compatibility":"NONE"}`},
-		{"POST /subjects/s/versions", `{"schema":"\"int\"","version":-1}`, 200, `{"id":1}`},
+		{"PUT /config/s", `{"compatibility":"NONE"}`, 200, `{"compatibility":"NONE","validateFields":false}`},
+		{"POST /subjects/s/versions", `{"schema":"\"int\"","version":-1}`, 200, `{"id":3}`},
 		{"GET /subjects/s/versions", "", 200, `[1,2,3]`},
 		{"DELETE /subjects/s/versions/2", "", 200, `2`},
 		{"GET /subjects/s/versions?deletedAsNegative=true", "", 200, `[1,-2,3]`},
@@ -156,7 +160,7 @@ func TestAliasesAndScopes(t *testing.T) {
 	})
 	inherit := serve(t, open(t, kafka, func(o *Options) { o.InheritLevel, o.Extended = true, true }))
 	run(t, inherit, []step{
-		{"PUT /config/s", `{"compatibility":null}`, 200, `{}`},
+		{"PUT /config/s", `{"compatibility":null}`, 200, `{"validateFields":false}`},
 		{"GET /config/s?defaultToGlobal=true", "", 200, `~"compatibilityLevel":"NONE"`},
 		{"GET /subjects/s/versions/1", "", 200, `~"guid":"`},
 	})

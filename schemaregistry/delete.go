@@ -3,6 +3,7 @@ package schemaregistry
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -25,8 +26,6 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		switch {
 		case sub == nil:
 			return nil, subjectNotFound(name)
-		case permanent && len(live) > 0:
-			return nil, subjectNotDeleted(name)
 		case !permanent && len(live) == 0:
 			return nil, subjectDeleted(name)
 		}
@@ -35,6 +34,9 @@ func (r *Registry) deleteSubject(ctx context.Context, name string, permanent boo
 		}
 		if err := st.unreferenced(name, sub.versions, permanent, true); err != nil {
 			return nil, err
+		}
+		if permanent && len(live) > 0 {
+			return nil, subjectNotDeleted(name)
 		}
 		numbers = nil
 		if permanent {
@@ -64,10 +66,7 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		if err != nil {
 			return nil, err
 		}
-		switch {
-		case permanent && !v.deleted:
-			return nil, versionNotDeleted(name, text)
-		case !permanent && v.deleted:
+		if !permanent && v.deleted {
 			return nil, versionDeleted(name, text)
 		}
 		if err := st.writable(name); err != nil {
@@ -75,6 +74,9 @@ func (r *Registry) deleteVersion(ctx context.Context, name, text string, permane
 		}
 		if err := st.unreferenced(name, []*version{v}, permanent, false); err != nil {
 			return nil, err
+		}
+		if permanent && !v.deleted {
+			return nil, versionNotDeleted(name, strconv.Itoa(v.number))
 		}
 		number = v.number
 		if permanent {

@@ -29,6 +29,12 @@ type versionAnswer struct {
 
 func (c *call) describeSchema(st *state, of *schema) (versionAnswer, error) {
 	a := versionAnswer{Type: of.kind, References: of.references, Metadata: of.metadata, RuleSet: of.ruleSet}
+	if c.query.Get("referenceFormat") == "qualified" {
+		a.References = slices.Clone(of.references)
+		for i, r := range a.References {
+			a.References[i].Subject = shortest(inContext(of.context, r.Subject))
+		}
+	}
 	if c.full {
 		a.GUID = of.hash.String()
 	} else if of.kind == kindAvro {

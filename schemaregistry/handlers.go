@@ -92,9 +92,12 @@ func (c *call) listSubjects() (any, error) {
 
 func (c *call) listVersions() (any, error) {
 	var numbers []int
+	var found bool
 	only, negative := c.flag("deletedOnly"), c.flag("deletedAsNegative")
 	c.view(func(st *state) {
-		for _, v := range st.subjects[shortest(c.subject())].live(c.flag("deleted") || only || negative) {
+		versions := st.subjects[shortest(c.subject())].live(c.flag("deleted") || only || negative)
+		found = len(versions) > 0
+		for _, v := range versions {
 			switch {
 			case v.deleted && negative:
 				numbers = append(numbers, -v.number)
@@ -103,14 +106,14 @@ func (c *call) listVersions() (any, error) {
 			}
 		}
 	})
-	if len(numbers) == 0 {
+	if !found {
 		return nil, subjectNotFound(c.subject())
 	}
 	return page(c, numbers, 0), nil
 }
 
-// found calls do with the version that the path names, and its subject.
-func (c *call) found(do func(st *state, name string, v *version) error) error {
+// found calls do with the version that the path names, and its subject; with deleted, also with a soft-deleted one.
+func (c *call) found(deleted bool, do func(st *state, name string, v *version) error) error {
 	number, err := parseVersion(c.path[3])
 	if err != nil {
 		return err
@@ -118,7 +121,7 @@ func (c *call) found(do func(st *state, name string, v *version) error) error {
 	c.view(func(st *state) {
 		var name string
 		var v *version
-		if name, v, err = st.findAnywhere(shortest(c.subject()), number, c.flag("deleted")); err == nil {
+		if name, v, err = st.findAnywhere(shortest(c.subject()), number, deleted); err == nil {
 			err = c.need(access.Read, name) // it may be in another context than it was asked for in
 		}
 		if err == nil {
@@ -130,7 +133,7 @@ func (c *call) found(do func(st *state, name string, v *version) error) error {
 
 func (c *call) version() (any, error) {
 	var a versionAnswer
-	err := c.found(func(st *state, name string, v *version) (err error) {
+	err := c.found(c.flag("deleted"), func(st *state, name string, v *version) (err error) {
 		a, err = c.describe(st, name, v)
 		return err
 	})
@@ -139,7 +142,7 @@ func (c *call) version() (any, error) {
 
 func (c *call) versionText() (any, error) {
 	var t text
-	err := c.found(func(st *state, _ string, v *version) error {
+	err := c.found(c.flag("deleted"), func(st *state, _ string, v *version) error {
 		s, err := st.formatted(v.schema, c.query.Get("format"))
 		t = text(s)
 		return err
@@ -150,7 +153,7 @@ func (c *call) versionText() (any, error) {
 func (c *call) referencedBy() (any, error) {
 	var ids []int
 	readable := c.readable()
-	err := c.found(func(st *state, name string, v *version) error {
+	err := c.found(true, func(st *state, name string, v *version) error {
 		st.referrers(name, c.flag("deleted"), func(from string, by *version, to int) {
 			if to == v.number && readable(from) {
 				ids = append(ids, by.schema.id)
@@ -165,9 +168,7 @@ func (c *call) referencedBy() (any, error) {
 // byMetadata answers with the newest version that has all properties of the query: its keys and values go in pairs.
 func (c *call) byMetadata() (any, error) {
 	keys, values := c.query["key"], c.query["value"]
-	if len(keys) != len(values) {
-		return nil, &Error{Status: 400, Code: 400, Message: "Each key needs a value"}
-	}
+	keys = keys[:min(len(keys), len(values))]
 	var a versionAnswer
 	name := shortest(c.subject())
 	err := error(schemaNotFound())
@@ -187,6 +188,9 @@ func (c *call) byMetadata() (any, error) {
 }
 
 func hasAll(m *metadata, keys, values []string) bool {
+	if m == nil {
+		return false
+	}
 	for i, k := range keys {
 		if v, ok := m.property(k); !ok || v != values[i] {
 			return false

@@ -35,6 +35,22 @@ func (c *call) clusters() (any, error) {
 		Clusters map[string]string `json:"clusters"`
 	}
 	return struct {
-		Scope scope `json:"scope"`
-	}{scope{[]string{}, map[string]string{"kafka-cluster": meta.Cluster, "schema-registry-cluster": "schema-registry"}}}, nil
+		ID    string `json:"id"` // always empty
+		Scope scope  `json:"scope"`
+	}{"", scope{[]string{}, map[string]string{"kafka-cluster": meta.Cluster, "schema-registry-cluster": "schema-registry"}}}, nil
+}
+
+// release answers with the version of the program. Its commit is not told.
+func (c *call) release() (any, error) {
+	return struct {
+		Version string `json:"version"`
+		Commit  string `json:"commitId"`
+	}{c.registry.opts.Version, ""}, nil
+}
+
+// deployment answers with what is said about where the registry runs: nothing.
+func (c *call) deployment() (any, error) {
+	return struct {
+		Attributes []string `json:"attributes"`
+	}{[]string{}}, nil
 }

@@ -1,6 +1,7 @@
 package schemaregistry
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -168,19 +169,17 @@ func (c *call) leaveContext() {
 	context := contextOf(":." + strings.TrimLeft(strings.TrimSuffix(c.path[1], ":"), ":.") + ":")
 	c.path = c.path[2:]
 	switch at, settings := nameAt(c.path); {
+	case at < len(c.path) && namesContext(c.path[at]):
 	case at < len(c.path):
-		c.path[at] = inContext(context, c.path[at])
+		c.path[at] = joinSubject(context, c.path[at])
 	case settings && context != defaultContext:
 		c.path = append(c.path, joinSubject(context, ""))
 	}
 	whole := ":" + context + ":"
-	if prefix := c.query.Get("subjectPrefix"); contextOf(prefix) == defaultContext {
-		_, begin := splitSubject(prefix)
-		c.query.Set("subjectPrefix", whole+begin)
-	}
-	if name := c.query.Get("subject"); contextOf(name) == defaultContext {
-		_, own := splitSubject(name)
-		c.query.Set("subject", whole+own)
+	for _, name := range [...]string{"subjectPrefix", "subject"} {
+		if value := c.query.Get(name); !namesContext(value) {
+			c.query.Set(name, whole+value)
+		}
 	}
 }
 
@@ -309,6 +308,9 @@ func (c *call) decode(into any) error {
 		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "Reading the body: " + err.Error(), Err: err}
 	}
 	c.body = body
+	if b := bytes.TrimSpace(body); len(b) == 0 || bytes.Equal(b, []byte("null")) {
+		return &Error{Status: http.StatusUnprocessableEntity, Code: http.StatusUnprocessableEntity, Message: "The body must not be null"}
+	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return &Error{Status: http.StatusBadRequest, Code: http.StatusBadRequest, Message: "The body is not the JSON that is wanted here: " + unlike(err), Err: err}
 	}

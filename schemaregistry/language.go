@@ -166,11 +166,16 @@ func (d protobufDocument) explain(writer document, _ bool, reader, writerIs stri
 	return protobuf.Explain(d.schema, writer.(protobufDocument).schema, reader, writerIs)
 }
 
-// format knows "serialized": a FileDescriptorProto in base64, as Confluent's clients read it.
-func (d protobufDocument) format(name string) (string, bool) {
-	if name != "serialized" {
+// format knows "serialized", a FileDescriptorProto in base64, as Confluent's clients read it, and "ignore_extensions".
+func (d protobufDocument) format(name string) (text string, ok bool) {
+	var err error
+	switch name {
+	case "serialized":
+		text, err = d.schema.Serialized()
+	case "ignore_extensions":
+		text, err = d.schema.WithoutExtensions()
+	default:
 		return "", false
 	}
-	text, err := d.schema.Serialized()
 	return text, err == nil
 }

@@ -47,6 +47,29 @@ type policy struct {
 	validated bool // validateFields, which the messages repeat
 }
 
+// verdict returns why the schema may not follow the versions by the configuration of their subject; nil if it may.
+func (s *state) verdict(config configValue, next *candidate, versions []*version) []string {
+	p := config.policy()
+	explained := s.explain(p, next, config.group(next, versions))
+	if !p.validated || next.kind != kindAvro { // the other languages compare these names themselves
+		return explained
+	}
+	var before *metadata
+	if n := len(versions); n > 0 {
+		before = versions[n-1].schema.metadata
+	}
+	messages := reserved(next.kind, next.doc, next.metadata, before, "new")
+	if len(messages) > 0 && len(explained) == 0 {
+		explained = []string{p.String()}
+	}
+	return append(messages, explained...)
+}
+
+// String is what messages say about it.
+func (p policy) String() string {
+	return fmt.Sprintf("{validateFields: '%t', compatibility: '%s'}", p.validated, p.level)
+}
+
 // explain returns why the schema may not follow the versions, which are ascending, in Confluent's words: a message for
 // each difference to the newest version that has any, and what that version was. It is nil if the schema may follow.
 // What cannot be compared is not compatible.
@@ -60,7 +83,7 @@ func (s *state) explain(p policy, next *candidate, versions []*version) []string
 	}
 	for _, v := range slices.Backward(versions) {
 		if messages := s.explainOne(p, direction, next, v); len(messages) > 0 {
-			return append(messages, fmt.Sprintf("{validateFields: '%t', compatibility: '%s'}", p.validated, p.level))
+			return append(messages, p.String())
 		}
 	}
 	return nil
@@ -76,10 +99,16 @@ func (s *state) explainOne(p policy, direction Level, next *candidate, v *versio
 	}
 	var messages []string
 	if direction != Backward {
-		messages = append(reserved(next.kind, old, v.schema.metadata, next.metadata, "old"), old.explain(next.doc, p.lenient, "old", "new")...)
+		messages = old.explain(next.doc, p.lenient, "old", "new")
+		if next.kind != kindAvro {
+			messages = append(reserved(next.kind, old, v.schema.metadata, next.metadata, "old"), messages...)
+		}
 	}
 	if direction != Forward {
-		backward := append(reserved(next.kind, next.doc, next.metadata, v.schema.metadata, "new"), next.doc.explain(old, p.lenient, "new", "old")...)
+		backward := next.doc.explain(old, p.lenient, "new", "old")
+		if next.kind != kindAvro {
+			backward = append(reserved(next.kind, next.doc, next.metadata, v.schema.metadata, "new"), backward...)
+		}
 		messages = append(messages, backward...)
 		if direction == Full && len(backward) == 0 && len(messages) > 0 {
 			return messages // as there: the old schema is shown with the backward direction only

@@ -13,7 +13,7 @@ func parseVersion(text string) (int, error) {
 	if t := strings.TrimSpace(text); strings.EqualFold(t, "latest") || t == "-1" {
 		return latest, nil
 	}
-	n, err := strconv.ParseInt(text, 10, 32)
+	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 32)
 	if err != nil || n < 1 {
 		return 0, invalidVersion(text)
 	}
@@ -54,23 +54,27 @@ func (s *state) findAnywhere(name string, number int, deleted bool) (string, *ve
 	return name, nil, err
 }
 
-// schemaByID returns the schema of an id in the context of a subject, whose own name may be empty. If the subject has
-// no context, and the default context has no such id, the others are looked through for one that has the subject with
-// that id.
+// schemaByID returns the schema of an id in the context of a subject, whose own name may be empty; if it is not, the
+// subject must have the schema. For one without a context all contexts are looked through, and what the default one
+// has under that id is better than nothing.
 func (s *state) schemaByID(id int, subject string) (*schema, error) {
 	context, own := splitSubject(subject)
-	if of := s.in(context).byID[id]; of != nil {
+	of := s.in(context).byID[id]
+	if of != nil && (own == "" || s.subjects[joinSubject(context, own)].versionOf(of) != nil) {
 		return of, nil
 	}
-	if context == defaultContext && own != "" {
-		for _, other := range s.contextNames()[1:] {
-			of := s.in(other).byID[id]
-			if of != nil && s.subjects[joinSubject(other, own)].versionOf(of) != nil {
-				return of, nil
-			}
+	if context != defaultContext || own == "" {
+		return nil, idNotFound(id)
+	}
+	for _, other := range s.contextNames()[1:] {
+		if of := s.in(other).byID[id]; of != nil && s.subjects[joinSubject(other, own)].versionOf(of) != nil {
+			return of, nil
 		}
 	}
-	return nil, idNotFound(id)
+	if of == nil {
+		return nil, idNotFound(id)
+	}
+	return of, nil
 }
 
 // versionOf returns the newest version that has the schema, nil if none has.

@@ -7,6 +7,7 @@ import (
 	hashes "hash"
 	"maps"
 	"slices"
+	"strconv"
 	"unicode"
 )
 
@@ -76,6 +77,33 @@ func (m *metadata) property(name string) (value string, ok bool) {
 	}
 	value, ok = m.Properties[name]
 	return value, ok
+}
+
+// versionProperty is the property of the metadata that Confluent's registry keeps the number of a version in, once one
+// was asked for. It counts as part of the identity, but what does not name it finds what has it.
+const versionProperty = "confluent:version"
+
+// versionNumber returns the number that the metadata names.
+func (m *metadata) versionNumber() (number int, ok bool) {
+	text, _ := m.property(versionProperty)
+	number, err := strconv.Atoi(text)
+	return number, err == nil
+}
+
+// withVersion returns metadata that names the number of a version.
+func (m *metadata) withVersion(number int) *metadata {
+	return m.merged(&metadata{Properties: map[string]string{versionProperty: strconv.Itoa(number)}})
+}
+
+// withoutVersion returns metadata that names none.
+func (m *metadata) withoutVersion() *metadata {
+	if m == nil {
+		return &metadata{}
+	}
+	c := *m
+	c.Properties = maps.Clone(m.Properties)
+	delete(c.Properties, versionProperty)
+	return &c
 }
 
 func (m *metadata) hash(h hashes.Hash) {

@@ -97,14 +97,16 @@ func (m *model) register(name, schema, refers string) (int, any) {
 			return 200, v.ID
 		}
 	}
-	if m.Modes[name] != "" {
+	to, number, _ := strings.Cut(refers, "/")
+	target := m.Subjects[joinSubject(contextOf(name), to)]
+	is := func(v modelVersion) bool { return fmt.Sprint(v.Number) == number }
+	switch {
+	case refers != "" && !slices.ContainsFunc(target, is):
+		return 422, 42201
+	case m.Modes[name] != "":
 		return 422, 42205
-	}
-	if refers != "" {
-		to, number, _ := strings.Cut(refers, "/")
-		if !slices.ContainsFunc(live(m.Subjects[joinSubject(contextOf(name), to)]), func(v modelVersion) bool { return fmt.Sprint(v.Number) == number }) {
-			return 422, 42201
-		}
+	case refers != "" && !slices.ContainsFunc(live(target), is):
+		return 422, 42201
 	}
 	if !m.mayFollow(name, schema, refers) {
 		return 409, 409
@@ -140,14 +142,14 @@ func (m *model) deleteVersion(name string, number int, permanent bool) (int, any
 		return 404, 40401
 	case i < 0:
 		return 404, 40402
-	case permanent && !versions[i].Deleted:
-		return 404, 40407
 	case !permanent && versions[i].Deleted:
 		return 404, 40406
 	case m.Modes[name] != "":
 		return 422, 42205
 	case m.referred(name, number, permanent, ""):
 		return 422, 42206
+	case permanent && !versions[i].Deleted:
+		return 404, 40407
 	case permanent:
 		m.Subjects[name] = slices.Delete(versions, i, i+1)
 		m.emptied(name)
@@ -171,8 +173,6 @@ func (m *model) deleteSubject(name string, permanent bool) (int, any) {
 	switch {
 	case len(versions) == 0:
 		return 404, 40401
-	case permanent && len(alive) > 0:
-		return 404, 40405
 	case !permanent && len(alive) == 0:
 		return 404, 40404
 	case m.Modes[name] != "":
@@ -182,6 +182,9 @@ func (m *model) deleteSubject(name string, permanent bool) (int, any) {
 		if m.referred(name, v.Number, permanent, name) {
 			return 422, 42206
 		}
+	}
+	if permanent && len(alive) > 0 {
+		return 404, 40405
 	}
 	if permanent {
 		delete(m.Subjects, name)

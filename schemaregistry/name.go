@@ -38,6 +38,11 @@ func joinSubject(context, subject string) string {
 	return ":" + context + ":" + subject
 }
 
+// namesContext reports whether a name says which context it is in, if only the default one.
+func namesContext(name string) bool {
+	return strings.HasPrefix(name, ":.") || strings.HasPrefix(name, ":*:")
+}
+
 // shortest returns the one spelling of a qualified name that is used as a key.
 func shortest(qualified string) string {
 	if strings.HasPrefix(qualified, ":") {

@@ -182,7 +182,11 @@ func TestHealth(t *testing.T) {
 		{"GET /master_available", "", 200, `{"master_available":true}`},
 		{"GET /v1/metadata/id", "", 401, `~40101`},
 	})
-	as(t, url, "bob", []step{{"GET /v1/metadata/id", "", 200, `~"schema-registry-cluster":"schema-registry"`}})
+	as(t, url, "bob", []step{
+		{"GET /v1/metadata/id", "", 200, `~"schema-registry-cluster":"schema-registry"`},
+		{"GET /v1/metadata/version", "", 200, `{"version":"","commitId":""}`},
+		{"GET /v1/metadata/deployment", "", 200, `{"attributes":[]}`},
+	})
 	r := open(t, newKafka(t))
 	url = serve(t, r)
 	r.Close()

@@ -21,12 +21,12 @@ func (r *Registry) register(ctx context.Context, name string, q request, how reg
 	p := &registration{r: r, subject: name, request: q, registering: how}
 	// Most registrations are of what is there already, and need no log and no waiting.
 	r.store.mu.RLock()
-	v := p.registered(r.store.state)
+	v, err := p.registered(r.store.state)
 	r.store.mu.RUnlock()
-	if v != nil {
+	if err == nil && v != nil {
 		return v, nil
 	}
-	err := r.make(ctx, "registering a schema under "+name, &change{decide: p.decide, settled: p.settled, shared: true})
+	err = r.make(ctx, "registering a schema under "+name, &change{decide: p.decide, settled: p.settled, shared: true})
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +57,16 @@ func (p *registration) config(st *state) configValue {
 }
 
 // registered returns the live version that has the schema as it was sent, nil if there is none or something else is
-// wanted than the schema: another id, a certain version, metadata of the configuration. No mode forbids that.
-func (p *registration) registered(st *state) *version {
+// wanted than the schema: another id, another version, metadata of the configuration. No mode forbids that.
+func (p *registration) registered(st *state) (*version, error) {
 	q, config := p.request, p.config(st)
-	if q.version() != 0 || q.Schema == "" || config.DefaultMetadata != nil || config.OverrideMetadata != nil ||
+	if strings.TrimSpace(q.Schema) == "" || config.DefaultMetadata != nil || config.OverrideMetadata != nil ||
 		config.DefaultRuleSet != nil || config.OverrideRuleSet != nil {
-		return nil
+		return nil, nil
 	}
 	live := st.subjects[p.subject].live(false)
-	if len(live) == 0 {
-		return nil
+	if q.version() == latest && len(live) > 0 {
+		live = live[len(live)-1:] // an older version may come again as the newest
 	}
 	// Clients mostly send the text that is kept, which needs no parsing.
 	asSent := hashOf(q.Schema, st.pinned(q.References, contextOf(p.subject)), q.Metadata, q.RuleSet)
@@ -74,14 +74,27 @@ func (p *registration) registered(st *state) *version {
 	if v == nil {
 		c, err := st.parse(q, p.subject, p.normalize || isSet(config.Normalize), false)
 		if err != nil {
-			return nil // whether it may be registered at all comes first
+			return nil, err
 		}
 		v = st.match(c, live)
 	}
-	if v == nil || q.imports() && *q.ID != v.schema.id {
+	return q.asked(v, live), nil
+}
+
+// asked returns the version that was found if it is what the request is for, or another one of the same schema that is.
+// Who names a number, but no id, wants a new version.
+func (q request) asked(v *version, live []*version) *version {
+	switch number := q.version(); {
+	case v == nil || q.imports() && *q.ID != v.schema.id:
 		return nil
+	case number == 0 || number == latest:
+		return v
+	case q.imports():
+		if i := slices.IndexFunc(live, func(o *version) bool { return o.number == number && o.schema == v.schema }); i >= 0 {
+			return live[i]
+		}
 	}
-	return v
+	return nil
 }
 
 // decide returns the records that add the schema, or sets the result if it is there.
@@ -89,8 +102,8 @@ func (p *registration) decide(st *draft) (records []*kgo.Record, err error) {
 	if !st.free(p.subject, p.request.References) {
 		return nil, errLater
 	}
-	if p.result = p.registered(st.state); p.result != nil {
-		return nil, nil
+	if p.result, err = p.registered(st.state); err != nil || p.result != nil {
+		return nil, err
 	}
 	mode := st.mode(p.subject)
 	if err := p.permitted(mode); err != nil {
@@ -113,18 +126,16 @@ func (p *registration) decide(st *draft) (records []*kgo.Record, err error) {
 	if p.candidate, err = st.parse(q, p.subject, p.normalize || isSet(config.Normalize), strict); err != nil {
 		return nil, err
 	}
-	among := live
-	if q.version() == latest && len(live) > 0 {
-		among = live[len(live)-1:] // an older version may come again as the newest
-	}
-	if p.result = st.match(p.candidate, among); p.result != nil {
-		return nil, nil
-	}
-	if v := q.version(); v > 0 && v != p.number {
-		return nil, invalidSchema(fmt.Errorf("version is not one more than previous version: expected %d, got %d", p.number, v))
+	if q.version() == 0 {
+		if p.result = st.match(p.candidate, live); p.result != nil {
+			return nil, nil
+		}
 	}
 	if err := p.acceptable(st.state, config, live); err != nil {
 		return nil, err
+	}
+	if v := q.version(); v > 0 && v != p.number {
+		return nil, invalidSchema(fmt.Errorf("version is not one more than previous version: expected %d, got %d", p.number, v))
 	}
 	return p.added(st)
 }
@@ -133,32 +144,26 @@ func (p *registration) permitted(mode string) error {
 	switch {
 	case isReadOnly(mode):
 		return readOnly(p.subject)
-	case mode == modeImport && !p.request.imports():
-		return notPermitted("Subject %s is in import mode, and the schema has no id", p.subject)
+	case mode != modeReadWrite && !p.request.imports():
+		return notPermitted("Subject %s is not in read-write mode", p.subject)
 	case mode == modeReadWrite && p.request.imports():
 		return notPermitted("Subject %s is not in import mode", p.subject)
 	}
 	return nil
 }
 
-// filled returns the request with what the configuration and the version before it add: the metadata and rules that it
-// does not name, and the schema if it is only about those.
+// filled returns the request with what the configuration and the version before it add: metadata and rules, the number
+// of the version if one was asked for now or before, and the schema if it is only about those.
 func (p *registration) filled(config configValue, live []*version) (request, error) {
 	q := p.request
-	if n := len(live); n > 0 {
+	if n := len(live); n > 0 && q.Schema == "" && (q.Metadata != nil || q.RuleSet != nil) {
 		before := live[n-1].schema
-		if q.Schema == "" && (q.Metadata != nil || q.RuleSet != nil) {
-			q.Schema, q.Type, q.References = before.text, before.kind, before.references
-		}
-		if q.Metadata == nil {
-			q.Metadata = before.metadata
-		}
-		if q.RuleSet == nil {
-			q.RuleSet = before.ruleSet
-		}
+		q.Schema, q.Type, q.References = before.text, before.kind, before.references
 	}
-	q.Metadata = config.DefaultMetadata.merged(q.Metadata).merged(config.OverrideMetadata)
-	q.RuleSet = config.DefaultRuleSet.merged(q.RuleSet).merged(config.OverrideRuleSet)
+	q = q.filled(config, live)
+	if _, numbered := q.Metadata.property(versionProperty); numbered || q.version() != 0 {
+		q.Metadata = q.Metadata.withVersion(p.number)
+	}
 	if config.ValidateRules == nil || *config.ValidateRules {
 		if err := q.RuleSet.check(); err != nil {
 			return q, invalidRules(err)
@@ -177,7 +182,7 @@ func (p *registration) acceptable(st *state, config configValue, live []*version
 	if p.force {
 		return nil
 	}
-	p.messages = st.explain(config.policy(), p.candidate, config.group(p.candidate, live))
+	p.messages = st.verdict(config, p.candidate, live)
 	if len(p.messages) == 0 {
 		return nil
 	}

@@ -46,6 +46,8 @@ type Options struct {
 	NeverWrites bool
 	// Peers forwards requests to the registry that writes; nil is a client with Go's defaults.
 	Peers *http.Client
+	// Version is what the registry says that it is.
+	Version string
 	// Timeout bounds each write, and the catching up before it; 0 is 30 seconds.
 	Timeout time.Duration
 	// Logger gets what nobody is told otherwise; nil discards it.

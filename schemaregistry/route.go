@@ -56,6 +56,8 @@ func endpoints() []endpoint {
 		{[]string{"mode", "*"}, map[string]action{get: {(*call).mode, access.Read}, put: {(*call).setMode, access.Config}, del: {(*call).deleteMode, access.Config}}},
 		{[]string{"contexts"}, map[string]action{get: {(*call).contexts, anybody}}},
 		{[]string{"v1", "metadata", "id"}, map[string]action{get: {(*call).clusters, anybody}}},
+		{[]string{"v1", "metadata", "version"}, map[string]action{get: {(*call).release, anybody}}},
+		{[]string{"v1", "metadata", "deployment"}, map[string]action{get: {(*call).deployment, anybody}}},
 		{[]string{"_health"}, map[string]action{get: {(*call).health, nobody}}},            // Karapace's
 		{[]string{"master_available"}, map[string]action{get: {(*call).writable, nobody}}}, // Karapace's
 		{[]string{"status", "ready"}, map[string]action{get: {(*call).health, nobody}}},    // Redpanda's

@@ -58,28 +58,34 @@ func (r *Registry) config(name string, byDefault bool) (configValue, error) {
 	if !ok {
 		return value, levelNotConfigured(name)
 	}
-	return value, nil
+	return r.withLevel(value), nil
 }
 
-// deleteConfig removes the configuration of a subject and returns what it was; of the default context, what it is now.
+// withLevel returns a configuration with the server's level if it has none.
+func (r *Registry) withLevel(value configValue) configValue {
+	if value.Level == "" {
+		value.Level = string(r.opts.Level)
+	}
+	return value
+}
+
+// deleteConfig removes the configuration of a subject or context and returns what it was.
 func (r *Registry) deleteConfig(ctx context.Context, name string) (was configValue, err error) {
 	name = shortest(name)
 	err = r.change(ctx, "deleting the configuration of "+display(name), func(st *state) ([]*kgo.Record, error) {
 		var ok bool
-		if was, ok = st.configs[name]; !ok {
-			if name == "" {
-				return nil, nil
-			}
+		if was, ok = st.configs[name]; !ok && name != "" {
 			return nil, subjectNotFound(name)
+		}
+		was = r.withLevel(was)
+		if !ok {
+			return nil, nil
 		}
 		if err := st.writable(name); err != nil {
 			return nil, err
 		}
 		return []*kgo.Record{{Key: st.settingKey(configKey, name)}}, nil
 	})
-	if err == nil && name == "" {
-		return r.config("", false)
-	}
 	return was, err
 }
 
@@ -120,6 +126,9 @@ func (s *state) cleared(name string) (records []*kgo.Record, err error) {
 		if len(sub.live(false)) > 0 {
 			return nil, notPermitted("Cannot import since found existing subjects")
 		}
+		if err := s.unreferenced(other, sub.versions, false, true); err != nil {
+			return nil, err
+		}
 		records = append(records, s.removal(other, sub.versions)...)
 	}
 	if len(records) > 0 {
@@ -145,12 +154,16 @@ func within[V any](name string, names map[string]V) []string {
 	return list
 }
 
-// modeOf returns the mode of a subject or context; with byDefault, and of the default context, what holds for it.
+// modeOf returns the mode of a subject or context; with byDefault, and of the default context, what holds for it. A
+// READONLY_OVERRIDE of the default context is everybody's.
 func (r *Registry) modeOf(name string, byDefault bool) (string, error) {
 	name = shortest(name)
 	r.store.mu.RLock()
 	defer r.store.mu.RUnlock()
 	st := r.store.state
+	if all := st.modes[""]; all == modeReadOnlyOverride {
+		return all, nil
+	}
 	if name != "" && !byDefault && st.modes[name] == "" {
 		return "", modeNotConfigured(name)
 	}

@@ -45,7 +45,7 @@ func (c *call) deleteConfig() (any, error) {
 	return configAnswer(was), nil
 }
 
-// setConfig answers with what it was sent. The level has another name in it than in other answers.
+// setConfig answers with what is configured from then on. The level has another name in it than in other answers.
 func (c *call) setConfig() (any, error) {
 	name, err := c.target()
 	if err != nil {
@@ -64,10 +64,12 @@ func (c *call) setConfig() (any, error) {
 			return nil, invalidRules(err)
 		}
 	}
+	var is configValue
 	err = c.registry.setConfig(c.Context(), name, func(value *configValue) {
 		for _, change := range changes {
 			change(value)
 		}
+		is = *value
 	})
 	if err != nil {
 		return nil, err
@@ -75,11 +77,11 @@ func (c *call) setConfig() (any, error) {
 	return struct {
 		Level string `json:"compatibility,omitempty"`
 		configValue
-	}{echo.Level, withoutLevel(echo)}, nil
+	}{is.Level, withoutLevel(is)}, nil
 }
 
 func withoutLevel(value configValue) configValue {
-	value.Level = ""
+	value.Level, value.Subject = "", ""
 	return value
 }
 

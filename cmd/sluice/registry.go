@@ -76,7 +76,7 @@ func registryOptions(v configs.Values, kafka *brokers, guard *access.Guard, at n
 	if err != nil {
 		return schemaregistry.Options{}, err
 	}
-	return schemaregistry.Options{Kafka: kafka.secured, Logger: logger.With("room", "schemaregistry"), Access: guard,
+	return schemaregistry.Options{Kafka: kafka.secured, Logger: logger.With("room", "schemaregistry"), Access: guard, Version: version,
 		Topic:            v.String(registryPrefix + "topic"),
 		Replication:      int16(v.Int(registryPrefix + "topic.replication.factor")),
 		Level:            schemaregistry.Level(strings.ToUpper(v.String(registryPrefix + "compatibility.level"))),

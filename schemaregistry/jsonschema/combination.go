@@ -15,15 +15,11 @@ func (c *comparison) combinations(o, u *shape, at *path) (list []change) {
 		list = one("COMBINED_TYPE_EXTENDED", at)
 	}
 	was, is := c.distinct(o.parts), c.distinct(u.parts)
-	kind := "SUM_TYPE_"
-	if u.criterion == "allOf" {
-		kind = "PRODUCT_TYPE_"
-	}
 	switch {
 	case len(was) < len(is):
-		list = append(list, one(kind+"EXTENDED", at)...)
+		list = append(list, one(kindOf(u)+"EXTENDED", at)...)
 	case len(was) > len(is):
-		list = append(list, one(kind+"NARROWED", at)...)
+		list = append(list, one(kindOf(o)+"NARROWED", at)...)
 	}
 	m := matching{edges: make([][]edge, len(was)), of: make(map[int]int)}
 	for i, w := range was {
@@ -52,13 +48,20 @@ func (c *comparison) combinations(o, u *shape, at *path) (list []change) {
 	return list
 }
 
+func kindOf(combination *shape) string {
+	if combination.criterion == "allOf" {
+		return "PRODUCT_TYPE_"
+	}
+	return "SUM_TYPE_"
+}
+
 // widens reports whether the way in which the update combines allows all that the original's did.
 func widens(o, u *shape) bool {
 	switch u.criterion {
 	case "anyOf":
 		return true
 	case "oneOf":
-		return len(o.parts) == 1
+		return len(o.parts) == 1 || len(u.parts) == 1 && o.criterion == "allOf"
 	}
 	return len(o.parts) == 1 && len(u.parts) == 1
 }

@@ -101,7 +101,8 @@ func (c *comparison) compare(o, u *shape, at *path) []change {
 	return append(annotations(o.of, u.of, at), c.same(o, u, at)...)
 }
 
-// unwrapped compares a combination with what is none: with its only part, or for a new choice with any part of it.
+// unwrapped compares a combination with what is none: with its only part, or for a new choice, or all that was demanded
+// so far, with any part of it.
 func (c *comparison) unwrapped(o, u *shape, at *path) ([]change, bool) {
 	switch {
 	case o.class != combined && u.class == combined:
@@ -116,9 +117,17 @@ func (c *comparison) unwrapped(o, u *shape, at *path) ([]change, bool) {
 				return found, true
 			}
 		}
-	case o.class == combined && u.class != combined && len(o.parts) == 1:
-		if found := c.compare(o.parts[0], u, at); c.compatible(found) {
-			return found, true
+	case o.class == combined && u.class != combined:
+		for _, part := range o.parts {
+			if len(o.parts) > 1 && o.criterion != "allOf" {
+				break
+			}
+			if found := c.compare(part, u, at); c.compatible(found) {
+				if len(o.parts) > 1 {
+					found = append(found, one("PRODUCT_TYPE_NARROWED", at)...)
+				}
+				return found, true
+			}
 		}
 	}
 	return nil, false
@@ -148,10 +157,10 @@ func (c *comparison) same(o, u *shape, at *path) []change {
 	case number:
 		return c.numbers(o, u, at)
 	case enum:
-		return sets("ENUM_ARRAY_", marshalAll(o.of.Enum.Values), marshalAll(u.of.Enum.Values), at)
+		return sets("ENUM_ARRAY_", marshalAll(o.of.Enum.Values), marshalAll(u.of.Enum.Values), at.at("enum"))
 	case constant:
 		if !equalValues(o.of.Const, u.of.Const) {
-			return one("ENUM_ARRAY_CHANGED", at)
+			return one("ENUM_ARRAY_CHANGED", at.at("const"))
 		}
 	case negation:
 		// What was not refused before must not be refused now.

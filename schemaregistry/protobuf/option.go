@@ -28,7 +28,7 @@ func bracketed(options []string) string {
 	case 1:
 		return " [" + options[0] + "]"
 	}
-	return " [\n  " + strings.Join(options, ",\n  ") + "\n]"
+	return " " + enclosed("[", options, "]")
 }
 
 // fieldOptions returns the options of a field with those that descriptors keep elsewhere.
@@ -128,7 +128,7 @@ func uninterpreted(o *descriptorpb.UninterpretedOption) string {
 	case o.StringValue != nil:
 		value = quote(string(o.StringValue))
 	case o.AggregateValue != nil:
-		value = "{ " + strings.TrimSpace(o.GetAggregateValue()) + " }"
+		value = aggregate(o.GetAggregateValue())
 	}
 	return strings.Join(name, ".") + " = " + value
 }
@@ -173,7 +173,7 @@ func valueText(f protoreflect.FieldDescriptor, v protoreflect.Value) string {
 			return true
 		})
 		slices.Sort(members)
-		return "{ " + strings.Join(members, ", ") + " }"
+		return aggregate(strings.Join(members, ", "))
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return floatText(v.Float())
 	}

@@ -64,7 +64,8 @@ func (p *printer) line(format string, args ...any) {
 	}
 }
 
-// block prints what is in braces, with a blank line between sections.
+// block prints what is in braces, with a blank line between sections. That is not blank in blocks in blocks: there it is
+// as far to the right as the block.
 func (p *printer) block(head string, sections ...func()) {
 	at := len(p.b)
 	p.line("%s {", head)
@@ -74,7 +75,7 @@ func (p *printer) block(head string, sections ...func()) {
 		before := len(p.b)
 		section()
 		if len(p.b) > before && before > open {
-			p.b = slices.Insert(p.b, before, '\n')
+			p.b = slices.Insert(p.b, before, []byte(outer+"\n")...)
 		}
 	}
 	p.indent = outer
@@ -207,10 +208,7 @@ func (p *printer) oneofs(m *descriptorpb.DescriptorProto) {
 		if !slices.ContainsFunc(m.Field, mine) {
 			continue
 		}
-		p.block("oneof "+o.GetName(), func() {
-			p.declared(optionsOf(o.GetOptions()))
-			p.fields(m, mine)
-		})
+		p.block("oneof "+o.GetName(), func() { p.declared(optionsOf(o.GetOptions())) }, func() { p.fields(m, mine) })
 	}
 }
 

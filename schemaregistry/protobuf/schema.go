@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/bufbuild/protocompile"
-	"github.com/bufbuild/protocompile/linker"
 	"github.com/bufbuild/protocompile/parser"
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
@@ -62,14 +61,42 @@ func parse(text string, references []Reference) (*Schema, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.linked, err = s.link(references, false); err != nil {
+		// Options that nobody defines are nobody's business but their readers': Wire does not look for them.
+		var again error
+		if s.linked, again = s.link(references, true); again != nil {
+			return nil, err
+		}
+	}
+	if s.order == nil {
+		// It was no text so far: it counts as the one it is kept as, if it can be written as one.
+		return parse(s.String(), references)
+	}
+	return s, nil
+}
+
+// link resolves the names of the file and of what it imports; plain, without custom options.
+func (s *Schema) link(references []Reference, plain bool) (protoreflect.FileDescriptor, error) {
+	source := func(name, text string) (protocompile.SearchResult, error) {
+		if !plain {
+			return protocompile.SearchResult{Source: strings.NewReader(text)}, nil
+		}
+		other, err := read(text)
+		if err != nil {
+			return protocompile.SearchResult{}, err
+		}
+		return protocompile.SearchResult{Proto: withoutCustomOptions(other.file, name)}, nil
+	}
 	compiler := protocompile.Compiler{MaxParallelism: 1, Resolver: protocompile.WithStandardImports(protocompile.ResolverFunc(
 		func(name string) (protocompile.SearchResult, error) {
-			if name == mainFile {
+			if name == mainFile && plain {
+				return protocompile.SearchResult{Proto: withoutCustomOptions(s.file, name)}, nil
+			} else if name == mainFile {
 				return protocompile.SearchResult{Proto: proto.Clone(s.file).(*descriptorpb.FileDescriptorProto)}, nil
 			}
 			for _, r := range references {
 				if r.Name == name {
-					return protocompile.SearchResult{Source: strings.NewReader(r.Text)}, nil
+					return source(name, r.Text)
 				}
 			}
 			if text, ok := known(name); ok {
@@ -77,16 +104,11 @@ func parse(text string, references []Reference) (*Schema, error) {
 			}
 			return protocompile.SearchResult{}, fmt.Errorf("%q is none of the schema's references", name)
 		}))}
-	var files linker.Files
-	if files, err = compiler.Compile(context.Background(), mainFile); err != nil {
+	files, err := compiler.Compile(context.Background(), mainFile)
+	if err != nil {
 		return nil, err
 	}
-	s.linked = files[0]
-	if s.order == nil {
-		// It was no text so far: it counts as the one it is kept as, if it can be written as one.
-		return parse(s.String(), references)
-	}
-	return s, nil
+	return files[0], nil
 }
 
 func checkLimits(text string) error {
@@ -167,24 +189,6 @@ func nameInJSON(messages []*descriptorpb.DescriptorProto) {
 		}
 		nameInJSON(m.NestedType)
 	}
-}
-
-// known returns files that clients import without saying so.
-func known(name string) (text string, ok bool) {
-	switch name {
-	case "confluent/meta.proto":
-		return `syntax = "proto3"; package confluent; import "google/protobuf/descriptor.proto";
-			message Meta { string doc = 1; map<string, string> params = 2; repeated string tags = 3; }
-			extend google.protobuf.FileOptions { Meta file_meta = 1088; }
-			extend google.protobuf.MessageOptions { Meta message_meta = 1088; }
-			extend google.protobuf.FieldOptions { Meta field_meta = 1088; }
-			extend google.protobuf.EnumOptions { Meta enum_meta = 1088; }
-			extend google.protobuf.EnumValueOptions { Meta enum_value_meta = 1088; }`, true
-	case "confluent/type/decimal.proto":
-		return `syntax = "proto3"; package confluent.type;
-			message Decimal { bytes value = 1; uint32 precision = 2; int32 scale = 3; }`, true
-	}
-	return "", false
 }
 
 // Equal reports whether a and b are one schema to a registry: comments and spelling do not count.

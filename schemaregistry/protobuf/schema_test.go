@@ -26,7 +26,9 @@ import public "google/protobuf/any.proto";
 import "confluent/meta.proto";
 
 option java_package = "x.\"y";
-option (confluent.file_meta) = { doc : "the doc" };
+option (confluent.file_meta) = {
+  doc: "the doc"
+};
 
 message M {
   reserved 4, 8 to 10, 100 to max;
@@ -39,7 +41,14 @@ message M {
   optional int32 maybe = 3;
   map<string, N> by = 5 [
     json_name = "By",
-    (confluent.field_meta) = { params : [ { key : "k" value : "v" } ] }
+    (confluent.field_meta) = {
+      params: [
+        {
+          key: "k",
+          value: "v"
+        }
+      ]
+    }
   ];
   google.protobuf.Any any = 6;
 
@@ -92,6 +101,136 @@ extend R {
 	loose := "// a comment\n" + strings.ReplaceAll(everything, "  ", "\t") + "/* another */"
 	if got := mustParse(t, loose).String(); got != everything {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// Custom options need not be defined, nor what defines them be imported.
+func TestUnknownOptions(t *testing.T) {
+	const text = `syntax = "proto3";
+
+import "google/protobuf/descriptor.proto";
+
+option (known.to.nobody) = true;
+
+message M {
+  option (about) = "x";
+
+  string a = 1 [(confluent.field_meta) = {
+    tags: [
+      "T1",
+      "T2"
+    ],
+    doc: "d"
+  }];
+
+  oneof one {
+    option (about).of.it = 3;
+  
+    string name = 2;
+  }
+
+  enum E {
+    option (about) = -1.5;
+    ZERO = 0 [(about) = SOME];
+  }
+}
+`
+	s := mustParse(t, text)
+	if got := s.String(); got != text {
+		t.Errorf("got\n%s", got)
+	}
+	if _, err := s.Serialized(); err != nil {
+		t.Error(err)
+	}
+	user := mustParse(t, "syntax = \"proto3\";\nimport \"m.proto\";\nmessage U {\n  M m = 1;\n}\n", Reference{"m.proto", text})
+	if Explain(user, user, "new", "old") != nil {
+		t.Error("incompatible with itself")
+	}
+	if _, err := Parse(strings.Replace(text, "string a", "Nothing a", 1), nil); !errors.Is(err, ErrSchema) || !strings.Contains(err.Error(), "Nothing") && !strings.Contains(err.Error(), "known") {
+		t.Error(err)
+	}
+	if _, err := Parse("syntax = \"proto3\";\nmessage M {\n  option no_such_option = true;\n}\n", nil); !errors.Is(err, ErrSchema) {
+		t.Error(err)
+	}
+}
+
+func TestWithoutExtensions(t *testing.T) {
+	const text = `syntax = "proto2";
+
+import "confluent/meta.proto";
+
+option java_package = "p";
+option (confluent.file_meta) = {
+  doc: "d"
+};
+
+message M {
+  optional string a = 1 [
+    deprecated = true,
+    (confluent.field_meta).doc = "d"
+  ];
+
+  extensions 100 to 199;
+
+  extend M {
+    optional int32 inner = 101;
+  }
+}
+
+message First {}
+
+extend M {
+  optional int32 more = 100;
+}
+`
+	const want = `syntax = "proto2";
+
+import "confluent/meta.proto";
+
+option java_package = "p";
+
+message M {
+  optional string a = 1 [deprecated = true];
+}
+
+message First {}
+`
+	s := mustParse(t, text)
+	if got, err := s.WithoutExtensions(); err != nil || got != want {
+		t.Errorf("got\n%s\n%v", got, err)
+	}
+	if s.String() != text {
+		t.Error("the schema was changed")
+	}
+}
+
+func TestAggregate(t *testing.T) {
+	for text, want := range map[string]string{
+		``:                                      "{\n}",
+		`a : 1 b { c : - 2 }`:                   "{\n  a: 1,\n  b: {\n    c: -2\n  }\n}",
+		`a : "x" , b < c : [ ] > ; a : "}"`:     "{\n  a: [\n    \"x\",\n    \"}\"\n  ],\n  b: {\n    c: [\n    ]\n  }\n}",
+		`[ x . y ] : true`:                      "{\n  [x.y]: true\n}",
+		`a : "\" }"`:                            "{\n  a: \"\\\" }\"\n}",
+		`a : }`:                                 `{ a : } }`,
+		`{`:                                     `{ { }`,
+		`a : ` + strings.Repeat("[", 1_000_000): `{ a : ` + strings.Repeat("[", 1_000_000) + ` }`,
+	} {
+		if got := aggregate(text); got != want {
+			t.Errorf("%.100q\ngot  %.100q\nwant %.100q", text, got, want)
+		}
+	}
+}
+
+// What Confluent's clients import without a reference must be there, each in itself.
+func TestKnownFiles(t *testing.T) {
+	for _, name := range []string{"confluent/meta", "confluent/type/decimal", "google/protobuf/timestamp", "google/type/calendar_period",
+		"google/type/color", "google/type/date", "google/type/datetime", "google/type/dayofweek", "google/type/decimal", "google/type/expr",
+		"google/type/fraction", "google/type/interval", "google/type/latlng", "google/type/money", "google/type/month",
+		"google/type/phone_number", "google/type/postal_address", "google/type/quaternion", "google/type/timeofday"} {
+		mustParse(t, "syntax = \"proto3\";\nimport \""+name+".proto\";\nmessage M {}\n")
+	}
+	if _, err := Parse("syntax = \"proto3\";\nimport \"google/type/nothing.proto\";\nmessage M {}\n", nil); !errors.Is(err, ErrSchema) {
+		t.Error(err)
 	}
 }
 
