@@ -69,7 +69,8 @@ type settings struct {
 	topicsRegex          string
 	creation             *topicCreation // of a source; nil: none is configured
 	offsetsTopic         string         // of a source; "": the worker's only
-	boundary             string         // of a source's transactions
+	onceRequired         bool           // a source insists on exactly-once delivery
+	boundary             string         // of a source's transactions; "": none was given
 	boundaryEvery        time.Duration  // of transactions of the boundary interval; negative: the worker's flush interval
 	producer             clientSettings // of a source's records, and of dead letters
 	consumer             clientSettings // of a sink
@@ -111,7 +112,10 @@ func parseSettings(kind connectors.Kind, config map[string]string) (settings, []
 		s.errors.deadLettersReplication, s.errors.deadLettersHeaders, more = sourceDeadLetters(config)
 		problems = append(problems, more...)
 		s.offsetsTopic = v.String(offsetsTopicKey)
-		s.boundary, s.boundaryEvery = v.String(boundaryKey), -1
+		s.onceRequired, s.boundaryEvery = v.String(onceSupportKey) == onceRequired, -1
+		if v.Has(boundaryKey) {
+			s.boundary = v.String(boundaryKey)
+		}
 		if v.Has(boundaryIntervalKey) {
 			s.boundaryEvery = v.Duration(boundaryIntervalKey)
 		}
