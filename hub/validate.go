@@ -176,6 +176,9 @@ func (h *Hub) PluginKeys(ctx context.Context, class, version string) ([]configs.
 	if err == nil {
 		return configs.Concat(info.Config, ConnectorDefinition(info.Kind)).KeyInfos(), nil
 	}
+	if _, unknown := h.launcher.Find(ctx, class, ""); unknown == nil {
+		return nil, refuse(Invalid, "%s", err)
+	}
 	if h.formats.Of != nil {
 		if definition, ok := h.formats.Of(class); ok {
 			return definition.KeyInfos(), nil

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,9 +42,12 @@ var definition = &configs.Definition{Keys: []configs.Key{
 
 func (plugins) Plugins(context.Context) ([]connectors.Info, error) { return infos, nil }
 
-func (plugins) Find(_ context.Context, class, _ string) (connectors.Info, error) {
+func (plugins) Find(_ context.Context, class, version string) (connectors.Info, error) {
 	for _, in := range infos {
 		if class == in.Name || class == in.Classes[0] {
+			if version != "" && version != in.Version {
+				return connectors.Info{}, fmt.Errorf("connector %s has the version %s, not %s", in.Name, in.Version, version)
+			}
 			return in, nil
 		}
 	}
@@ -175,6 +179,9 @@ func ask(t *testing.T, s *httptest.Server, method, path, body string) (int, stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +287,10 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"PUT", "/connectors", "{}", 405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`},
 		{"POST", "/connectors", `{"name":`, 400, `~line 1, column`},
 		{"POST", "/connectors", ``, 400, `~empty`},
-		{"POST", "/connectors", `{"name":"x","config":{},"extra":1}`, 400, `~extra`},
+		{"POST", "/connectors", `[]`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 1: it cannot be of the type array"}`},
+		{"POST", "/connectors", `{"name":{}}`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 9: name cannot be of the type object"}`},
+		{"POST", "/connectors", `{"name":`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 8: the text ends too early"}`},
+		{"POST", "/connectors", `{"name":"x","config":{},"extra":1}`, 400, `{"error_code":400,"message":"The body of the request is not as expected: unknown field \"extra\""}`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","file":null}}`, 400, `~file is null`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","file":{"a":1}}}`, 400, `~"error_code":400`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"org.nowhere.Gone"}}`, 400, `~Failed to find any class`},
@@ -291,17 +301,63 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"hole","topics":"a,dead","errors.deadletterqueue.topic.name":"dead"}}`, 400, `~DLQ topic`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","value.converter":"org.nowhere.Converter"}}`, 400, `~org.nowhere.Converter`},
 		{"POST", "/connectors", `"` + strings.Repeat("x", maxBody) + `"`, 413, `~larger than`},
+		{"PATCH", "/connectors/x/offsets", `{"offsets":[]}`, 400, `~need to be provided`},
 		{"GET", "/connectors/x", "", 404, `{"error_code":404,"message":"Connector x not found"}`},
 		{"GET", "/connectors/x/status", "", 404, `~"error_code":404`},
 		{"GET", "/connectors/x/tasks/a/status", "", 404, `~"error_code":404`},
 		{"PUT", "/connector-plugins/idle/config/validate", `{}`, 400, `~must contain 'connector.class'`},
 		{"PUT", "/connector-plugins/idle/config/validate", `{"connector.class":"hole"}`, 400, `~does not match request type`},
 		{"GET", "/connector-plugins/none/config", "", 404, `~Unknown plugin none`},
+		{"GET", "/connector-plugins/idle/config?version=9", "", 400, `~has the version 1.2, not 9`},
 		{"PUT", "/admin/loggers/root", `{"level":"LOUD"}`, 404, `~invalid log level`},
 		{"PUT", "/admin/loggers/root", `{}`, 400, `~level`},
 		{"GET", "/admin/loggers/other", "", 404, `~not found`},
 	} {
 		s.run(t, server)
+	}
+}
+
+// A page of another host can make a browser send a form or text, and not JSON: what is not JSON by its header is refused.
+func TestBodiesAreJSONByTheirHeader(t *testing.T) {
+	server := serve(t)
+	body := `{"name":"x","config":{"connector.class":"idle"}}`
+	for header, want := range map[string]int{"": 415, "text/plain": 415, "application/x-www-form-urlencoded": 415, "application/vnd.x+json": 415,
+		"Application/JSON;charset=UTF-8": 201} {
+		resp, err := http.DefaultClient.Do(&http.Request{Method: "POST", URL: must(url.Parse(server.URL + "/connectors")),
+			Header: http.Header{"Content-Type": {header}}, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("Content-Type %q: status %d, want %d", header, resp.StatusCode, want)
+		}
+	}
+	step{"POST", "/api/v1/connectors/x/snapshot/pause", "", 409, `~no running task|"type"`}.run(t, server)
+}
+
+func must(u *url.URL, err error) *url.URL {
+	if err != nil {
+		panic(err)
+	}
+	return u
+}
+
+func TestOptionsSayWhatIsAllowed(t *testing.T) {
+	server := serve(t)
+	for method, want := range map[string]int{"OPTIONS": 200, "PATCH": 405} {
+		req, err := http.NewRequest(method, server.URL+"/connectors/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Allow"); resp.StatusCode != want || got != "DELETE, GET, HEAD, OPTIONS" {
+			t.Errorf("%s: %d, %q", method, resp.StatusCode, got)
+		}
 	}
 }
 
@@ -359,6 +415,10 @@ func TestValidate(t *testing.T) {
 		"file", "host", "api.password", "poll.ms"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names of configs (-want +got):\n%s", diff)
+	}
+	infos = validateAnswer(t, server, `{"name":"x","connector.class":"idle","host":null,"other":null}`)
+	if infos.ErrorCount != 2 { // as in Connect: a form that is being filled in gets an answer
+		t.Errorf("%d errors, want one for each null", infos.ErrorCount)
 	}
 	infos = validateAnswer(t, server, `{"name":"x","connector.class":"idle","host":"down","api.password":"${env:SECRET}"}`)
 	if infos.ErrorCount != 1 {
