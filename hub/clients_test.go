@@ -141,6 +141,26 @@ func TestAnUnknownOverridePolicyIsRefused(t *testing.T) {
 	}
 }
 
+func TestOverridesSayWhatTheyNeed(t *testing.T) {
+	h, err := New(Options{Launcher: newFakeWorld(), Formats: DefaultFormats(nil, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"consumer.override.auto.offset.reset": "Invalid value x for configuration consumer.override.auto.offset.reset: it must be one of earliest, latest, none",
+		"consumer.override.isolation.level": "one of read_committed, read_uncommitted", "producer.override.compression.type": "one of gzip, lz4, none, snappy, zstd",
+		"producer.override.linger.ms": "a whole number, not negative"} {
+		config := sink(key, "x")
+		config["name"] = "out"
+		infos, err := h.CheckDeclared(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := errorsOf(infos, key); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
+
 // A key that means nothing here is never taken in silence.
 func TestNothingIsIgnoredInSilence(t *testing.T) {
 	for _, key := range []string{"admin.retries", "producer.buffer.memory", "consumer.max.poll.records", "key.converter.schemas.enabel", "value.converter.xyz"} {

@@ -35,6 +35,9 @@ const (
 // onceProblems checks a source's keys about exactly-once delivery against the worker. Every source can deliver exactly
 // once: the contract ties offsets to batches. None defines transactions of its own.
 func (h *Hub) onceProblems(s settings) []configs.Problem {
+	if s.kind != connectors.Source {
+		return nil
+	}
 	var problems []configs.Problem
 	if s.onceRequired && !h.exactlyOnce {
 		problems = append(problems, configs.KeyError(onceSupportKey, "This worker does not have exactly-once source support enabled."))
