@@ -372,6 +372,22 @@ func TestDeletedAndMadeAgainGoesOn(t *testing.T) {
 	r.untilState("in", Running, Running)
 }
 
+// Connectors that come and go under ever new names leave nothing in memory but their source offsets.
+func TestNothingIsCountedOfADeletedConnector(t *testing.T) {
+	r := newRig(t, nil)
+	r.create("in", source())
+	r.untilState("in", Running, Running)
+	if err := r.hub.Delete(t.Context(), "in"); err != nil {
+		t.Fatal(err)
+	}
+	r.until("it has ended", func() bool { return r.hub.runner("in") == nil })
+	r.hub.mu.Lock()
+	defer r.hub.mu.Unlock()
+	if len(r.hub.figures)+len(r.hub.versions) > 0 {
+		t.Errorf("%d figures, %d versions are left", len(r.hub.figures), len(r.hub.versions))
+	}
+}
+
 func TestTooManyTasks(t *testing.T) {
 	r := newRig(t, nil)
 	r.world.plan = func(int) []map[string]string { return []map[string]string{{"a": "1"}, {"a": "2"}} }
