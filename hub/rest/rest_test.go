@@ -333,7 +333,10 @@ func TestBodiesAreJSONByTheirHeader(t *testing.T) {
 			t.Errorf("Content-Type %q: status %d, want %d", header, resp.StatusCode, want)
 		}
 	}
-	step{"POST", "/api/v1/connectors/x/snapshot/pause", "", 409, `~no running task|"type"`}.run(t, server)
+	// Without a body none is needed. Whether the task runs already is another matter.
+	if code, text := ask(t, server, "POST", "/api/v1/connectors/x/snapshot/pause", ""); code != 202 && code != 409 {
+		t.Errorf("without a body: %d %s", code, text)
+	}
 }
 
 func must(u *url.URL, err error) *url.URL {
