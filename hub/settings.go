@@ -2,7 +2,6 @@ package hub
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/hub/transforms"
 )
 
 func partitionsOrDefault(value string) error {
@@ -23,13 +23,6 @@ func partitionsOrDefault(value string) error {
 func notEmpty(value string) error {
 	if strings.TrimSpace(value) == "" {
 		return errors.New("must be non-empty")
-	}
-	return nil
-}
-
-func compiles(pattern string) error {
-	if _, err := regexp.Compile(pattern); err != nil {
-		return fmt.Errorf("must be a regular expression: %w", err)
 	}
 	return nil
 }
@@ -54,7 +47,11 @@ func deadLettersNotConsumed(v configs.Values) []configs.Problem {
 	return nil
 }
 
+// wholeMatch compiles a regular expression that matches whole names, as Java's Matcher.matches.
 func wholeMatch(pattern string) (*regexp.Regexp, error) {
+	if err := transforms.CheckRegexp(pattern); err != nil {
+		return nil, err
+	}
 	return regexp.Compile("^(?:" + pattern + ")$")
 }
 

@@ -154,8 +154,8 @@ func (x *javaRegexp) replaceFirst(text string, with javaReplacement) string {
 	return b.String()
 }
 
-// checkRegexp is a configs.Key check.
-func checkRegexp(pattern string) error {
+// CheckRegexp says why a regular expression that was written for Java cannot be used here, or would mean something else.
+func CheckRegexp(pattern string) error {
 	_, err := compileJava(pattern)
 	return err
 }
