@@ -15,10 +15,13 @@ package connectors
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/sluicehub/sluice/configs"
@@ -215,7 +218,11 @@ func UnmarshalOffset(text json.RawMessage, v any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
-		return err
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) { // which speaks of types of Go's
+			return fmt.Errorf("%s cannot be of the type %s", cmp.Or(kind.Field, "it"), kind.Value)
+		}
+		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if d.More() {
 		return errors.New("more than one JSON value")

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 
@@ -97,13 +98,13 @@ func (h *Hub) store(ctx context.Context, name string, config map[string]string, 
 
 // PutConfig makes a connector or changes its configuration, and reports whether it made it.
 func (h *Hub) PutConfig(ctx context.Context, name string, config map[string]string) (Info, bool, error) {
-	return h.put(ctx, name, config, h.check)
+	return h.put(ctx, name, config, nil, h.check)
 }
 
 // Apply is PutConfig for configurations from files at start: the world is not asked whether it is right, so that a
 // database that starts beside the hub does not make it refuse. What is wrong shows in the status.
 func (h *Hub) Apply(ctx context.Context, name string, config map[string]string) (Info, bool, error) {
-	return h.put(ctx, name, config, func(ctx context.Context, config map[string]string) error {
+	return h.put(ctx, name, config, nil, func(ctx context.Context, config map[string]string) error {
 		infos, _, err := h.validateDeclared(ctx, config)
 		if err != nil {
 			return err
@@ -112,7 +113,8 @@ func (h *Hub) Apply(ctx context.Context, name string, config map[string]string) 
 	})
 }
 
-func (h *Hub) put(ctx context.Context, name string, config map[string]string, check func(context.Context, map[string]string) error) (Info, bool, error) {
+// put stores a configuration that passes the check. With from it is a new version of that one, and nothing else.
+func (h *Hub) put(ctx context.Context, name string, config map[string]string, from *spec, check func(context.Context, map[string]string) error) (Info, bool, error) {
 	if err := h.ready(); err != nil {
 		return Info{}, false, err
 	}
@@ -128,6 +130,9 @@ func (h *Hub) put(ctx context.Context, name string, config map[string]string, ch
 	}
 	defer h.change.Unlock()
 	sp, exists := h.configs.get(name)
+	if from != nil && (!exists || sp.revision != from.revision) {
+		return Info{}, false, errChanged
+	}
 	if exists && maps.Equal(sp.config, config) {
 		h.retryFailed(name)
 		return h.info(ctx, name, sp), false, nil
@@ -154,21 +159,28 @@ func (h *Hub) retryFailed(name string) {
 
 // PatchConfig changes some keys of a configuration; nil removes one.
 func (h *Hub) PatchConfig(ctx context.Context, name string, patch map[string]*string) (Info, error) {
-	sp, err := h.lookup(name)
-	if err != nil {
-		return Info{}, err
-	}
-	config := maps.Clone(sp.config)
-	for key, value := range patch {
-		if value == nil {
-			delete(config, key)
-		} else {
-			config[key] = *value
+	for {
+		sp, err := h.lookup(name)
+		if err != nil {
+			return Info{}, err
+		}
+		config := maps.Clone(sp.config)
+		for key, value := range patch {
+			if value == nil {
+				delete(config, key)
+			} else {
+				config[key] = *value
+			}
+		}
+		info, _, err := h.put(ctx, name, config, &sp, h.check)
+		if !errors.Is(err, errChanged) {
+			return info, err
 		}
 	}
-	info, _, err := h.PutConfig(ctx, name, config)
-	return info, err
 }
+
+// errChanged says that a configuration was changed while a new one was made of it and checked.
+var errChanged = errors.New("the configuration was changed meanwhile")
 
 // Delete removes a connector. Its source offsets and its consumer group stay, as in Connect: a connector of that name
 // goes on where this one was.

@@ -30,7 +30,8 @@ func durableOptions() []kgo.Opt {
 func (h *Hub) storeOptions() []kgo.Opt {
 	opts := append([]kgo.Opt{kgo.ClientID("sluice-hub")}, h.base...)
 	// Topics come and go at requests here: what was known seconds ago (that there is none) must not decide.
-	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MetadataMinAge(50*time.Millisecond))
+	opts = append(opts, kgo.ProducerLinger(0), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MetadataMinAge(50*time.Millisecond),
+		kgo.ProducerBatchMaxBytes(defaultRequestSize+uncounted))
 	return append(opts, durableOptions()...)
 }
 
@@ -60,7 +61,7 @@ func (h *Hub) producerOptions(ctx context.Context, s settings, task int, limits 
 
 // deadLetterClient returns the producer of a task's dead letters and what ends it. As in Connect, it has the settings
 // of the worker's producers and the connector's overrides; without any it is the hub's own.
-func (h *Hub) deadLetterClient(ctx context.Context, s settings, task int) (client *kgo.Client, end func(), err error) {
+func (h *Hub) deadLetterClient(ctx context.Context, s settings, task int, limits *topicLimits) (client *kgo.Client, end func(), err error) {
 	if h.producer.empty() && s.producer.empty() {
 		return h.client, func() {}, nil
 	}
@@ -70,6 +71,7 @@ func (h *Hub) deadLetterClient(ctx context.Context, s settings, task int) (clien
 	}
 	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-dlq-producer-%s-%d", s.name, task)), kgo.ProducerLinger(0), kgo.MetadataMinAge(50*time.Millisecond))
 	opts = append(append(opts, h.producer.options...), s.producer.options...)
+	opts = append(opts, kgo.ProducerBatchMaxBytesFn(limits.producerBatch))
 	if client, err = kgo.NewClient(append(opts, durableOptions()...)...); err != nil {
 		return nil, nil, &connectors.Error{Op: "make the producer of the dead-letter topic", Class: connectors.ClassConfig, Err: err}
 	}

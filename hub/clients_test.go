@@ -141,6 +141,49 @@ func TestAnUnknownOverridePolicyIsRefused(t *testing.T) {
 	}
 }
 
+func TestOverridesSayWhatTheyNeed(t *testing.T) {
+	h, err := New(Options{Launcher: newFakeWorld(), Formats: DefaultFormats(nil, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]string{"consumer.override.auto.offset.reset": "Invalid value x for configuration consumer.override.auto.offset.reset: it must be one of earliest, latest, none",
+		"consumer.override.isolation.level": "one of read_committed, read_uncommitted", "producer.override.compression.type": "one of gzip, lz4, none, snappy, zstd",
+		"producer.override.linger.ms": "a whole number, not negative"} {
+		config := sink(key, "x")
+		config["name"] = "out"
+		infos, err := h.CheckDeclared(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := errorsOf(infos, key); !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", key, got, want)
+		}
+	}
+}
+
+// What Java's expressions mean and these do not is refused wherever topics are named by one: [a-z&&[^b]] would match
+// other names.
+func TestExpressionsForTopicsMeanWhatTheyMeanInJava(t *testing.T) {
+	h, err := New(Options{Launcher: newFakeWorld(), Formats: DefaultFormats(nil, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	creation := source("topic.creation.default.partitions", "1", "topic.creation.default.replication.factor", "1", "topic.creation.groups", "g",
+		"topic.creation.g.include", "[a-z&&[^b]]+")
+	regex := sink("topics.regex", "[a-z&&[^b]]+")
+	delete(regex, "topics")
+	for key, config := range map[string]map[string]string{"topics.regex": regex, "topic.creation.g.include": creation} {
+		config["name"] = "c"
+		infos, err := h.CheckDeclared(t.Context(), config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := errorsOf(infos, key); !strings.Contains(got, "intersection of character classes") {
+			t.Errorf("%s: %q", key, got)
+		}
+	}
+}
+
 // A key that means nothing here is never taken in silence.
 func TestNothingIsIgnoredInSilence(t *testing.T) {
 	for _, key := range []string{"admin.retries", "producer.buffer.memory", "consumer.max.poll.records", "key.converter.schemas.enabel", "value.converter.xyz"} {

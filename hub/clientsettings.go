@@ -34,17 +34,38 @@ type clientSettings struct {
 // empty reports whether nothing is set that makes the client another than the worker's own.
 func (s clientSettings) empty() bool { return len(s.options)+len(s.security) == 0 }
 
-// clientSetting turns one value into options.
-type clientSetting func(s *clientSettings, value string) bool
+// clientSetting turns one value into options. It returns what is needed instead, "" if the value is right.
+type clientSetting func(s *clientSettings, value string) (needed string)
 
 func number(set func(s *clientSettings, n int64)) clientSetting {
-	return func(s *clientSettings, value string) bool {
-		n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+	return func(s *clientSettings, value string) string {
+		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 0 {
-			return false
+			return "a whole number, not negative"
 		}
 		set(s, n)
-		return true
+		return ""
+	}
+}
+
+func text(set func(s *clientSettings, value string)) clientSetting {
+	return func(s *clientSettings, value string) string {
+		if value == "" {
+			return "a text that is not empty"
+		}
+		set(s, value)
+		return ""
+	}
+}
+
+func oneOf[T any](values map[string]T, set func(s *clientSettings, name string, value T)) clientSetting {
+	return func(s *clientSettings, name string) string {
+		value, ok := values[name]
+		if !ok {
+			return "one of " + strings.Join(slices.Sorted(maps.Keys(values)), ", ")
+		}
+		set(s, name, value)
+		return ""
 	}
 }
 
@@ -62,7 +83,7 @@ func bytes32(opt func(int32) kgo.Opt) clientSetting {
 // them: producers stay idempotent and wait for all replicas, consumers never commit by themselves.
 func clientSettingsOf(kind clientKind) map[string]clientSetting {
 	common := map[string]clientSetting{
-		"client.id":           func(s *clientSettings, v string) bool { s.options = append(s.options, kgo.ClientID(v)); return true },
+		"client.id":           func(s *clientSettings, v string) string { s.options = append(s.options, kgo.ClientID(v)); return "" },
 		"metadata.max.age.ms": millis(func(d time.Duration) kgo.Opt { return kgo.MetadataMaxAge(d) }),
 		"request.timeout.ms":  millis(func(d time.Duration) kgo.Opt { return kgo.RequestTimeoutOverhead(d) }),
 	}
@@ -70,7 +91,7 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 	case clientAdmin:
 		return common
 	case clientProducer:
-		common["compression.type"] = compression
+		common["compression.type"] = compression()
 		common["linger.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.ProducerLinger(d) })
 		common["transaction.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.TransactionTimeout(d) })
 		common["max.request.size"] = number(func(s *clientSettings, n int64) {
@@ -80,10 +101,10 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 		common["delivery.timeout.ms"] = millis(func(d time.Duration) kgo.Opt { return kgo.RecordDeliveryTimeout(d) })
 		return common
 	}
-	common["group.id"] = func(s *clientSettings, v string) bool { s.group = v; return v != "" }
-	common["group.instance.id"] = func(s *clientSettings, v string) bool { s.instance = v; return v != "" }
-	common["auto.offset.reset"] = offsetReset
-	common["isolation.level"] = isolation
+	common["group.id"] = text(func(s *clientSettings, v string) { s.group = v })
+	common["group.instance.id"] = text(func(s *clientSettings, v string) { s.instance = v })
+	common["auto.offset.reset"] = offsetReset()
+	common["isolation.level"] = isolation()
 	common["fetch.min.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMinBytes(n) })
 	common["fetch.max.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMaxBytes(n) })
 	common["max.partition.fetch.bytes"] = bytes32(func(n int32) kgo.Opt { return kgo.FetchMaxPartitionBytes(n) })
@@ -94,31 +115,25 @@ func clientSettingsOf(kind clientKind) map[string]clientSetting {
 	return common
 }
 
-func compression(s *clientSettings, value string) bool {
-	codecs := map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
-		"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
-	codec, ok := codecs[value]
-	s.codec, s.options = value, append(s.options, kgo.ProducerBatchCompression(codec))
-	return ok
+func compression() clientSetting {
+	return oneOf(map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
+		"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}, func(s *clientSettings, name string, codec kgo.CompressionCodec) {
+		s.codec, s.options = name, append(s.options, kgo.ProducerBatchCompression(codec))
+	})
 }
 
-func offsetReset(s *clientSettings, value string) bool {
-	offset := map[string]kgo.Offset{"earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(), "none": kgo.NoResetOffset()}
-	o, ok := offset[value]
-	s.options = append(s.options, kgo.ConsumeResetOffset(o))
-	return ok
+func offsetReset() clientSetting {
+	return oneOf(map[string]kgo.Offset{"earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(), "none": kgo.NoResetOffset()},
+		func(s *clientSettings, _ string, o kgo.Offset) {
+			s.options = append(s.options, kgo.ConsumeResetOffset(o))
+		})
 }
 
-func isolation(s *clientSettings, value string) bool {
-	switch value {
-	case "read_committed":
-		s.options = append(s.options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-		return true
-	case "read_uncommitted":
-		s.options = append(s.options, kgo.FetchIsolationLevel(kgo.ReadUncommitted()))
-		return true
-	}
-	return false
+func isolation() clientSetting {
+	return oneOf(map[string]kgo.IsolationLevel{"read_committed": kgo.ReadCommitted(), "read_uncommitted": kgo.ReadUncommitted()},
+		func(s *clientSettings, _ string, level kgo.IsolationLevel) {
+			s.options = append(s.options, kgo.FetchIsolationLevel(level))
+		})
 }
 
 // parseClient reads client settings, of which the prefix was taken off the keys.
@@ -133,8 +148,9 @@ func parseClient(kind clientKind, given map[string]string, prefix string) (clien
 			problems = append(problems, configs.KeyWarning(prefix+key, prefix+key+" has no effect: the "+string(kind)+" here has no such setting."))
 			continue
 		}
-		if !set(&s, strings.TrimSpace(given[key])) {
-			problems = append(problems, configs.KeyError(prefix+key, "Invalid value for configuration "+prefix+key+"."))
+		value := strings.TrimSpace(given[key])
+		if needed := set(&s, value); needed != "" {
+			problems = append(problems, configs.KeyError(prefix+key, "Invalid value "+value+" for configuration "+prefix+key+": it must be "+needed))
 		}
 	}
 	return s, problems

@@ -188,6 +188,9 @@ func (s *configStore) applyCommit(name string, value []byte) error {
 	if err := json.Unmarshal(value, &commit); err != nil {
 		return err
 	}
+	if commit.Tasks < 0 || commit.Tasks > len(c.pending) {
+		return nil // as below
+	}
 	tasks := make([]map[string]string, commit.Tasks)
 	for i := range tasks {
 		if tasks[i] = c.pending[i]; tasks[i] == nil {

@@ -31,6 +31,7 @@ type deadLetters struct {
 	write     func(ctx context.Context, letter *kgo.Record) error // while the task runs; it returns when the letter is durable
 	joined    bool                                                // write joins it to a transaction instead
 	topic     string
+	limits    *topicLimits // of the topic
 	headers   bool
 	connector string
 	task      int
@@ -52,10 +53,15 @@ func (r *taskRun) openDeadLetters(ctx context.Context) (close func(), err error)
 		return nil, &connectors.Error{Op: "create the dead-letter topic " + s.deadLetters, Class: connectors.ClassEnvironment, Err: err,
 			Remedy: "set errors.deadletterqueue.topic.replication.factor to at most the number of brokers, or create the topic by hand"}
 	}
+	limits := newTopicLimits(r.hub.producer, r.settings.producer)
+	r.errors.letters.limits = limits
+	if _, err := limits.learn(ctx, r.admin, s.deadLetters); err != nil {
+		r.log.Info("what the dead-letter topic takes could not be read", "topic", s.deadLetters, "error", err)
+	}
 	if r.errors.letters.joined {
 		return func() {}, nil
 	}
-	client, close, err := r.hub.deadLetterClient(ctx, r.settings, r.index)
+	client, close, err := r.hub.deadLetterClient(ctx, r.settings, r.index, limits)
 	r.errors.letters.write = func(ctx context.Context, letter *kgo.Record) error { return produceAll(ctx, client, letter) }
 	return close, err
 }
@@ -67,8 +73,15 @@ func (d *deadLetters) put(ctx context.Context, bad badRecord) error {
 	if d.headers {
 		r.Headers = d.context(r.Headers, bad)
 	}
-	if err := d.write(ctx, r); err != nil {
-		return &connectors.Error{Op: "write to the dead-letter topic " + d.topic, Class: connectors.ClassEnvironment, Err: err}
+	e := &connectors.Error{Op: "write to the dead-letter topic " + d.topic, Class: connectors.ClassEnvironment}
+	limit, _ := d.limits.of(d.topic)
+	if e.Err = limit.refuses(r); e.Err != nil { // and so it would be however often the task starts
+		e.Class = connectors.ClassConfig
+		e.Remedy = "raise max.message.bytes of the dead-letter topic and producer.override.max.request.size of the connector above the size of the record with its headers, or set errors.deadletterqueue.context.headers.enable=false; a topic for records without a key must not be compacted; then restart the task"
+		return e
+	}
+	if e.Err = d.write(ctx, r); e.Err != nil {
+		return e
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/hub/transforms"
 )
 
 // Names of the groups under which Connect shows the keys common to all connectors.
@@ -116,7 +117,7 @@ func sinkDefinition() *configs.Definition {
 		{Name: "topics", Type: configs.List, DefaultEmpty: true, Importance: configs.High, Group: commonGroup, Width: configs.WidthLong,
 			DisplayName: "Topics", Doc: "List of topics to consume, separated by commas."},
 		{Name: "topics.regex", Type: configs.String, DefaultEmpty: true, Importance: configs.High, Group: commonGroup, Width: configs.WidthLong,
-			DisplayName: "Topics regex", Doc: "Regular expression of the topics to consume.", Check: compiles},
+			DisplayName: "Topics regex", Doc: "Regular expression of the topics to consume.", Check: transforms.CheckRegexp},
 		{Name: "errors.deadletterqueue.topic.name", Type: configs.String, DefaultEmpty: true, Importance: configs.Medium, Group: errorGroup, Width: configs.WidthMedium,
 			DisplayName: "Dead Letter Queue Topic Name", Doc: "Topic that takes the records that cannot be handled; none if it is empty."},
 		{Name: "errors.deadletterqueue.topic.replication.factor", Type: configs.Short, Default: "3", Importance: configs.Medium, Group: errorGroup, Width: configs.WidthMedium,

@@ -34,20 +34,21 @@ const (
 
 // onceProblems checks a source's keys about exactly-once delivery against the worker. Every source can deliver exactly
 // once: the contract ties offsets to batches. None defines transactions of its own.
-func (h *Hub) onceProblems(config map[string]string) []configs.Problem {
-	v, _ := ConnectorDefinition(connectors.Source).Parse(config)
+func (h *Hub) onceProblems(s settings) []configs.Problem {
+	if s.kind != connectors.Source {
+		return nil
+	}
 	var problems []configs.Problem
-	if v.String(onceSupportKey) == onceRequired && !h.exactlyOnce {
+	if s.onceRequired && !h.exactlyOnce {
 		problems = append(problems, configs.KeyError(onceSupportKey, "This worker does not have exactly-once source support enabled."))
 	}
-	if v.String(boundaryKey) == boundaryConnector {
+	if s.boundary == boundaryConnector {
 		problems = append(problems, configs.KeyError(boundaryKey, "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition."))
 	}
-	given := func(key string) bool { _, ok := config[key]; return ok }
 	switch {
-	case given(boundaryKey) && !h.exactlyOnce:
+	case s.boundary != "" && !h.exactlyOnce:
 		problems = append(problems, configs.KeyWarning(boundaryKey, boundaryKey+" has no effect: this worker delivers at least once; set "+onceKey+"=enabled for it."))
-	case given(boundaryIntervalKey) && (!h.exactlyOnce || v.String(boundaryKey) != boundaryInterval):
+	case s.boundaryEvery >= 0 && (!h.exactlyOnce || s.boundary != boundaryInterval):
 		problems = append(problems, configs.KeyWarning(boundaryIntervalKey, boundaryIntervalKey+" has an effect only with "+boundaryKey+"=interval and "+onceKey+"=enabled of the worker."))
 	}
 	return problems

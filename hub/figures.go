@@ -11,7 +11,7 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// taskFigures counts what a task does. They live as long as the hub, so that a restarted task goes on counting.
+// taskFigures counts what a task does. They live as long as the connector, so that a restarted task goes on counting.
 type taskFigures struct {
 	recordsIn, recordsOut atomic.Int64 // from the source or topic; into the topic or sink
 	bytesIn, bytesOut     atomic.Int64

@@ -195,6 +195,14 @@ func (h *Hub) taskFigures(name string, task int) *taskFigures {
 	return h.figures[name][task]
 }
 
+// forgetFigures lets go of what was counted of a deleted connector.
+func (h *Hub) forgetFigures(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.figures, name)
+	delete(h.versions, name)
+}
+
 // connectorRestarted counts a restart of a whole connector for each of its tasks.
 func (h *Hub) connectorRestarted(name string) {
 	h.mu.Lock()

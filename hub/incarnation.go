@@ -36,12 +36,7 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	h.noteVersion(name, p.info)
 	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
 	h.redactor.Set("connector "+name, Secrets(definition, p.resolved))
-	p.settings, problems = parseSettings(p.info.Kind, p.resolved.Config)
-	problems = append(problems, h.checkOverrides(p.settings)...)
-	if p.info.Kind == connectors.Source {
-		problems = append(problems, h.onceProblems(p.resolved.Config)...)
-	}
-	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
+	p.settings, problems = h.checkedSettings(p.info.Kind, p.resolved.Config)
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
 	}

@@ -118,6 +118,14 @@ func TestInternalTopicsHaveConnectsFormats(t *testing.T) {
 	}
 }
 
+// Compaction compares keys as bytes, and their hash says in which partition they are: both workers must write the same.
+func TestKeysOfSourceOffsetsAreAsConnectWritesThem(t *testing.T) {
+	key, err := newOffsetStore("connect-offsets", nil, nil).key("a->b & \"c\"", []byte(`{"f": "<x>"}`))
+	if want := `["a->b & \"c\"",{"f":"<x>"}]`; err != nil || string(key) != want {
+		t.Errorf("the key is %s, want %s, %v", key, want, err)
+	}
+}
+
 func TestTakesOverTheTopicsOfAConnectCluster(t *testing.T) {
 	r := newRig(t, nil)
 	r.stop()

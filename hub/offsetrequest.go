@@ -75,9 +75,6 @@ const (
 // AlterOffsets changes where a stopped connector goes on. A nil Offset resets that partition.
 func (h *Hub) AlterOffsets(ctx context.Context, name string, offsets []connectors.SourceOffset) (message string, err error) {
 	if len(offsets) == 0 {
-		if _, err := h.lookup(name); err != nil {
-			return "", err
-		}
 		return "", refuse(Invalid, "Partitions / offsets need to be provided for an alter offsets request")
 	}
 	return h.changeOffsets(ctx, name, offsets)

@@ -141,8 +141,12 @@ func (s *offsetStore) key(connector string, partition json.RawMessage) ([]byte, 
 	}
 	var b bytes.Buffer
 	b.WriteByte('[')
-	name, _ := json.Marshal(connector)
-	b.Write(name)
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // byte for byte as Kafka Connect writes the key: compaction compares bytes
+	if err := enc.Encode(connector); err != nil {
+		return nil, err
+	}
+	b.Truncate(b.Len() - 1) // of the line's end
 	b.WriteByte(',')
 	if err := json.Compact(&b, partition); err != nil {
 		return nil, err

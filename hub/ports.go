@@ -17,7 +17,7 @@ type Launcher interface {
 	// Plugins describes every connector there is, ordered by name, newest version first.
 	Plugins(ctx context.Context) ([]connectors.Info, error)
 	// Find returns the connector that a value of connector.class means: its name, one of its Java class names, or
-	// an alias of one. An empty version is the newest.
+	// an alias of one. The versions "" and "latest" are the newest.
 	Find(ctx context.Context, class, version string) (connectors.Info, error)
 	// Launch starts a connector in a wall of its own (I7).
 	Launch(ctx context.Context, l Launch) (Child, error)

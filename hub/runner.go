@@ -99,6 +99,7 @@ func (r *runner) show(state State, trace string) {
 func (r *runner) forget() {
 	r.hub.status.remove(r.name)
 	r.hub.redactor.Forget("connector " + r.name)
+	r.hub.forgetFigures(r.name)
 }
 
 // retire says that this worker runs the connector no more, because the hub stops.

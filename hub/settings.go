@@ -2,7 +2,6 @@ package hub
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/hub/transforms"
 )
 
 func partitionsOrDefault(value string) error {
@@ -23,13 +23,6 @@ func partitionsOrDefault(value string) error {
 func notEmpty(value string) error {
 	if strings.TrimSpace(value) == "" {
 		return errors.New("must be non-empty")
-	}
-	return nil
-}
-
-func compiles(pattern string) error {
-	if _, err := regexp.Compile(pattern); err != nil {
-		return fmt.Errorf("must be a regular expression: %w", err)
 	}
 	return nil
 }
@@ -54,7 +47,11 @@ func deadLettersNotConsumed(v configs.Values) []configs.Problem {
 	return nil
 }
 
+// wholeMatch compiles a regular expression that matches whole names, as Java's Matcher.matches.
 func wholeMatch(pattern string) (*regexp.Regexp, error) {
+	if err := transforms.CheckRegexp(pattern); err != nil {
+		return nil, err
+	}
 	return regexp.Compile("^(?:" + pattern + ")$")
 }
 
@@ -69,7 +66,8 @@ type settings struct {
 	topicsRegex          string
 	creation             *topicCreation // of a source; nil: none is configured
 	offsetsTopic         string         // of a source; "": the worker's only
-	boundary             string         // of a source's transactions
+	onceRequired         bool           // a source insists on exactly-once delivery
+	boundary             string         // of a source's transactions; "": none was given
 	boundaryEvery        time.Duration  // of transactions of the boundary interval; negative: the worker's flush interval
 	producer             clientSettings // of a source's records, and of dead letters
 	consumer             clientSettings // of a sink
@@ -111,7 +109,10 @@ func parseSettings(kind connectors.Kind, config map[string]string) (settings, []
 		s.errors.deadLettersReplication, s.errors.deadLettersHeaders, more = sourceDeadLetters(config)
 		problems = append(problems, more...)
 		s.offsetsTopic = v.String(offsetsTopicKey)
-		s.boundary, s.boundaryEvery = v.String(boundaryKey), -1
+		s.onceRequired, s.boundaryEvery = v.String(onceSupportKey) == onceRequired, -1
+		if v.Has(boundaryKey) {
+			s.boundary = v.String(boundaryKey)
+		}
 		if v.Has(boundaryIntervalKey) {
 			s.boundaryEvery = v.Duration(boundaryIntervalKey)
 		}

@@ -45,6 +45,9 @@ type flight struct {
 
 func (r *taskRun) runSource(ctx context.Context, task connectors.SourceTask) (err error) {
 	s := &sourceRun{taskRun: r, task: task, limits: newTopicLimits(r.hub.producer, r.settings.producer)}
+	if r.errors.letters != nil {
+		s.limits = r.errors.letters.limits // in a transaction dead letters share batches
+	}
 	if s.offsets, err = r.hub.offsetsOf(ctx, r.settings); err != nil {
 		return err
 	}

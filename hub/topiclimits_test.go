@@ -3,6 +3,7 @@ package hub
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -97,4 +98,45 @@ func TestATopicThatTakesLess(t *testing.T) {
 	if want := []string{"first", "b", "c", "d", "e", "f"}; !slices.Equal(got, want) {
 		t.Errorf("in the topic is %q, want %q", got, want)
 	}
+}
+
+// A dead letter that its own topic does not take stops the task for good, with what to do: it would be refused again.
+func TestADeadLetterThatItsTopicDoesNotTake(t *testing.T) {
+	refused := []string{"dead-letter topic dead", "MESSAGE_TOO_LARGE", "raise max.message.bytes of the dead-letter topic", "not restarted"}
+	check := func(t *testing.T, trace string, more ...string) {
+		for _, want := range append(refused, more...) {
+			if !strings.Contains(trace, want) {
+				t.Errorf("the trace %q does not say %q", trace, want)
+			}
+		}
+	}
+	for name, worker := range map[string]map[string]string{"at least once": nil, "exactly once": {onceKey: onceEnabled}} {
+		t.Run("source, "+name, func(t *testing.T) {
+			r := newRigOn(t, worker, realLog(t), nil)
+			r.topic("lines", "max.message.bytes", "600")
+			r.topic("dead", "max.message.bytes", "800")
+			r.world.write("a", sized(1, 900))
+			r.create("in", tolerant())
+			check(t, r.untilState("in", Running, Failed), "lines")
+		})
+	}
+	t.Run("many in a transaction", func(t *testing.T) {
+		r := newRigOn(t, map[string]string{onceKey: onceEnabled}, realLog(t), nil)
+		r.topic("lines", "max.message.bytes", "300")
+		r.topic("dead", "max.message.bytes", "600") // takes each, and not two together
+		large := []string{sized(1, 400), sized(2, 400), sized(3, 400)}
+		r.world.write(large...)
+		r.create("in", tolerant())
+		r.until("each is set aside", func() bool { return slices.Equal(r.seen("dead"), large) })
+	})
+	t.Run("sink", func(t *testing.T) {
+		r := newRigOn(t, nil, realLog(t), nil)
+		r.topic("dead", "max.message.bytes", "800")
+		r.world.write(sized(1, 700)) // fits alone, and not with the headers
+		r.create("in", source())
+		r.until("the line is in the log", r.committed(1))
+		r.create("out", sink("value.converter", "org.apache.kafka.connect.converters.LongConverter", "errors.tolerance", "all",
+			"errors.deadletterqueue.topic.name", "dead", "errors.deadletterqueue.context.headers.enable", "true"))
+		check(t, r.untilState("out", Running, Failed), "lines-0@0")
+	})
 }

@@ -72,13 +72,8 @@ func (h *Hub) validateDeclared(ctx context.Context, config map[string]string) (c
 	problems = append(problems, more...)
 	infos := definition.Validate(p.resolved.Config)
 	infos.Name = class
-	p.settings, more = parseSettings(p.info.Kind, p.resolved.Config)
+	p.settings, more = h.checkedSettings(p.info.Kind, p.resolved.Config)
 	problems = append(problems, more...)
-	problems = append(problems, h.checkOverrides(p.settings)...)
-	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, p.resolved.Config)...)
-	if p.info.Kind == connectors.Source {
-		problems = append(problems, h.onceProblems(p.resolved.Config)...)
-	}
 	if p.info.Kind == connectors.Sink && h.group(p.settings.name, p.settings) == h.values.String("group.id") {
 		problems = append(problems, configs.KeyError("name", "Consumer group for sink connector named "+p.settings.name+
 			" conflicts with Connect worker group "+h.values.String("group.id")))
@@ -89,6 +84,14 @@ func (h *Hub) validateDeclared(ctx context.Context, config map[string]string) (c
 	}
 	h.mask(&infos, p)
 	return infos, p, nil
+}
+
+// checkedSettings reads the hub's keys of a resolved configuration and holds them against what this worker allows.
+func (h *Hub) checkedSettings(kind connectors.Kind, config map[string]string) (settings, []configs.Problem) {
+	s, problems := parseSettings(kind, config)
+	problems = append(problems, h.checkOverrides(s)...)
+	problems = append(problems, overrideProblems(h.overridePolicy, h.overrideAllowed, config)...)
+	return s, append(problems, h.onceProblems(s)...)
 }
 
 func names(config map[string]string) []string {
@@ -172,6 +175,9 @@ func (h *Hub) PluginKeys(ctx context.Context, class, version string) ([]configs.
 	info, err := h.launcher.Find(ctx, class, version)
 	if err == nil {
 		return configs.Concat(info.Config, ConnectorDefinition(info.Kind)).KeyInfos(), nil
+	}
+	if _, unknown := h.launcher.Find(ctx, class, ""); unknown == nil {
+		return nil, refuse(Invalid, "%s", err)
 	}
 	if h.formats.Of != nil {
 		if definition, ok := h.formats.Of(class); ok {

@@ -37,7 +37,7 @@ func (l launcher) Find(ctx context.Context, class, version string) (connectors.I
 	if err != nil {
 		return connectors.Info{}, err
 	}
-	if version != "" && version != d.Version {
+	if version != "" && version != "latest" && version != d.Version {
 		return connectors.Info{}, fmt.Errorf("connector %s has the version %s, not %s", d.Name, d.Version, version)
 	}
 	return d.Info, nil

@@ -194,6 +194,7 @@ func TestConvertersRefuse(t *testing.T) {
 		"read no magic":       {class: "avro", read: []byte("{}")},
 		"read unknown id":     {class: "avro", read: []byte{0, 0, 0, 0, 9, 1}},
 		"read short int":      {class: "integer", read: []byte{1}},
+		"read no boolean":     {class: "boolean", read: []byte("1")},
 		"read no envelope":    {class: "json", read: []byte(`{"a":1}`)},
 		"read three members":  {class: "json", read: []byte(`{"schema":{"type":"int32"},"payload":1,"x":1}`)},
 		"read bad payload":    {class: "json", read: []byte(`{"schema":{"type":"int32"},"payload":"1"}`)},
@@ -209,6 +210,16 @@ func TestConvertersRefuse(t *testing.T) {
 		}
 		if out, err := conv.FromConnect(nil, "topic1", c.in); err == nil || !strings.Contains(err.Error(), "topic1") && name == "avro without schema" {
 			t.Errorf("%s: %q, error %v", name, out, err)
+		}
+	}
+}
+
+// Without schemas no bytes at all are null, as in Connect: some producers write tombstones so.
+func TestEmptyJSONIsNull(t *testing.T) {
+	c := mustNew(t, "json", map[string]string{"schemas.enable": "false"}, Value, Deps{})
+	for _, text := range []string{"", "  ", "null"} {
+		if d, _, err := c.ToConnect(nil, "t", []byte(text)); err != nil || !d.IsNull() {
+			t.Errorf("%q: %+v, %v", text, d, err)
 		}
 	}
 }

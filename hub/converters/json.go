@@ -120,7 +120,7 @@ func (c *jsonConverter) printerOf(s *connectors.Schema) (*connectors.JSONPrinter
 	return p, nil
 }
 
-// ToConnect reads JSON. Null bytes are null; without schemas, so is the text null.
+// ToConnect reads JSON. Null bytes are null; without schemas, so are the text null and no text at all.
 func (c *jsonConverter) ToConnect(dst []byte, topic string, b []byte) (connectors.Data, []byte, error) {
 	if b == nil {
 		return connectors.Data{}, dst, nil
@@ -190,6 +190,9 @@ func (s *jsonSchema) read(dst, payload []byte) (connectors.Data, []byte, error) 
 
 // readSchemaless shares the text if it is canonical as it is.
 func readSchemaless(dst, text []byte) (connectors.Data, []byte, error) {
+	if len(bytes.TrimSpace(text)) == 0 {
+		return connectors.Data{}, dst, nil
+	}
 	out := dst
 	if !connectors.CanonicalJSON(text) {
 		var err error

@@ -199,6 +199,9 @@ func (c numberConverter) ToConnect(dst []byte, topic string, b []byte) (connecto
 		return connectors.Data{}, dst, fmt.Errorf("topic %s has a value of %s bytes where %s has %d", topic,
 			strconv.Itoa(len(b)), c.schema.Type, c.size)
 	}
+	if c.schema.Type == connectors.Boolean && b[0] > 1 {
+		return connectors.Data{}, dst, fmt.Errorf("topic %s has the byte %d where a boolean is 0 or 1", topic, b[0])
+	}
 	var buf [8]byte
 	copy(buf[:], b)
 	u := int64(binary.BigEndian.Uint64(buf[:])) >> (64 - 8*c.size) // sign extended

@@ -2,11 +2,14 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 
 	"github.com/sluicehub/sluice/configs"
 )
@@ -15,8 +18,12 @@ func badRequest(format string, a ...any) error {
 	return &statusError{http.StatusBadRequest, fmt.Sprintf(format, a...)}
 }
 
-// readBody reads the whole body, within its limit.
+// readBody reads the whole body, within its limit. It must say that it is JSON: what a web page can send to another
+// host without being asked first (a form, text) must not make a connector.
 func readBody(r *http.Request) ([]byte, error) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.ContentLength != 0 && (err != nil || kind != "application/json") {
+		return nil, &statusError{http.StatusUnsupportedMediaType, "HTTP 415 Unsupported Media Type: send the body with the header Content-Type: application/json"}
+	}
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		var large *http.MaxBytesError
@@ -58,11 +65,13 @@ func malformed(text []byte, err error) error {
 		at = syntax.Offset
 	case errors.As(err, &kind):
 		at = kind.Offset
+		err = fmt.Errorf("%s cannot be of the type %s", cmp.Or(kind.Field, "it"), kind.Value)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		at = int64(len(text))
+		err = errors.New("the text ends too early")
 	}
 	if at < 0 || at > int64(len(text)) {
-		return badRequest("The body of the request is not as expected: %v", err)
+		return badRequest("The body of the request is not as expected: %s", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	before := text[:at]
 	line := 1 + bytes.Count(before, []byte{'\n'})

@@ -73,6 +73,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case match.handle != nil:
 	case allowed != "":
 		w.Header().Set("Allow", allowed)
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusOK)
+			return
+		}
 		writeError(w, http.StatusMethodNotAllowed, "HTTP 405 Method Not Allowed")
 		return
 	default:

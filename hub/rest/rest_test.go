@@ -41,9 +41,12 @@ var definition = &configs.Definition{Keys: []configs.Key{
 
 func (plugins) Plugins(context.Context) ([]connectors.Info, error) { return infos, nil }
 
-func (plugins) Find(_ context.Context, class, _ string) (connectors.Info, error) {
+func (plugins) Find(_ context.Context, class, version string) (connectors.Info, error) {
 	for _, in := range infos {
 		if class == in.Name || class == in.Classes[0] {
+			if version != "" && version != in.Version {
+				return connectors.Info{}, fmt.Errorf("connector %s has the version %s, not %s", in.Name, in.Version, version)
+			}
 			return in, nil
 		}
 	}
@@ -175,6 +178,9 @@ func ask(t *testing.T, s *httptest.Server, method, path, body string) (int, stri
 	if err != nil {
 		t.Fatal(err)
 	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json; charset=utf-8")
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +286,10 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"PUT", "/connectors", "{}", 405, `{"error_code":405,"message":"HTTP 405 Method Not Allowed"}`},
 		{"POST", "/connectors", `{"name":`, 400, `~line 1, column`},
 		{"POST", "/connectors", ``, 400, `~empty`},
-		{"POST", "/connectors", `{"name":"x","config":{},"extra":1}`, 400, `~extra`},
+		{"POST", "/connectors", `[]`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 1: it cannot be of the type array"}`},
+		{"POST", "/connectors", `{"name":{}}`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 9: name cannot be of the type object"}`},
+		{"POST", "/connectors", `{"name":`, 400, `{"error_code":400,"message":"The body of the request is not as expected: line 1, column 8: the text ends too early"}`},
+		{"POST", "/connectors", `{"name":"x","config":{},"extra":1}`, 400, `{"error_code":400,"message":"The body of the request is not as expected: unknown field \"extra\""}`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","file":null}}`, 400, `~file is null`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","file":{"a":1}}}`, 400, `~"error_code":400`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"org.nowhere.Gone"}}`, 400, `~Failed to find any class`},
@@ -291,12 +300,14 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"hole","topics":"a,dead","errors.deadletterqueue.topic.name":"dead"}}`, 400, `~DLQ topic`},
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","value.converter":"org.nowhere.Converter"}}`, 400, `~org.nowhere.Converter`},
 		{"POST", "/connectors", `"` + strings.Repeat("x", maxBody) + `"`, 413, `~larger than`},
+		{"PATCH", "/connectors/x/offsets", `{"offsets":[]}`, 400, `~need to be provided`},
 		{"GET", "/connectors/x", "", 404, `{"error_code":404,"message":"Connector x not found"}`},
 		{"GET", "/connectors/x/status", "", 404, `~"error_code":404`},
 		{"GET", "/connectors/x/tasks/a/status", "", 404, `~"error_code":404`},
 		{"PUT", "/connector-plugins/idle/config/validate", `{}`, 400, `~must contain 'connector.class'`},
 		{"PUT", "/connector-plugins/idle/config/validate", `{"connector.class":"hole"}`, 400, `~does not match request type`},
 		{"GET", "/connector-plugins/none/config", "", 404, `~Unknown plugin none`},
+		{"GET", "/connector-plugins/idle/config?version=9", "", 400, `~has the version 1.2, not 9`},
 		{"PUT", "/admin/loggers/root", `{"level":"LOUD"}`, 404, `~invalid log level`},
 		{"PUT", "/admin/loggers/root", `{}`, 400, `~level`},
 		{"GET", "/admin/loggers/other", "", 404, `~not found`},
@@ -359,6 +370,10 @@ func TestValidate(t *testing.T) {
 		"file", "host", "api.password", "poll.ms"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("names of configs (-want +got):\n%s", diff)
+	}
+	infos = validateAnswer(t, server, `{"name":"x","connector.class":"idle","host":null,"other":null}`)
+	if infos.ErrorCount != 2 { // as in Connect: a form that is being filled in gets an answer
+		t.Errorf("%d errors, want one for each null", infos.ErrorCount)
 	}
 	infos = validateAnswer(t, server, `{"name":"x","connector.class":"idle","host":"down","api.password":"${env:SECRET}"}`)
 	if infos.ErrorCount != 1 {

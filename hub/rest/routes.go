@@ -96,7 +96,10 @@ func (a *API) match(r *http.Request) (matched, string) {
 		if route.method == r.Method || route.method == http.MethodGet && r.Method == http.MethodHead {
 			return matched{route.handle, values}, ""
 		}
-		allowed = append(allowed, route.method)
+		allowed = append(allowed, route.method, http.MethodOptions)
+		if route.method == http.MethodGet {
+			allowed = append(allowed, http.MethodHead)
+		}
 	}
 	slices.Sort(allowed)
 	return matched{}, strings.Join(slices.Compact(allowed), ", ")

@@ -3,7 +3,6 @@ package rest
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -23,8 +22,8 @@ func (a *API) askSnapshot(w http.ResponseWriter, r *http.Request, of args) error
 			return badRequest("A snapshot can be asked for, and then stop, pause or resume; there is no %q.", of[1])
 		}
 	}
-	data, err := io.ReadAll(r.Body)
-	if err != nil {
+	data, err := readBody(r)
+	if err != nil && r.ContentLength != 0 {
 		return err
 	}
 	if data = bytes.TrimSpace(data); len(data) > 0 && (data[0] != '{' || !json.Valid(data)) {

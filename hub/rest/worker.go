@@ -2,10 +2,14 @@ package rest
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sluicehub/sluice/configs"
 )
 
 func (a *API) about(w http.ResponseWriter, _ *http.Request, _ args) error {
@@ -68,14 +72,20 @@ func (a *API) validate(w http.ResponseWriter, r *http.Request, of args) error {
 	if err != nil {
 		return err
 	}
-	config, err := plain(given)
-	if err != nil {
-		return err
+	config := map[string]string{}
+	var nulls []configs.Problem // of a form that is being filled in
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if value := given[key]; value != nil {
+			config[key] = *value
+		} else {
+			nulls = append(nulls, configs.KeyError(key, "Null value can not be supplied as the configuration value."))
+		}
 	}
 	infos, err := a.hub.Validate(r.Context(), of[0], config)
 	if err != nil {
 		return err
 	}
+	infos.Add(nulls...)
 	writeJSON(w, http.StatusOK, infos)
 	return nil
 }

@@ -13,13 +13,13 @@ var errNoRow = errors.New("the envelope's field after is no struct")
 func logicalTableDefinition() *configs.Definition {
 	return &configs.Definition{
 		Keys: []configs.Key{
-			{Name: "topic.regex", Type: configs.String, Required: true, Importance: configs.Low, Check: checkRegexp,
+			{Name: "topic.regex", Type: configs.String, Required: true, Importance: configs.Low, Check: CheckRegexp,
 				Doc: "Regular expression for the topics to change; it matches the whole name."},
 			{Name: "topic.replacement", Type: configs.String, Required: true, Importance: configs.Low, Doc: "The new topic, with $1 for the first group."},
 			{Name: "key.enforce.uniqueness", Type: configs.Boolean, Default: "true", Importance: configs.Low,
 				Doc: "Whether a field is added to the key that tells the tables apart."},
 			{Name: "key.field.name", Type: configs.String, Default: "__dbz__physicalTableIdentifier", Importance: configs.Low, Doc: "Name of that field."},
-			{Name: "key.field.regex", Type: configs.String, Importance: configs.Low, Check: checkRegexp,
+			{Name: "key.field.regex", Type: configs.String, Importance: configs.Low, Check: CheckRegexp,
 				Doc: "Regular expression for the part of the old topic that becomes the value of that field; all of it if absent."},
 			{Name: "key.field.replacement", Type: configs.String, Importance: configs.Low, Doc: "The value of that field, with $1 for the first group."},
 			{Name: "schema.name.adjustment.mode", Type: configs.String, Default: "none", Enum: []string{"none", "avro", "avro_unicode"}, Importance: configs.Low,

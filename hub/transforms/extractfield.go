@@ -20,7 +20,6 @@ func extractFieldDefinition() *configs.Definition {
 type extractField struct {
 	at       side
 	path     []string
-	nested   bool // V2
 	defaults bool
 	arena    *arena
 	split    splitter
@@ -30,7 +29,6 @@ type extractField struct {
 func newExtractField(v configs.Values, at side, a *arena) (transform, error) {
 	t := &extractField{at: at, path: []string{v.String("field")}, defaults: v.Bool("replace.null.with.default"), arena: a}
 	if v.String("field.syntax.version") == "V2" {
-		t.nested = true
 		var err error
 		if t.path, err = fieldPath(v.String("field")); err != nil {
 			return nil, fmt.Errorf("field: %w", err)
@@ -83,12 +81,8 @@ func (t *extractField) apply(r *connectors.Record) (bool, error) {
 			continue
 		}
 		index := d.Schema.FieldIndex(name)
-		if index < 0 && t.nested && i > 0 {
-			*d = connectors.Data{}
-			return true, nil
-		}
 		if index < 0 {
-			return false, fmt.Errorf("there is no field %s", name)
+			return false, fmt.Errorf("there is no field %s", strings.Join(t.path[:i+1], "."))
 		}
 		if err := t.descend(d, index); err != nil {
 			return false, err

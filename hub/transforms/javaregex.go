@@ -47,6 +47,9 @@ func unsupported(pattern string) string {
 				return "a back reference"
 			}
 			i++
+			if end := strings.IndexByte(rest, '}'); len(rest) > 2 && rest[2] == '{' && end > 0 && strings.IndexByte("pPx", rest[1]) >= 0 {
+				i += end - 1 // \p{L} and the like: the brace is no quantifier's
+			}
 		case inClass && strings.HasPrefix(rest, "&&"):
 			return "an intersection of character classes (&&)"
 		case inClass && rest[0] == '[':
@@ -151,8 +154,8 @@ func (x *javaRegexp) replaceFirst(text string, with javaReplacement) string {
 	return b.String()
 }
 
-// checkRegexp is a configs.Key check.
-func checkRegexp(pattern string) error {
+// CheckRegexp says why a regular expression that was written for Java cannot be used here, or would mean something else.
+func CheckRegexp(pattern string) error {
 	_, err := compileJava(pattern)
 	return err
 }

@@ -22,7 +22,7 @@ func Predicates() []Class {
 			{Name: "name", Type: configs.String, Required: true, Importance: configs.Medium, Doc: "Name of the header."}}}},
 		{Name: predicatePackage + "RecordIsTombstone", Config: &configs.Definition{}},
 		{Name: predicatePackage + "TopicNameMatches", Config: &configs.Definition{Keys: []configs.Key{
-			{Name: "pattern", Type: configs.String, Required: true, Importance: configs.Medium, Check: checkRegexp,
+			{Name: "pattern", Type: configs.String, Required: true, Importance: configs.Medium, Check: CheckRegexp,
 				Doc: "Regular expression that the whole name of the record's topic matches."}}}},
 	}
 }

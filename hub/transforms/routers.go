@@ -12,7 +12,7 @@ import (
 
 func regexRouterDefinition() *configs.Definition {
 	return &configs.Definition{Keys: []configs.Key{
-		{Name: "regex", Type: configs.String, Required: true, Importance: configs.High, Check: checkRegexp,
+		{Name: "regex", Type: configs.String, Required: true, Importance: configs.High, Check: CheckRegexp,
 			Doc: "Regular expression for the topics to change; it matches the whole name."},
 		{Name: "replacement", Type: configs.String, Required: true, Importance: configs.High, Doc: "The new topic, with $1 for the first group."}}}
 }

@@ -220,22 +220,35 @@ func TestErrorsNameTheTransform(t *testing.T) {
 		config map[string]string
 		in     string
 	}{
-		"no object":     {one("MaskField$Value", "fields", "a"), `[1]`},
-		"no struct":     {one("MaskField$Value", "fields", "a"), `{"schema":{"type":"int32"},"payload":1}`},
-		"no field":      {one("ExtractField$Value", "field", "zz"), schema(aField) + `{"a":1}}`},
-		"no number":     {one("Cast$Value", "spec", "b:int32"), `{"b":"x"}`},
-		"field twice":   {one("InsertField$Value", "topic.field", "a"), schema(aField) + `{"a":1}}`},
-		"map flattened": {one("Flatten$Value"), schema(`{"type":"map","keys":{"type":"string"},"values":{"type":"int32"},"field":"m"}`) + `{"m":{}}}`},
-		"no time":       {one("TimestampConverter$Value", "target.type", "unix", "format", "yyyy"), `"x"`},
-		"no schema":     {one("SetSchemaMetadata$Value", "schema.name", "x"), `{"a":1}`},
-		"null to key":   {one("ValueToKey", "fields", "a"), ``},
-		"mask struct":   {one("MaskField$Value", "fields", "n"), schema(nested) + `{"n":null}}`},
+		"no object":       {one("MaskField$Value", "fields", "a"), `[1]`},
+		"no struct":       {one("MaskField$Value", "fields", "a"), `{"schema":{"type":"int32"},"payload":1}`},
+		"no field":        {one("ExtractField$Value", "field", "zz"), schema(aField) + `{"a":1}}`},
+		"no field within": {one("ExtractField$Value", "field", "n.zz", "field.syntax.version", "V2"), schema(nested) + `{"n":{"x":4,"l":null}}}`},
+		"no number":       {one("Cast$Value", "spec", "b:int32"), `{"b":"x"}`},
+		"field twice":     {one("InsertField$Value", "topic.field", "a"), schema(aField) + `{"a":1}}`},
+		"map flattened":   {one("Flatten$Value"), schema(`{"type":"map","keys":{"type":"string"},"values":{"type":"int32"},"field":"m"}`) + `{"m":{}}}`},
+		"no time":         {one("TimestampConverter$Value", "target.type", "unix", "format", "yyyy"), `"x"`},
+		"no schema":       {one("SetSchemaMetadata$Value", "schema.name", "x"), `{"a":1}`},
+		"null to key":     {one("ValueToKey", "fields", "a"), ``},
+		"mask struct":     {one("MaskField$Value", "fields", "n"), schema(nested) + `{"n":null}}`},
 	} {
 		r := connectors.Record{Topic: "t", Value: envelope(t, c.in)}
 		_, err := mustChain(t, c.config).Apply(&r)
 		if err == nil || !strings.HasPrefix(err.Error(), "transform t: ") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A + behind a class in braces is a plain quantifier, one behind a counted quantifier is a possessive one.
+func TestClassesInBraces(t *testing.T) {
+	for pattern, known := range map[string]bool{`\p{L}+\.x{61}`: true, `\x{74}+.*`: true, `[\p{Lu}\p{Ll}]+.*`: true, `\P{N}*+`: false, `t{1,2}+.*`: false, `\p{L}`: true, `\p`: false} {
+		if _, err := compileJava(pattern); (err == nil) != known {
+			t.Errorf("%s: %v", pattern, err)
+		}
+	}
+	if x, err := compileJava(`\p{L}+`); err != nil || !x.matches("tüp") || x.matches("t1") {
+		t.Errorf("letters: %v", err)
 	}
 }
 
