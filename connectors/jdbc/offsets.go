@@ -23,6 +23,9 @@ const offsetsTable = "_sluice_offsets"
 const offsetsDDL = "CREATE TABLE IF NOT EXISTS " + offsetsTable + " (connector VARCHAR(200) NOT NULL, topic VARCHAR(249) NOT NULL, part INT NOT NULL, " +
 	"slot INT NOT NULL, epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL, PRIMARY KEY (connector, topic, part, slot))"
 
+// anyOffsets asks whether the table is there and may be read.
+const anyOffsets = "SELECT next_offset FROM " + offsetsTable + " WHERE 1 = 0"
+
 // offsets keeps positions in the database.
 type offsets struct {
 	dialect   dialect
@@ -37,12 +40,12 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 	o := &offsets{dialect: t.dialect, connector: t.dialect.literal(t.start.Connector)}
 	err := t.ask(ctx, "make sure of "+offsetsTable, func(c conn) error {
 		// A look first: the table may be there for a user who may not make one.
-		_, err := c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+		_, err := c.query(ctx, anyOffsets)
 		if err != nil && t.dialect.verdict(err) != passing {
 			_, err = c.exec(ctx, offsetsDDL+t.dialect.tableOptions())
 		}
 		if err != nil && t.dialect.verdict(err) == refusedRow { // two tasks made it at once
-			_, err = c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+			_, err = c.query(ctx, anyOffsets)
 		}
 		return err
 	})
@@ -70,10 +73,15 @@ func (o *offsets) where(at connectors.TopicPartition) string {
 
 // claim takes partitions over: it counts up their epochs, and reads epochs and positions.
 func (o *offsets) claim(ctx context.Context, c conn, parts []*partition) error {
+	return o.transact(ctx, c, func() error { return o.claimAll(ctx, c, parts) })
+}
+
+// transact does something in a transaction.
+func (*offsets) transact(ctx context.Context, c conn, do func() error) error {
 	if _, err := c.exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	err := o.claimAll(ctx, c, parts)
+	err := do()
 	if err == nil {
 		_, err = c.exec(ctx, "COMMIT")
 		return err
