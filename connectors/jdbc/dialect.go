@@ -18,6 +18,8 @@ type dialect interface {
 	columnType(t *typed, key bool) string
 	// appendCell appends the form of a value in which conn.write takes it. An error is about the value.
 	appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
+	// constant returns a value as the default of a column of its type.
+	constant(t *typed, v scalar) (string, error)
 	// describe returns what a table has, nothing if it is not there.
 	describe(ctx context.Context, c conn, name tableName) (described, error)
 	// tableOptions stand behind the definition of the table of positions.

@@ -162,6 +162,16 @@ func (d *postgres) appendCell(dst []byte, t *typed, v scalar) ([]byte, error) {
 	return append(dst, v.b...), nil
 }
 
+// constant implements dialect: the literal takes the column's type.
+func (d *postgres) constant(t *typed, v scalar) (string, error) {
+	if name, _ := wireType(t); name == "text" {
+		text, err := d.appendCell(nil, t, v)
+		return d.literal(string(text)), err
+	}
+	text, err := t.appendText(nil, v, 6)
+	return d.literal(string(text)), err
+}
+
 // verdict implements dialect, by SQLSTATE (PostgreSQL's documentation, appendix A).
 func (*postgres) verdict(err error) verdict {
 	var pe *pgconn.PgError

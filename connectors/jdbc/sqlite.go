@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -93,6 +95,22 @@ func (*sqliteDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
 		return append(append(dst, 'b'), v.b...), nil
 	}
 	return t.appendText(append(dst, 't'), v, 9)
+}
+
+// constant implements dialect.
+func (d *sqliteDialect) constant(t *typed, v scalar) (string, error) {
+	cell, err := d.appendCell(nil, t, v)
+	if err != nil {
+		return "", err
+	}
+	switch v := sqliteValue(string(cell)).(type) {
+	case string:
+		return d.literal(v), nil
+	case []byte:
+		return "x'" + hex.EncodeToString(v) + "'", nil
+	default:
+		return fmt.Sprint(v), nil
+	}
 }
 
 // verdict implements dialect, by SQLite's primary result codes.
