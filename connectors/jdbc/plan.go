@@ -149,6 +149,12 @@ func (t *task) outline(topic string, key, row *connectors.Schema) (o outline, ap
 		if err := add(f.Name, f.Schema); err != nil {
 			return o, 0, err
 		}
+		if !slices.Contains(t.stamps, f.Name) {
+			continue
+		}
+		if err := o.columns[len(o.columns)-1].typed.stamp(t.perSecond, t.zone); err != nil {
+			return o, 0, fmt.Errorf("field %s, which timestamp.fields.list names: %w", f.Name, err)
+		}
 	}
 	if len(o.columns) == 0 {
 		return o, 0, errors.New("no field is left to be a column; see fields.whitelist")
