@@ -10,6 +10,8 @@ type dialect interface {
 	connect(ctx context.Context) (conn, error)
 	// fold returns a name as the database reads it when it stands without quotes.
 	fold(name string) string
+	// stored returns a name as the database keeps it. PostgreSQL cuts off what is too long.
+	stored(name string) string
 	// quote returns a name in quotes.
 	quote(name string) string
 	// literal returns text as a literal.

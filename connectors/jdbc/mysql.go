@@ -69,6 +69,7 @@ func (d *mysqlDialect) connectTo(ctx context.Context, config *mysql.Config) (con
 }
 
 func (*mysqlDialect) fold(name string) string    { return name }
+func (*mysqlDialect) stored(name string) string  { return name }
 func (*mysqlDialect) quote(name string) string   { return sqldb.Quoted("`", name) }
 func (*mysqlDialect) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*mysqlDialect) checkNow() string           { return "" }

@@ -107,7 +107,7 @@ func (t *task) outline(topic string, key, row *connectors.Schema) (o outline, ap
 			return fmt.Errorf("field %s: %w", name, err)
 		}
 		of.in(t.zone, !t.debezium)
-		o.columns = append(o.columns, column{name: name, typed: of})
+		o.columns = append(o.columns, column{name: name, stored: t.dialect.stored(name), typed: of})
 		return nil
 	}
 	switch t.keys {

@@ -57,6 +57,7 @@ func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
 }
 
 func (*sqliteDialect) fold(name string) string    { return name }
+func (*sqliteDialect) stored(name string) string  { return name }
 func (*sqliteDialect) quote(name string) string   { return sqldb.Quoted(`"`, name) }
 func (*sqliteDialect) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*sqliteDialect) tableOptions() string       { return "" }
