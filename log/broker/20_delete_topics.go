@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -41,10 +42,25 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 		} else if t.Topic == nil && r.topic(mayDescribe, *rt.Topic) != nil {
 			rt.Topic = nil // who knows the id alone does not learn the name
 		}
+		if err == nil {
+			b.forgetOffsets(*rt.Topic)
+		}
 		if err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return now(resp), nil
+}
+
+// forgetOffsets deletes the offsets that groups have of a topic that is gone, as Kafka does: for the next topic of that name
+// they would be beyond records that nobody has read.
+func (b *Broker) forgetOffsets(topic string) {
+	for _, group := range b.groups.store.groups() {
+		gone := b.groups.store.places(group)
+		gone = slices.DeleteFunc(gone, func(p place) bool { return p.topic != topic })
+		if err := b.deleteOffsets(group, gone); err != nil {
+			b.logger.Error("the offsets of a deleted topic stay; delete them before it is made again", "group", group, "topic", topic, "error", err)
+		}
+	}
 }
