@@ -15,7 +15,7 @@ import (
 type taskFigures struct {
 	recordsIn, recordsOut atomic.Int64 // from the source or topic; into the topic or sink
 	bytesIn, bytesOut     atomic.Int64
-	batches               histogram
+	batches, transactions histogram
 	retries, restarts     atomic.Int64
 	recordErrors, skipped atomic.Int64
 	deadLetters           atomic.Int64
@@ -45,7 +45,7 @@ func (f *taskFigures) dropPositions(parts []connectors.TopicPartition) {
 	f.mu.Unlock()
 }
 
-// bounds of the histogram of batch sizes, in records.
+// bounds of the histograms of batches and transactions, in records.
 var batchBounds = [...]float64{1, 10, 100, 1000, 10000}
 
 // histogram counts sizes in fixed buckets.
@@ -90,6 +90,7 @@ type TaskFigures struct {
 	RecordsIn, RecordsOut int64
 	BytesIn, BytesOut     int64
 	Batches               Histogram
+	Transactions          Histogram // records in each; of a source that delivers exactly once
 	Retries, Restarts     int64
 	Errors, Skipped       int64
 	DeadLetters           int64
@@ -111,7 +112,7 @@ type ChildFigures struct {
 func (f *taskFigures) snapshot(now time.Time) TaskFigures {
 	out := TaskFigures{
 		RecordsIn: f.recordsIn.Load(), RecordsOut: f.recordsOut.Load(), BytesIn: f.bytesIn.Load(), BytesOut: f.bytesOut.Load(),
-		Batches: f.batches.snapshot(), Retries: f.retries.Load(), Restarts: f.restarts.Load(), Errors: f.recordErrors.Load(),
+		Batches: f.batches.snapshot(), Transactions: f.transactions.snapshot(), Retries: f.retries.Load(), Restarts: f.restarts.Load(), Errors: f.recordErrors.Load(),
 		Skipped: f.skipped.Load(), DeadLetters: f.deadLetters.Load(), Commits: f.commits.Load(), InFlight: f.inFlight.Load(),
 		SourceLag: -1, SinkLag: map[connectors.TopicPartition]int64{},
 	}

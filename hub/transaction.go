@@ -268,9 +268,12 @@ func (t *transactions) end(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n := 0
 	for _, f := range t.open {
 		t.delivered(f)
+		n += f.batch.Count
 	}
+	t.figures.transactions.observe(n)
 	t.open, t.ended = t.open[:0], time.Now()
 	t.figures.commits.Add(1)
 	return offsets.Commit(ctx, t.task)

@@ -99,6 +99,10 @@ func TestASourceDeliversInTransactions(t *testing.T) {
 	r.world.write("e")
 	r.start()
 	r.untilCommitted("lines", "a", "b", "c", "d", "e")
+	r.until("the transactions are counted", func() bool {
+		figures, _ := r.hub.Figures(t.Context())
+		return len(figures) > 0 && figures[0].Transactions.Count > 0 && figures[0].Transactions.Sum == float64(figures[0].RecordsOut)
+	})
 	r.create("out", sink())
 	r.until("the sink has all lines and nothing before it", func() bool {
 		figures, _ := r.hub.Figures(t.Context())

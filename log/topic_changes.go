@@ -187,10 +187,10 @@ func (l *Log) finishDeletion(name string) error {
 		return nil
 	}
 	for _, r := range l.unfinished {
+		if !is(r) {
+			continue
+		}
 		for n := range r.Partitions {
-			if !is(r) {
-				break
-			}
 			if err := l.removeFolder(l.partitionDir(name, n)); err != nil {
 				return storageError("remove "+name, err)
 			}

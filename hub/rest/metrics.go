@@ -22,6 +22,7 @@ var (
 	bytesIn         = prometheus.NewDesc("sluice_task_bytes_in_total", "Bytes of records read.", taskLabels, nil)
 	bytesOut        = prometheus.NewDesc("sluice_task_bytes_out_total", "Bytes of keys and values made durable in the log by a source.", taskLabels, nil)
 	batchSizes      = prometheus.NewDesc("sluice_task_batch_records", "Records per batch.", taskLabels, nil)
+	transactions    = prometheus.NewDesc("sluice_source_transaction_records", "Records per transaction of a source that delivers exactly once.", taskLabels, nil)
 	retries         = prometheus.NewDesc("sluice_task_retries_total", "Calls that were made again.", taskLabels, nil)
 	restarts        = prometheus.NewDesc("sluice_task_restarts_total", "Starts after a failure.", taskLabels, nil)
 	recordErrors    = prometheus.NewDesc("sluice_task_record_errors_total", "Records that could not be handled.", taskLabels, nil)
@@ -80,6 +81,14 @@ func gauge(d *prometheus.Desc, v float64, labels ...string) prometheus.Metric {
 	return prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 }
 
+func histogram(d *prometheus.Desc, h hub.Histogram, labels ...string) prometheus.Metric {
+	buckets := map[float64]uint64{}
+	for bound, n := range h.Bounds {
+		buckets[bound] = uint64(n)
+	}
+	return prometheus.MustNewConstHistogram(d, uint64(h.Count), h.Sum, buckets, labels...)
+}
+
 func collectTask(out chan<- prometheus.Metric, t hub.TaskFigures) {
 	at := []string{t.Connector, strconv.Itoa(t.Task)}
 	for _, c := range []struct {
@@ -91,11 +100,10 @@ func collectTask(out chan<- prometheus.Metric, t hub.TaskFigures) {
 	} {
 		out <- counter(c.desc, float64(c.value), at...)
 	}
-	buckets := map[float64]uint64{}
-	for bound, n := range t.Batches.Bounds {
-		buckets[bound] = uint64(n)
+	out <- histogram(batchSizes, t.Batches, at...)
+	if t.Transactions.Count > 0 {
+		out <- histogram(transactions, t.Transactions, at...)
 	}
-	out <- prometheus.MustNewConstHistogram(batchSizes, uint64(t.Batches.Count), t.Batches.Sum, buckets, at...)
 	out <- gauge(stateMetric, 1, t.Connector, at[1], string(t.Kind), strings.ToLower(string(t.State)))
 	if !t.LastError.IsZero() {
 		out <- gauge(lastErrorTime, float64(t.LastError.UnixMilli())/1000, at...)

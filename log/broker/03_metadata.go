@@ -31,6 +31,7 @@ func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
 			t.AuthorizedOperations = r.operations(topicResource, *t.Topic, req.IncludeTopicAuthorizedOperations)
 		}
 	}
+	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
 }
 
@@ -65,8 +66,12 @@ func (b *Broker) topicOrNew(r *request, name string, create bool) (*log.Topic, e
 	if err := r.create(name); err != nil {
 		return nil, err
 	}
-	if t, err = b.log.CreateTopic(name, log.TopicID{}, b.set.Load().partitions, nil); errors.Is(err, log.ErrTopicExists) { // somebody was faster
+	t, err = b.log.CreateTopic(name, log.TopicID{}, b.set.Load().partitions, nil)
+	switch {
+	case errors.Is(err, log.ErrTopicExists): // somebody was faster
 		return b.log.Topic(name)
+	case err == nil:
+		err = r.mutates(len(t.Partitions()), never)
 	}
 	return t, err
 }

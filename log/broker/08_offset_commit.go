@@ -35,7 +35,7 @@ func (b *Broker) offsetCommit(r *request, kreq kmsg.Request) (reply, error) {
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, code
-			c := &committed{offset: p.Offset, leaderEpoch: p.LeaderEpoch}
+			c := &committed{offset: p.Offset, leaderEpoch: p.LeaderEpoch, expires: expiresAt(req.RetentionTimeMillis)}
 			if p.Metadata != nil {
 				c.metadata = *p.Metadata
 			}

@@ -31,6 +31,7 @@ func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
 }
 
@@ -49,8 +50,11 @@ func (b *Broker) createTopic(r *request, t *kmsg.CreateTopicsRequestTopic, valid
 		}
 		configs[c.Name] = *c.Value
 	}
-	if validateOnly {
-		return b.log.CheckTopic(t.Topic, partitions, configs)
+	if err := b.log.CheckTopic(t.Topic, partitions, configs); err != nil {
+		return err
+	}
+	if err := r.mutates(int(partitions), 6); err != nil || validateOnly { // a check counts too, as in Kafka
+		return err
 	}
 	topic, err := b.log.CreateTopic(t.Topic, log.TopicID{}, partitions, configs)
 	if err != nil {

@@ -38,19 +38,32 @@ func (b *Broker) deleteTopics(r *request, kreq kmsg.Request) (reply, error) {
 			err = fmt.Errorf("%w: %s is the broker's own and in use; groups go with kafka-consumer-groups --delete, transactions end by themselves", log.ErrInvalidTopic, *rt.Topic)
 		}
 		if err == nil {
-			err = b.log.DeleteTopic(*rt.Topic)
+			err = b.deleteTopic(r, *rt.Topic)
 		} else if t.Topic == nil && r.topic(mayDescribe, *rt.Topic) != nil {
 			rt.Topic = nil // who knows the id alone does not learn the name
-		}
-		if err == nil {
-			b.forgetOffsets(*rt.Topic)
 		}
 		if err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
+}
+
+func (b *Broker) deleteTopic(r *request, name string) error {
+	t, err := b.log.Topic(name)
+	if err == nil {
+		err = r.mutates(len(t.Partitions()), 5)
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.log.DeleteTopic(name); err != nil {
+		return err
+	}
+	b.forgetOffsets(name)
+	return nil
 }
 
 // forgetOffsets deletes the offsets that groups have of a topic that is gone, as Kafka does: for the next topic of that name

@@ -18,8 +18,14 @@ func (b *Broker) createPartitions(r *request, kreq kmsg.Request) (reply, error) 
 		if err == nil {
 			topic, err = b.log.Topic(t.Topic)
 		}
-		if err == nil && int(t.Count)-len(topic.Partitions()) > maxPartitionsAtOnce {
+		more := 0
+		if err == nil {
+			more = int(t.Count) - len(topic.Partitions())
+		}
+		if more > maxPartitionsAtOnce {
 			err = kerr.PolicyViolation
+		} else if more > 0 {
+			err = r.mutates(more, 3)
 		}
 		if err == nil && !req.ValidateOnly {
 			err = b.log.CreatePartitions(t.Topic, t.Count)
@@ -27,5 +33,6 @@ func (b *Broker) createPartitions(r *request, kreq kmsg.Request) (reply, error) 
 		rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
 		resp.Topics = append(resp.Topics, rt)
 	}
+	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
 }

@@ -27,7 +27,7 @@ func (b *Broker) alterClientQuotas(r *request, kreq kmsg.Request) (reply, error)
 			err = b.quotas.alter(e, changes, req.ValidateOnly)
 		}
 		for _, c := range changes {
-			if err == nil && !req.ValidateOnly && !c.remove && c.key != producerByteRate && c.key != consumerByteRate {
+			if err == nil && !req.ValidateOnly && !c.remove && !isEnforced(c.key) {
 				b.logger.Warn("a client quota is kept and shown, and not enforced", "quota", c.key)
 			}
 		}

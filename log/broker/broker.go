@@ -119,6 +119,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.groups.start()
 	b.wg.Go(func() { b.txns.run(b.ctx) })
+	b.wg.Go(func() { b.groups.expireEvery(b.ctx, set.offsetRetentionCheck, set.offsetRetention) })
 	return b, nil
 }
 

@@ -16,7 +16,7 @@ import (
 // quotaState is the name under which the log keeps the client quotas, as JSON.
 const quotaState = "client-quotas"
 
-// clientQuotas are the quotas that administrators set. All are kept and shown; rates of bytes are enforced. Safe for
+// clientQuotas are the quotas that administrators set. All are kept and shown; throttle.go enforces some. Safe for
 // concurrent use.
 type clientQuotas struct {
 	log      *log.Log
@@ -160,7 +160,7 @@ func checkEntity(e quotaEntity) error {
 
 // check follows Kafka's quota configs: rates in bytes and connections are whole numbers.
 func (c quotaChange) check(ofIP bool) error {
-	known, whole := []string{consumerByteRate, "controller_mutation_rate", producerByteRate, "request_percentage"}, strings.HasSuffix(c.key, "byte_rate")
+	known, whole := []string{consumerByteRate, controllerMutationRate, producerByteRate, "request_percentage"}, strings.HasSuffix(c.key, "byte_rate")
 	if ofIP {
 		known, whole = []string{"connection_creation_rate"}, true
 	}

@@ -62,12 +62,13 @@ func now(r kmsg.Response) reply { return func() kmsg.Response { return r } }
 
 // request is one parsed request.
 type request struct {
-	c        *conn
-	ctx      context.Context
-	clientID string
-	version  int16
-	size     int  // bytes
-	loan     loan // for records of the answer; ends when that is written
+	c         *conn
+	ctx       context.Context
+	clientID  string
+	version   int16
+	size      int   // bytes
+	throttled int32 // ms that the client has to wait for what it did to topics
+	loan      loan  // for records of the answer; ends when that is written
 }
 
 func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {

@@ -93,7 +93,10 @@ func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	for {
 		classic := c.group(id, false)
 		if classic != nil {
-			if retired, err := classic.retire(); err != nil || !retired {
+			classic.mu.Lock()
+			retired, err := classic.retire()
+			classic.mu.Unlock()
+			if err != nil || !retired {
 				return nil, err
 			}
 		}
@@ -119,10 +122,8 @@ func (c *coordinator) joinConsumer(id string) (*consumerGroup, error) {
 	}
 }
 
-// retire ends a group of the classic protocol that is empty.
+// retire ends a group of the classic protocol, which is locked, if it is empty.
 func (g *group) retire() (bool, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	switch g.state {
 	case stateDead:
 		return true, nil

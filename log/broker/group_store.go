@@ -137,9 +137,7 @@ func (g *group) resume(v *kmsg.GroupMetadataValue) {
 	if len(v.Members) > 0 {
 		g.state = stateStable
 	}
-	if v.CurrentStateTimestamp >= 0 {
-		g.since = time.UnixMilli(v.CurrentStateTimestamp)
-	}
+	g.since = time.UnixMilli(v.CurrentStateTimestamp) // -1: of an old version, which does not say it
 	for i := range v.Members {
 		vm := &v.Members[i]
 		m := &member{id: vm.MemberID, instanceID: vm.InstanceID, clientID: vm.ClientID, clientHost: vm.ClientHost,
@@ -182,10 +180,15 @@ func (c *coordinator) resumeClassic(groups map[string]*kmsg.GroupMetadataValue) 
 			return err
 		}
 	}
-	for _, id := range withOffsets {
-		if c.consumers[id] == nil && c.groups[id] == nil {
-			c.groups[id] = newGroup(id, c.logger, c.delay, c.store)
+	c.adopt()
+	return nil
+}
+
+// adopt makes groups of those that have offsets and nothing else.
+func (c *coordinator) adopt() {
+	for _, id := range c.store.groups() {
+		if c.consumer(id) == nil {
+			c.group(id, true)
 		}
 	}
-	return nil
 }

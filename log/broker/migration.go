@@ -41,9 +41,10 @@ func (c *coordinator) upgrade(old *group, req *kmsg.ConsumerGroupHeartbeatReques
 		return nil, nil, err, true
 	}
 	g.Keep()
+	members := g.Size() // from replace on, others may lock it
 	c.replace(old, &consumerGroup{c: c, g: g})
 	old.dissolve(kerr.RebalanceInProgress.Code)
-	c.logger.Info("a group changes to the consumer protocol", "group", old.id, "members", g.Size())
+	c.logger.Info("a group changes to the consumer protocol", "group", old.id, "members", members)
 	return resp, d, nil, true
 }
 

@@ -17,7 +17,8 @@ import (
 )
 
 // offsetsTopic holds the committed offsets in Kafka's own record format: key version 1 (group, topic, partition),
-// value version 3 (offset, leader epoch, metadata, commit time), a null value for a deleted one. The groups are in it too:
+// value version 3 (offset, leader epoch, metadata, commit time) or 1 (offset, metadata, commit time, when it expires), a null
+// value for a deleted one. The groups are in it too:
 // group_store.go has the records of those of the classic protocol, consumergroup those of the consumer protocol.
 const offsetsTopic = "__consumer_offsets"
 
@@ -27,6 +28,7 @@ type committed struct {
 	leaderEpoch int32
 	metadata    string
 	at          int64 // ms since 1970
+	expires     int64 // ms since 1970; 0: as the group has it (offset_expiry.go)
 	written     int64 // offset of the batch in the offsets topic: of two commits, the later one counts
 }
 
@@ -41,6 +43,8 @@ type place struct {
 type offsetStore struct {
 	part  *log.Partition
 	waits sync.WaitGroup // of then
+	// commits is held for reading from before an offset is written until it is here.
+	commits sync.RWMutex
 
 	mu sync.Mutex
 	by map[string]map[place]committed // by group
@@ -143,7 +147,10 @@ func (s *offsetStore) load(h *segment.Header, rec *segment.Record) error {
 	if value.Version < 3 {
 		value.LeaderEpoch = -1
 	}
-	c := committed{value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp, rec.Offset}
+	c := committed{offset: value.Offset, leaderEpoch: value.LeaderEpoch, metadata: value.Metadata, at: value.CommitTimestamp, written: rec.Offset}
+	if value.Version == 1 && value.ExpireTimestamp != -1 {
+		c.expires = value.ExpireTimestamp
+	}
 	if h.Transactional() {
 		s.wait(h.ProducerID, groupPlace{key.Group, place{key.Topic, key.Partition}}, c)
 	} else {
@@ -178,6 +185,8 @@ func (s *offsetStore) commit(group string, offsets map[place]*committed) error {
 	if len(offsets) == 0 {
 		return nil
 	}
+	s.commits.RLock()
+	defer s.commits.RUnlock()
 	var b segment.Builder
 	addOffsets(&b, group, offsets)
 	res, err := s.part.Append(context.Background(), b.Batch(), log.AppendOptions{})
@@ -232,6 +241,9 @@ func addOffsets(b *segment.Builder, group string, offsets map[place]*committed) 
 		c.at = at
 		value := kmsg.NewOffsetCommitValue()
 		value.Version, value.Offset, value.LeaderEpoch, value.Metadata, value.CommitTimestamp = 3, c.offset, c.leaderEpoch, c.metadata, at
+		if c.expires != 0 {
+			value.Version, value.ExpireTimestamp = 1, c.expires
+		}
 		b.Add(at, key.AppendTo(nil), value.AppendTo(nil))
 	}
 }
@@ -239,6 +251,8 @@ func addOffsets(b *segment.Builder, group string, offsets map[place]*committed) 
 // commitLater writes the offsets of a group into the transaction of a producer. They count once that is committed.
 func (s *offsetStore) commitLater(group string, producer int64, epoch int16, offsets map[place]*committed) (*log.Pending, error) {
 	b := segment.Builder{Idempotent: true, Transactional: true, ProducerID: producer, ProducerEpoch: epoch, BaseSequence: segment.NoSequence}
+	s.commits.RLock()
+	defer s.commits.RUnlock()
 	addOffsets(&b, group, offsets)
 	a, err := s.part.Begin(b.Batch(), log.AppendOptions{Unsequenced: true})
 	if err != nil {

@@ -24,6 +24,8 @@ type settings struct {
 	maxRequestBytes       int
 	maxConnections        int
 	maxOffsetMetadata     int
+	offsetRetention       int64 // ms
+	offsetRetentionCheck  time.Duration
 	maxFetchBytes         int
 	maxFetchSessions      int
 	consumer              consumerSettings
@@ -41,11 +43,13 @@ func brokerSettings() []setting {
 	num := func(name, def string, lo, hi int64, doc string, apply func(*settings, string, int)) setting {
 		return setting{log.ConfigDef{Name: name, Type: log.TypeInt, Default: def, Min: lo, Max: hi, Doc: doc}, apply}
 	}
-	long := func(name, def, doc string) setting {
-		return setting{log.ConfigDef{Name: name, Type: log.TypeLong, Default: def, Min: 1, Max: math.MaxInt64, Doc: doc}, nil}
+	long := func(name, def, doc string, apply func(*settings, string, int)) setting {
+		return setting{log.ConfigDef{Name: name, Type: log.TypeLong, Default: def, Min: 1, Max: math.MaxInt64, Doc: doc}, apply}
 	}
 	const maxInt = math.MaxInt32
-	millis := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+	millis := func(n int) time.Duration {
+		return time.Duration(min(int64(n), math.MaxInt64/1_000_000)) * time.Millisecond
+	}
 	return []setting{
 		{log.ConfigDef{Name: "auto.create.topics.enable", Type: log.TypeBoolean, Default: "true",
 			Doc: "Whether a topic is made when a Kafka client names one that does not exist."},
@@ -84,8 +88,8 @@ func brokerSettings() []setting {
 			func(s *settings, _ string, n int) { s.maxSession = millis(n) }),
 		num("group.min.session.timeout.ms", "6000", 1, maxInt, "The shortest session timeout that a group's member may ask for.",
 			func(s *settings, _ string, n int) { s.minSession = millis(n) }),
-		long("log.cleaner.backoff.ms", "15000", "How often compacted topics are looked at."),
-		long("log.retention.check.interval.ms", "300000", "How often retention is applied."),
+		long("log.cleaner.backoff.ms", "15000", "How often compacted topics are looked at.", nil),
+		long("log.retention.check.interval.ms", "300000", "How often retention is applied.", nil),
 		num("max.connections", "1000", 1, maxInt, "How many connections are held at once.",
 			func(s *settings, _ string, n int) { s.maxConnections = n }),
 		num("max.incremental.fetch.session.cache.slots", "1000", 0, maxInt, "How many consumers may have a fetch session.",
@@ -94,7 +98,11 @@ func brokerSettings() []setting {
 			func(s *settings, _ string, n int) { s.partitions = int32(n) }),
 		num("offset.metadata.max.bytes", "4096", 0, maxInt, "Bytes of text that may be committed with an offset.",
 			func(s *settings, _ string, n int) { s.maxOffsetMetadata = n }),
-		long("producer.id.expiration.ms", "86400000", "After how long an idle producer's sequence numbers are forgotten."),
+		long("offsets.retention.check.interval.ms", "600000", "How often committed offsets that have expired are deleted.",
+			func(s *settings, _ string, n int) { s.offsetRetentionCheck = millis(n) }),
+		num("offsets.retention.minutes", "10080", 1, maxInt, "How long committed offsets are kept after the last member of their group has left or, where no member reads their topic, after the commit.",
+			func(s *settings, _ string, n int) { s.offsetRetention = int64(n) * 60_000 }),
+		long("producer.id.expiration.ms", "86400000", "After how long an idle producer's sequence numbers are forgotten.", nil),
 		num("socket.request.max.bytes", "104857600", 1024, maxInt, "Bytes of one request.",
 			func(s *settings, _ string, n int) { s.maxRequestBytes = n }),
 	}

@@ -1,18 +1,26 @@
 package broker
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // Client quotas that are enforced.
 const (
-	producerByteRate = "producer_byte_rate"
-	consumerByteRate = "consumer_byte_rate"
+	producerByteRate       = "producer_byte_rate"
+	consumerByteRate       = "consumer_byte_rate"
+	controllerMutationRate = "controller_mutation_rate" // of partitions that are made and deleted (KIP-599)
 )
+
+func isEnforced(quota string) bool {
+	return quota == producerByteRate || quota == consumerByteRate || quota == controllerMutationRate
+}
 
 // quotaWindow is over how long a rate is measured: so many seconds' worth may come at once
 // (quota.window.num less the present one, quota.window.size.seconds).
@@ -36,7 +44,7 @@ type quotaFor struct{ user, client string }
 // meterOf is who shares what is measured: the user, the client, or both, as the quota says that they have.
 type meterOf struct{ user, client, key string }
 
-// meter is how much of a rate is used: it fills with bytes, and runs empty at the rate.
+// meter is how much of a rate is used: it fills with bytes or partitions, and runs empty at the rate.
 type meter struct {
 	level float64
 	at    time.Time
@@ -91,8 +99,8 @@ func (t *throttle) rate(user, client, key string) (float64, meterOf) {
 	return 0, meterOf{}
 }
 
-// use notes that a client used so many bytes, and returns for how long it must use no more.
-func (t *throttle) use(user, client, key string, bytes int, now time.Time) time.Duration {
+// use notes that a client used so much of a rate, and returns for how long it must use no more.
+func (t *throttle) use(user, client, key string, n int, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.rates) == 0 {
@@ -103,7 +111,7 @@ func (t *throttle) use(user, client, key string, bytes int, now time.Time) time.
 		return 0
 	}
 	m := t.meter(of, now)
-	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + float64(bytes)
+	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + float64(n)
 	m.at = now
 	over := m.level - rate*quotaWindow.Seconds()
 	if over <= 0 {
@@ -162,19 +170,44 @@ func (r *request) mayUse(key string) int {
 // user is the client's principal as quotas name it.
 func (r *request) user() string { return strings.TrimPrefix(r.c.who, "User:") }
 
-// used notes what the client of a request used, and returns what the answer says about it in ms. The next request of the
+// used notes how much of a rate the client of a request used, and returns what the answer says about it in ms. The next request of the
 // connection waits as long (KIP-219). This process is not throttled.
-func (r *request) used(key string, bytes int) int32 {
+func (r *request) used(key string, n int) int32 {
 	if r.c.inProcess {
 		return 0
 	}
 	now := time.Now()
-	d := r.c.b.quotas.throttle.use(r.user(), r.clientID, key, bytes, now)
+	d := r.c.b.quotas.throttle.use(r.user(), r.clientID, key, n, now)
 	if d <= 0 {
 		return 0
 	}
 	r.c.mutedUntil = now.Add(d)
 	return int32(math.Ceil(d.Seconds() * 1000))
+}
+
+// never is a version that no request has.
+const never = math.MaxInt16
+
+// mutates notes that a request makes or deletes so many partitions of a topic. Who has something left of the rate may do all
+// of it, and who has not waits behind it (request.throttled); but from the version strict on it is refused.
+func (r *request) mutates(partitions int, strict int16) error {
+	if r.c.inProcess {
+		return nil
+	}
+	n := partitions
+	if r.version >= strict {
+		n = 0 // only a look
+	}
+	ms := r.used(controllerMutationRate, n)
+	r.throttled = max(r.throttled, ms)
+	if r.version < strict {
+		return nil
+	}
+	if ms > 0 {
+		return fmt.Errorf("%w: %s allows more in %d ms", kerr.ThrottlingQuotaExceeded, controllerMutationRate, ms)
+	}
+	r.c.b.quotas.throttle.use(r.user(), r.clientID, controllerMutationRate, partitions, time.Now())
+	return nil
 }
 
 // rest waits until the client may go on. A connection that ends ends it too.

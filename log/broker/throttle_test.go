@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -177,6 +180,76 @@ func TestClientsAreThrottled(t *testing.T) {
 	if took := time.Since(began); took < 300*time.Millisecond {
 		t.Errorf("answers of %d and %d bytes came within %s", first, second, took)
 	}
+}
+
+// TestTopicsAreThrottled: who made or deleted more partitions than it may is refused topic by topic until it may again, and
+// waits where the version does not have the refusal.
+func TestTopicsAreThrottled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newExpiryTest(t)
+		defer func() { e.stop() }()
+		if err := e.b.quotas.alter(quotaEntity{{"client-id", kmsg.StringPtr("app")}}, []quotaChange{{controllerMutationRate, 1, false}}, false); err != nil {
+			t.Fatal(err)
+		}
+		call := func(h handler, version int16, req kmsg.Request) (kmsg.Response, time.Duration) {
+			t.Helper()
+			c := &conn{b: e.b}
+			wait, err := h(&request{c: c, ctx: t.Context(), clientID: "app", version: version}, req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return wait(), max(0, time.Until(c.mutedUntil))
+		}
+		create := func(what string, version int16, partitions int32, throttle int32, names string, codes ...int16) {
+			t.Helper()
+			req := kmsg.NewPtrCreateTopicsRequest()
+			for _, name := range names {
+				rt := kmsg.NewCreateTopicsRequestTopic()
+				rt.Topic, rt.NumPartitions, rt.ReplicationFactor = string(name), partitions, 1
+				req.Topics = append(req.Topics, rt)
+			}
+			answer, waits := call(e.b.createTopics, version, req)
+			resp := answer.(*kmsg.CreateTopicsResponse)
+			var got []int16
+			for _, rt := range resp.Topics {
+				got = append(got, rt.ErrorCode)
+			}
+			if !slices.Equal(got, codes) || resp.ThrottleMillis != throttle || waits.Milliseconds() != int64(throttle) {
+				t.Errorf("%s: %v after %d ms, waits %s; want %v after %d ms", what, got, resp.ThrottleMillis, waits, codes, throttle)
+			}
+		}
+		exceeded, exists := kerr.ThrottlingQuotaExceeded.Code, kerr.TopicAlreadyExists.Code
+		create("what exists costs nothing", 7, 1000, 0, "ab", exists, exists)
+		create("the last may take more than is left", 7, 9, 8000, "cdef", 0, 0, exceeded, exceeded)
+		time.Sleep(7 * time.Second)
+		create("too early", 7, 1, 1000, "ea", exceeded, exists)
+		time.Sleep(time.Second)
+		create("not any more", 7, 2, 0, "e", 0)
+		create("an old version waits", 5, 3, 5000, "f", 0)
+
+		more := kmsg.NewPtrCreatePartitionsRequest()
+		more.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "a", Count: 3}}
+		answer, waits := call(e.b.createPartitions, 3, more)
+		if resp := answer.(*kmsg.CreatePartitionsResponse); resp.Topics[0].ErrorCode != exceeded || resp.ThrottleMillis != 5000 || waits != 5*time.Second {
+			t.Errorf("more partitions: %+v, waits %s", resp, waits)
+		}
+		gone := kmsg.NewPtrDeleteTopicsRequest()
+		gone.TopicNames = []string{"c"}
+		answer, waits = call(e.b.deleteTopics, 5, gone)
+		if resp := answer.(*kmsg.DeleteTopicsResponse); resp.Topics[0].ErrorCode != exceeded || resp.ThrottleMillis != 5000 || waits != 5*time.Second {
+			t.Errorf("delete: %+v, waits %s", resp, waits)
+		}
+		answer, waits = call(e.b.deleteTopics, 4, gone)
+		if resp := answer.(*kmsg.DeleteTopicsResponse); resp.Topics[0].ErrorCode != 0 || resp.ThrottleMillis != 14_000 || waits != 14*time.Second {
+			t.Errorf("delete by an old version: %+v, waits %s", resp, waits)
+		}
+		ask := kmsg.NewPtrMetadataRequest()
+		ask.AllowAutoTopicCreation, ask.Topics = true, []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("new")}}
+		answer, waits = call(e.b.metadata, 12, ask)
+		if resp := answer.(*kmsg.MetadataResponse); resp.Topics[0].ErrorCode != 0 || resp.ThrottleMillis != 15_000 || waits != 15*time.Second {
+			t.Errorf("metadata: %+v, waits %s", resp, waits)
+		}
+	})
 }
 
 // answerSize takes an answer off a connection.
