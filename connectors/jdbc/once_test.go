@@ -192,12 +192,13 @@ func TestKeysMadeOtherwise(t *testing.T) {
 			r.flush()
 			stop(r)
 			// As if the lanes of half of the slots had not committed the second half.
+			lost := []string{"-1"}
 			for i := rows / 2; i < rows; i++ {
 				if slotOfKey(t, s, i)%2 == 1 {
-					s.exec(t, fmt.Sprintf("DELETE FROM orders WHERE id = %d", i))
+					lost = append(lost, fmt.Sprint(i))
 				}
 			}
-			s.exec(t, fmt.Sprintf("UPDATE %s SET next_offset = %d WHERE slot %% 2 = 1", offsetsTable, rows/2))
+			s.exec(t, "DELETE FROM orders WHERE id IN ("+strings.Join(lost, ", ")+")", fmt.Sprintf("UPDATE %s SET next_offset = %d WHERE slot %% 2 = 1", offsetsTable, rows/2))
 			r = s.start(t, c.change...)
 			if r.next != rows/2 {
 				t.Fatalf("%v: it is to go on at %d", c.change, r.next)
