@@ -170,6 +170,9 @@ type Planner interface {
 // OffsetAlterer is the ability to say whether source offsets that a person wrote are well formed (a nil Offset is a
 // reset). It returns true if nothing more is needed, false if state outside Connect's offsets (a slot's position)
 // has not been changed with them.
+//
+// A sink has it if it answers positions of its own to Open: it makes them what the offsets say, which are of the shape
+// {"kafka_topic":"orders","kafka_partition":0} and {"kafka_offset":7}. None at all are a reset of every partition.
 type OffsetAlterer interface {
 	AlterOffsets(ctx context.Context, config map[string]string, offsets []SourceOffset) (bool, error)
 }

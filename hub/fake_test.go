@@ -300,6 +300,35 @@ func (s fakeSink) NewSinkTask() connectors.SinkTask {
 	return &fakeSinkTask{child: s.fakeChild, ends: map[connectors.TopicPartition]int64{}}
 }
 
+// AlterOffsets alters the positions that the target keeps.
+func (s fakeSink) AlterOffsets(_ context.Context, _ map[string]string, offsets []connectors.SourceOffset) (bool, error) {
+	w := s.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(offsets) == 0 {
+		clear(w.opened)
+	}
+	for _, o := range offsets {
+		var tp groupPartition
+		var at groupOffset
+		if err := connectors.UnmarshalOffset(o.Partition, &tp); err != nil {
+			return false, err
+		}
+		if _, kept := w.opened[connectors.TopicPartition(tp)]; !kept {
+			continue
+		}
+		delete(w.opened, connectors.TopicPartition(tp))
+		if o.Offset == nil {
+			continue
+		}
+		if err := connectors.UnmarshalOffset(o.Offset, &at); err != nil {
+			return false, err
+		}
+		w.opened[connectors.TopicPartition(tp)] = at.Offset
+	}
+	return true, nil
+}
+
 type fakeSinkTask struct {
 	child   *fakeChild
 	start   connectors.SinkStart

@@ -293,6 +293,40 @@ func TestTheTargetsOwnPositionsWin(t *testing.T) {
 	r.until("the sink got the third line only", func() bool { return slices.Equal(r.world.values(), []string{"three"}) })
 }
 
+// What a person says about a sink's offsets is so for the positions that its target keeps, too.
+func TestOffsetsThatTheTargetKeeps(t *testing.T) {
+	r := newRig(t, nil)
+	r.world.write("one", "two", "three")
+	r.create("in", source())
+	r.until("the lines are in the log", r.committed(3))
+	r.world.update(func() {
+		r.world.opened = map[connectors.TopicPartition]int64{{Topic: "lines"}: 2}
+	})
+	r.create("out", sink())
+	r.until("the sink got the third line only", func() bool { return slices.Equal(r.world.values(), []string{"three"}) })
+	for _, c := range []struct {
+		offset string // "": reset of all
+		values int
+	}{{`{"kafka_offset":"1"}`, 3}, {`null`, 6}, {"", 9}} {
+		r.set("out", Stopped)
+		r.untilState("out", StoppedState)
+		text, want := "", alteredText
+		var err error
+		if c.offset == "" {
+			want = resetText
+			text, err = r.hub.ResetOffsets(t.Context(), "out")
+		} else {
+			text, err = r.hub.AlterOffsets(t.Context(), "out", []connectors.SourceOffset{{
+				Partition: json.RawMessage(`{"kafka_topic":"lines","kafka_partition":"0"}`), Offset: json.RawMessage(c.offset)}})
+		}
+		if err != nil || text != want {
+			t.Fatalf("%q: %q, %v", c.offset, text, err)
+		}
+		r.set("out", Started)
+		r.until("the lines came again after "+c.offset, func() bool { return len(r.world.values()) == c.values })
+	}
+}
+
 func TestAChangeOfTheConfigurationRestarts(t *testing.T) {
 	r := newRig(t, nil)
 	r.world.write("one")

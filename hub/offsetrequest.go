@@ -194,29 +194,33 @@ func (h *Hub) askAlterer(ctx context.Context, name string, sp spec, offsets []co
 	return complete, err
 }
 
-// changeGroup changes the offsets of a sink's consumer group; all of it goes if none are given.
+// changeGroup changes the offsets of a sink's consumer group; all of it goes if none are given. A sink that keeps positions
+// in its target alters those first: they count for more than the group's.
 func (h *Hub) changeGroup(ctx context.Context, name string, sp spec, offsets []connectors.SourceOffset) (string, error) {
 	group, err := h.groupOf(name, sp)
 	if err != nil {
 		return "", err
 	}
+	text, verb := alteredText, "altered"
+	if offsets == nil {
+		text, verb = resetText, "reset"
+	}
+	set, reset, plain, err := parseGroupOffsets(offsets)
+	if err != nil {
+		return "", err
+	}
+	complete, err := h.askAlterer(ctx, name, sp, plain)
+	if err != nil {
+		return "", err
+	}
+	if !complete {
+		text = fmt.Sprintf(externalText, verb, verb)
+	}
 	if offsets == nil {
 		if _, err := h.admin.DeleteGroup(ctx, group); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			return "", fmt.Errorf("delete consumer group %s: %w", group, err)
 		}
-		return resetText, nil
-	}
-	set, reset := kadm.Offsets{}, kadm.TopicsSet{}
-	for _, o := range offsets {
-		tp, at, err := parseGroupOffset(o)
-		if err != nil {
-			return "", err
-		}
-		if at < 0 {
-			reset.Add(tp.Topic, tp.Partition)
-			continue
-		}
-		set.AddOffset(tp.Topic, tp.Partition, at, -1)
+		return text, nil
 	}
 	if len(reset) > 0 {
 		if _, err := h.admin.DeleteOffsets(ctx, group, reset); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
@@ -228,7 +232,28 @@ func (h *Hub) changeGroup(ctx context.Context, name string, sp spec, offsets []c
 			return "", fmt.Errorf("commit offsets of consumer group %s: %w", group, err)
 		}
 	}
-	return alteredText, nil
+	return text, nil
+}
+
+// parseGroupOffsets reads a sink's offsets as a person wrote them: what to set, what to reset, and all of it spelled as
+// Offsets does.
+func parseGroupOffsets(offsets []connectors.SourceOffset) (set kadm.Offsets, reset kadm.TopicsSet, plain []connectors.SourceOffset, err error) {
+	set, reset = kadm.Offsets{}, kadm.TopicsSet{}
+	for _, o := range offsets {
+		tp, at, err := parseGroupOffset(o)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		o = connectors.SourceOffset{Partition: connectors.MarshalOffset(groupPartition(tp))}
+		if at < 0 {
+			reset.Add(tp.Topic, tp.Partition)
+		} else {
+			set.AddOffset(tp.Topic, tp.Partition, at, -1)
+			o.Offset = connectors.MarshalOffset(groupOffset{at})
+		}
+		plain = append(plain, o)
+	}
+	return set, reset, plain, nil
 }
 
 // parseGroupOffset reads a sink's offset as a person wrote it; numbers may be texts. The offset is -1 for null.

@@ -152,13 +152,34 @@ func (t *task) columnName(c *column) string {
 	return t.dialect.fold(c.name)
 }
 
-// columnSQL defines a column. Defaults are not carried over: a record has all its fields.
+// columnSQL defines a column. A record has all its fields, so a default is for the rows that are there when the column is
+// added, and for those of others.
 func (t *task) columnSQL(c *column, key bool) string {
 	sql := t.dialect.quote(t.columnName(c)) + " " + t.dialect.columnType(c.typed, key)
 	if key || !c.typed.schema.Optional && c.typed.schema.Default == nil {
 		return sql + " NOT NULL"
 	}
+	if of, ok := t.defaultSQL(c.typed); ok {
+		return sql + " DEFAULT " + of
+	}
 	return sql
+}
+
+// defaultSQL returns the default of a column, if its schema has one that the database has a value for.
+func (t *task) defaultSQL(of *typed) (sql string, ok bool) {
+	d := of.schema.Default
+	if d == nil || d.IsNull() {
+		return "", false
+	}
+	encoded, err := connectors.AppendValue(nil, of.required, *d)
+	var v scalar
+	if err == nil {
+		v, _, err = of.read(encoded, nil)
+	}
+	if err == nil {
+		sql, err = t.dialect.constant(of, v)
+	}
+	return sql, err == nil
 }
 
 // alter runs DDL when no transaction of the task is open, because it would wait for it.

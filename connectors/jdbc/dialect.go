@@ -10,6 +10,8 @@ type dialect interface {
 	connect(ctx context.Context) (conn, error)
 	// fold returns a name as the database reads it when it stands without quotes.
 	fold(name string) string
+	// stored returns a name as the database keeps it. PostgreSQL cuts off what is too long.
+	stored(name string) string
 	// quote returns a name in quotes.
 	quote(name string) string
 	// literal returns text as a literal.
@@ -18,6 +20,8 @@ type dialect interface {
 	columnType(t *typed, key bool) string
 	// appendCell appends the form of a value in which conn.write takes it. An error is about the value.
 	appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
+	// constant returns a value as the default of a column of its type.
+	constant(t *typed, v scalar) (string, error)
 	// describe returns what a table has, nothing if it is not there.
 	describe(ctx context.Context, c conn, name tableName) (described, error)
 	// tableOptions stand behind the definition of the table of positions.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/cdc"
 	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
@@ -191,4 +192,62 @@ func TestKeyWithoutSchema(t *testing.T) {
 	if got := r.refused(); !slices.Equal(got, []int64{0}) {
 		t.Errorf("refused: %v, %v", got, r.causes)
 	}
+}
+
+// A column that is added has the default of its field in the rows that are there already, as the source's column has. So
+// it is with a row that others insert without it.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		schema         *connectors.Schema
+		value          any
+		pg, my, sqlite string // an empty one of the last two is as pg's
+	}{
+		{connectors.OptionalInt32Schema, 5, "5", "", ""},
+		{connectors.Int8Schema, -1, "-1", "", ""},
+		{connectors.OptionalStringSchema, `it's "new" \ 😀`, `it's "new" \ 😀`, "", ""},
+		{connectors.BooleanSchema, true, "t", "1", "1"},
+		{connectors.Float64Schema, 0.5, "0.5", "", ""},
+		{connectors.BytesSchema, "a'b", `\x612762`, "a'b", "a'b"},
+		{cdc.Decimal(5, 2), []byte{0xff}, "-0.01", "", ""},
+		{cdc.Logical(connectors.Int32, cdc.DateName), 1, "1970-01-02", "", ""},
+		{cdc.Logical(connectors.Int64, connectors.TimestampName), 1500, "1970-01-01 00:00:01.5", "1970-01-01 00:00:01.500", ""},
+		{cdc.Logical(connectors.String, cdc.ZonedTimestampName), "2024-02-29T12:21:36Z", "2024-02-29 12:21:36+00", "2024-02-29 12:21:36.000000", "2024-02-29 12:21:36+00:00"},
+		{cdc.Logical(connectors.Int64, cdc.MicroDurationName), 1500000, "00:00:01.5", "1500000", "1500000"},
+		{cdc.Logical(connectors.String, cdc.JSONName), `{"a":1}`, `{"a":1}`, "", ""},
+		{cdc.Enum(cdc.EnumName, "red,green"), "red", "red", "", ""},
+		{cdc.Bits(3), []byte{5}, "101", "\x05", "101"},
+		{cdc.Array(connectors.Int32Schema), []any{1, 2}, "{1,2}", "[1,2]", "[1,2]"},
+	}
+	fields, values := []any{"id", connectors.Int64Schema}, []any{2}
+	for i, c := range cases {
+		s := *c.schema
+		v := value(c.schema, c.value)
+		s.Default = &v
+		fields, values = append(fields, fmt.Sprintf("f%d", i), &s), append(values, c.value)
+	}
+	wide := structOf("row", fields...)
+	on(t, func(t *testing.T, s *server) {
+		r := s.start(t, upsert...)
+		r.put(flat(1, "a", 1), connectors.Record{Key: data(keySchema, []any{2}), Value: data(wide, values)})
+		// The same columns, in a table that is made with them.
+		r.put(connectors.Record{Topic: "made", Key: data(keySchema, []any{2}), Value: data(wide, values)})
+		r.flush()
+		s.exec(t, "INSERT INTO made (id) VALUES (1)")
+		for i, c := range cases {
+			want := map[sqldb.Kind]string{sqldb.SQLite: c.sqlite, sqldb.MySQL: c.my, sqldb.MariaDB: c.my}[s.kind]
+			if want == "" {
+				want = c.pg
+			}
+			for _, table := range []string{"orders", "made"} {
+				got := s.rows(t, fmt.Sprintf("SELECT f%d FROM %s ORDER BY id", i, table))
+				if s.kind == sqldb.MySQL && c.schema.Type == connectors.Array {
+					got = strings.Split(strings.ReplaceAll(strings.Join(got, ";"), ", ", ","), ";")
+				}
+				if len(got) != 2 || strings.ReplaceAll(got[0], `": `, `":`) != want || got[0] != got[1] {
+					t.Errorf("%s %s in %s: got %q, want %q of both", c.schema.Type, c.schema.Name, table, got, want)
+				}
+			}
+		}
+	})
 }

@@ -2,8 +2,13 @@ package jdbc
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,21 +17,26 @@ import (
 
 // offsetsTable holds the positions of tasks, in the database that has the rows and committed with them.
 //
-//	connector  topic  part  slot  epoch  next_offset
+//	connector  topic  part  slot  epoch  next_offset  keyed
 //
 // Keys are divided into slots, because lanes commit by themselves: next_offset says of the keys of one slot that every
 // change below it is in its table. Who opens a partition counts up the epoch of its rows, and every transaction begins
 // with an update of its rows that asks for the epoch it knows. So a task that lost its partitions without knowing it
-// cannot write any more: its update finds no row.
+// cannot write any more: its update finds no row. keyed says what made the keys: made otherwise, they are in other slots.
 const offsetsTable = "_sluice_offsets"
 
 const offsetsDDL = "CREATE TABLE IF NOT EXISTS " + offsetsTable + " (connector VARCHAR(200) NOT NULL, topic VARCHAR(249) NOT NULL, part INT NOT NULL, " +
-	"slot INT NOT NULL, epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL, PRIMARY KEY (connector, topic, part, slot))"
+	"slot INT NOT NULL, epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL, keyed VARCHAR(64), PRIMARY KEY (connector, topic, part, slot))"
+
+// anyOffsets asks whether the table is there and may be read.
+const anyOffsets = "SELECT keyed FROM " + offsetsTable + " WHERE 1 = 0"
 
 // offsets keeps positions in the database.
 type offsets struct {
 	dialect   dialect
 	connector string // as a literal
+	keyed     string
+	log       *slog.Logger
 }
 
 // prepareOffsets makes sure of the table of positions, as far as delivery.guarantee asks for it.
@@ -34,15 +44,15 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 	if t.guarantee == guaranteeLeast {
 		return nil
 	}
-	o := &offsets{dialect: t.dialect, connector: t.dialect.literal(t.start.Connector)}
+	o := &offsets{dialect: t.dialect, connector: t.dialect.literal(t.start.Connector), keyed: t.keyMaker(t.start.Config), log: t.start.Log}
 	err := t.ask(ctx, "make sure of "+offsetsTable, func(c conn) error {
 		// A look first: the table may be there for a user who may not make one.
-		_, err := c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+		_, err := c.query(ctx, anyOffsets)
 		if err != nil && t.dialect.verdict(err) != passing {
 			_, err = c.exec(ctx, offsetsDDL+t.dialect.tableOptions())
 		}
 		if err != nil && t.dialect.verdict(err) == refusedRow { // two tasks made it at once
-			_, err = c.query(ctx, "SELECT next_offset FROM "+offsetsTable+" WHERE 1 = 0")
+			_, err = c.query(ctx, anyOffsets)
 		}
 		return err
 	})
@@ -70,10 +80,15 @@ func (o *offsets) where(at connectors.TopicPartition) string {
 
 // claim takes partitions over: it counts up their epochs, and reads epochs and positions.
 func (o *offsets) claim(ctx context.Context, c conn, parts []*partition) error {
+	return o.transact(ctx, c, func() error { return o.claimAll(ctx, c, parts) })
+}
+
+// transact does something in a transaction.
+func (*offsets) transact(ctx context.Context, c conn, do func() error) error {
 	if _, err := c.exec(ctx, "BEGIN"); err != nil {
 		return err
 	}
-	err := o.claimAll(ctx, c, parts)
+	err := do()
 	if err == nil {
 		_, err = c.exec(ctx, "COMMIT")
 		return err
@@ -91,14 +106,16 @@ func (o *offsets) claimAll(ctx context.Context, c conn, parts []*partition) erro
 		if _, err := c.exec(ctx, o.dialect.claim(strings.Join(values, ", "))); err != nil {
 			return err
 		}
-		rows, err := c.query(ctx, "SELECT slot, epoch, next_offset FROM "+offsetsTable+" WHERE "+o.where(p.at))
+		rows, err := c.query(ctx, "SELECT slot, epoch, next_offset, keyed FROM "+offsetsTable+" WHERE "+o.where(p.at))
 		if err != nil {
 			return err
 		}
 		if len(rows) != slots {
 			return fmt.Errorf("%s has %d rows of %s-%d, not %d; it was changed by hand", offsetsTable, len(rows), p.at.Topic, p.at.Partition, slots)
 		}
+		other := false
 		for _, row := range rows {
+			other = other || row[3] != o.keyed
 			slot, err := strconv.Atoi(row[0])
 			epoch, err2 := strconv.ParseInt(row[1], 10, 64)
 			next, err3 := strconv.ParseInt(row[2], 10, 64)
@@ -107,8 +124,45 @@ func (o *offsets) claimAll(ctx context.Context, c conn, parts []*partition) erro
 			}
 			p.positions[slot], p.epoch = next, epoch
 		}
+		if other {
+			if err := o.rekey(ctx, c, p); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// rekey notes that the keys of a partition are made otherwise from now on. What one slot has says nothing of the keys
+// that are in it now, so all go on at the least position.
+func (o *offsets) rekey(ctx context.Context, c conn, p *partition) error {
+	least, most := slices.Min(p.positions[:]), slices.Max(p.positions[:])
+	if least < most {
+		o.log.Warn("some records are written twice: keys are made otherwise now, and a former task had written them in part",
+			"topic", p.at.Topic, "partition", p.at.Partition, "from", max(least, 0), "to", most-1)
+	}
+	for slot := range p.positions {
+		p.positions[slot] = least
+	}
+	_, err := c.exec(ctx, fmt.Sprintf("UPDATE %s SET keyed = %s, next_offset = %d WHERE %s", offsetsTable, o.dialect.literal(o.keyed), least, o.where(p.at)))
+	return err
+}
+
+// keyMaker says what makes the keys of rows. As long as it is the same, the key of a record is in the same slot.
+func (s *settings) keyMaker(config map[string]string) string {
+	switch s.keys {
+	case keyNone, keyKafka:
+		return string(s.keys) // by topic, partition and offset
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, s.address.Kind, s.keys, s.headers, s.zone, s.keyFields)
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		part, _, _ := strings.Cut(name, ".")
+		if slices.Contains([]string{"transforms", "predicates", "key", "value", "header"}, part) {
+			fmt.Fprintln(h, name, config[name])
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
 // slotSet is a set of slots.

@@ -107,7 +107,7 @@ func (t *task) outline(topic string, key, row *connectors.Schema) (o outline, ap
 			return fmt.Errorf("field %s: %w", name, err)
 		}
 		of.in(t.zone, !t.debezium)
-		o.columns = append(o.columns, column{name: name, typed: of})
+		o.columns = append(o.columns, column{name: name, stored: t.dialect.stored(name), typed: of})
 		return nil
 	}
 	switch t.keys {
@@ -148,6 +148,12 @@ func (t *task) outline(topic string, key, row *connectors.Schema) (o outline, ap
 		}
 		if err := add(f.Name, f.Schema); err != nil {
 			return o, 0, err
+		}
+		if !slices.Contains(t.stamps, f.Name) {
+			continue
+		}
+		if err := o.columns[len(o.columns)-1].typed.stamp(t.perSecond, t.zone); err != nil {
+			return o, 0, fmt.Errorf("field %s, which timestamp.fields.list names: %w", f.Name, err)
 		}
 	}
 	if len(o.columns) == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/sluicehub/sluice/connectors/sqldb"
@@ -32,11 +33,21 @@ func (d *postgres) connect(ctx context.Context) (conn, error) {
 }
 
 func (*postgres) fold(name string) string    { return strings.ToLower(name) }
+func (*postgres) stored(name string) string  { return clipped(name) }
 func (*postgres) quote(name string) string   { return sqldb.Quoted(`"`, name) }
 func (*postgres) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*postgres) tableOptions() string       { return "" }
 func (*postgres) checkNow() string           { return "SET CONSTRAINTS ALL IMMEDIATE" }
 func (*postgres) claim(values string) string { return claimOnConflict(values) }
+
+// clipped returns the characters of a name that are whole within 63 bytes (PostgreSQL's NAMEDATALEN - 1).
+func clipped(name string) string {
+	end := min(len(name), 63)
+	for end < len(name) && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end]
+}
 
 // claimOnConflict is the claim of PostgreSQL and SQLite.
 func claimOnConflict(values string) string {
@@ -160,6 +171,16 @@ func (d *postgres) appendCell(dst []byte, t *typed, v scalar) ([]byte, error) {
 		return appendArrayText(dst, t, v.b)
 	}
 	return append(dst, v.b...), nil
+}
+
+// constant implements dialect: the literal takes the column's type.
+func (d *postgres) constant(t *typed, v scalar) (string, error) {
+	if name, _ := wireType(t); name == "text" {
+		text, err := d.appendCell(nil, t, v)
+		return d.literal(string(text)), err
+	}
+	text, err := t.appendText(nil, v, 6)
+	return d.literal(string(text)), err
 }
 
 // verdict implements dialect, by SQLSTATE (PostgreSQL's documentation, appendix A).

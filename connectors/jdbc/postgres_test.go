@@ -3,6 +3,7 @@ package jdbc
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -56,5 +57,28 @@ func TestPostgresPaths(t *testing.T) {
 			}
 			stop(r)
 		}
+	}
+}
+
+// PostgreSQL cuts names off behind 63 bytes, and says so in a notice only. Tables and columns are found by what it made
+// of their names.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	s := onPostgres(t)
+	long := strings.Repeat("é", 35) // 70 bytes, and 63 is in the middle of one
+	schema := structOf("row", "id", connectors.Int64Schema, long, connectors.OptionalStringSchema)
+	wider := structOf("row", "id", connectors.Int64Schema, long, connectors.OptionalStringSchema, "x"+long, connectors.OptionalStringSchema)
+	r := s.start(t, upsert...)
+	r.put(connectors.Record{Topic: "t" + long, Key: data(keySchema, []any{1}), Value: data(schema, []any{1, "a"})},
+		connectors.Record{Topic: "t" + long, Key: data(keySchema, []any{2}), Value: data(wider, []any{2, "b", "c"})})
+	r.flush()
+	if len(r.refused()) > 0 {
+		t.Fatalf("refused: %v", r.causes)
+	}
+	s.want(t, "SELECT * FROM t"+long+" ORDER BY id", "1|a|", "2|b|c")
+	both := structOf("row", "id", connectors.Int64Schema, long, connectors.OptionalStringSchema, long+"2", connectors.OptionalStringSchema)
+	r.put(connectors.Record{Topic: "t" + long, Key: data(keySchema, []any{3}), Value: data(both, []any{3, "b", "c"})})
+	if err := r.tryFlush(); connectors.ClassOf(err) != connectors.ClassConfig && len(r.refused()) != 1 {
+		t.Errorf("two fields of one column: %v, %v", err, r.causes)
 	}
 }

@@ -62,6 +62,8 @@ type settings struct {
 	exclude       []string
 	nullDefaults  bool
 	placeholder   string
+	stamps        []string       // fields that are timestamps, whatever their schema says
+	perSecond     int            // units of those in a second
 	zone          *time.Location // of instants in columns without a zone; nil is UTC
 	lanes         int
 	batchRows     int
@@ -93,6 +95,7 @@ func parseSettings(config map[string]string) (settings, error) {
 		tableFormat: v.String("table.name.format"), tables: map[string]string{},
 		include: slices.Concat(v.List("fields.whitelist"), v.List("field.include.list")), exclude: v.List("field.exclude.list"),
 		nullDefaults: v.Bool("replace.null.with.default"), placeholder: v.String("unavailable.value.placeholder"),
+		stamps: v.List("timestamp.fields.list"), perSecond: 1e6,
 		lanes: v.Int("connection.lanes"), batchRows: v.Int("batch.size"), batchBytes: v.Int("batch.bytes"), linger: v.Duration("linger.ms"),
 		maxRetries: v.Int("max.retries"), retryBackoff: v.Duration("retry.backoff.ms"),
 		attempts: v.Int("connection.attempts"), attemptsPause: v.Duration("connection.backoff.ms"),
@@ -108,6 +111,9 @@ func parseSettings(config map[string]string) (settings, error) {
 	}
 	if zone, err := sqldb.Zone(v.String("db.timezone")); err == nil && zone != time.UTC {
 		s.zone = zone
+	}
+	if v.String("timestamp.precision.mode") == "nanoseconds" {
+		s.perSecond = 1e9
 	}
 	if s.mode == "multi" {
 		s.mode = modeInsert

@@ -24,6 +24,7 @@ type shape struct {
 // column is a column of a shape.
 type column struct {
 	name   string // as the record's schema and the configuration name it
+	stored string // as the database keeps that name, if the column is made by it
 	typed  *typed
 	target target // what the table has under that name
 }
@@ -38,7 +39,7 @@ type table struct {
 	described
 }
 
-// find returns a column of the table: by its exact name, or else without regard to case.
+// find returns a column of the table: by its exact name as the database keeps it, or else without regard to case.
 func (t *table) find(name string) (target, bool) {
 	for _, c := range t.columns {
 		if c.name == name {
@@ -59,7 +60,7 @@ func (s *shape) fit() (missing []column) {
 	s.version = s.table.version
 	for i := range s.columns {
 		c := &s.columns[i]
-		found, ok := s.table.find(c.name)
+		found, ok := s.table.find(c.stored)
 		if !ok {
 			missing = append(missing, *c)
 			continue

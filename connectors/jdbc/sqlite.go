@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"math"
 	"net/url"
 	"strings"
@@ -55,6 +57,7 @@ func (d *sqliteDialect) connect(ctx context.Context) (conn, error) {
 }
 
 func (*sqliteDialect) fold(name string) string    { return name }
+func (*sqliteDialect) stored(name string) string  { return name }
 func (*sqliteDialect) quote(name string) string   { return sqldb.Quoted(`"`, name) }
 func (*sqliteDialect) literal(text string) string { return sqldb.Quoted("'", text) }
 func (*sqliteDialect) tableOptions() string       { return "" }
@@ -93,6 +96,22 @@ func (*sqliteDialect) appendCell(dst []byte, t *typed, v scalar) ([]byte, error)
 		return append(append(dst, 'b'), v.b...), nil
 	}
 	return t.appendText(append(dst, 't'), v, 9)
+}
+
+// constant implements dialect.
+func (d *sqliteDialect) constant(t *typed, v scalar) (string, error) {
+	cell, err := d.appendCell(nil, t, v)
+	if err != nil {
+		return "", err
+	}
+	switch v := sqliteValue(string(cell)).(type) {
+	case string:
+		return d.literal(v), nil
+	case []byte:
+		return "x'" + hex.EncodeToString(v) + "'", nil
+	default:
+		return fmt.Sprint(v), nil
+	}
 }
 
 // verdict implements dialect, by SQLite's primary result codes.

@@ -199,6 +199,9 @@ func (t *task) Put(ctx context.Context, records *connectors.Records) error {
 	if p == nil {
 		return nil // the empty call before anything is open
 	}
+	if err := t.again(p, records); err != nil {
+		return err
+	}
 	for i := range records.List {
 		r := &records.List[i]
 		if r.Offset < p.end {

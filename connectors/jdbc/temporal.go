@@ -1,8 +1,10 @@
 package jdbc
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -30,16 +32,27 @@ func (t *typed) readTemporal(src []byte) (v scalar, rest []byte, err error) {
 		if err != nil {
 			return v, nil, err
 		}
+		if t.perSecond > 0 {
+			if n, err := strconv.ParseInt(string(text), 10, 64); err == nil {
+				v, err = t.units(n)
+				return v, rest, err
+			}
+		}
 		v, ok := t.parseTemporal(text)
 		if !ok {
-			return v, nil, fmt.Errorf("%.60q is no %s", text, t.schema.Name)
+			return v, nil, fmt.Errorf("%.60q is no %s", text, cmp.Or(t.schema.Name, "timestamp"))
 		}
 		return v, rest, nil
 	}
 	n, rest, err := connectors.ReadInt(src)
-	if err != nil {
-		return v, nil, err
+	if err == nil {
+		v, err = t.units(n)
 	}
+	return v, rest, err
+}
+
+// units returns the date, time or timestamp of a number of units.
+func (t *typed) units(n int64) (v scalar, err error) {
 	switch {
 	case t.meaning == meansDate || t.perSecond == 1e6:
 		v.i = n
@@ -53,7 +66,7 @@ func (t *typed) readTemporal(src []byte) (v scalar, rest []byte, err error) {
 			v.i, v.nanos = startOfTime, 0
 		}
 	case n > math.MaxInt64/1000 || n < math.MinInt64/1000:
-		return v, nil, fmt.Errorf("%d milliseconds are beyond all calendars", n)
+		return v, fmt.Errorf("%d milliseconds are beyond all calendars", n)
 	case t.meaning == meansTimestamp && n >= endOfTime/1000:
 		v.i = endOfTime
 	case t.meaning == meansTimestamp && n <= floorDiv(startOfTime, 1000):
@@ -64,7 +77,20 @@ func (t *typed) readTemporal(src []byte) (v scalar, rest []byte, err error) {
 	if t.zone != nil {
 		v.i = wallClock(v.i, t.zone)
 	}
-	return v, rest, nil
+	return v, nil
+}
+
+// stamp makes a timestamp of a type whose schema does not say that it is one: so many units a second since 1970, or text.
+// They are instants.
+func (t *typed) stamp(perSecond int, zone *time.Location) error {
+	switch {
+	case t.meaning == meansTimestamp || t.meaning == meansZonedTimestamp:
+		return nil
+	case t.meaning == meansText || t.meaning == meansInt && t.bits == 64:
+		t.meaning, t.perSecond, t.zone = meansTimestamp, perSecond, zone
+		return nil
+	}
+	return fmt.Errorf("%s %s is neither int64 nor text", t.schema.Type, t.schema.Name)
 }
 
 // in sets the zone in which instants are written into columns without one. Connect's timestamps are instants to

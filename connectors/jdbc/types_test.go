@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -124,5 +125,33 @@ func TestEndsOfTime(t *testing.T) {
 		}
 		s.want(t, "SELECT * FROM orders ORDER BY id", "1|infinity|infinity|infinity", "2|-infinity|-infinity|-infinity",
 			"3|0044-03-15 00:00:00 BC|0044-03-15 00:00:00+00 BC|0044-03-15 BC", "4|1970-01-01 00:00:00|1970-01-01 00:00:00+00|1970-01-01")
+	})
+}
+
+// Numbers and text that timestamp.fields.list names are timestamps.
+func TestTimestampFields(t *testing.T) {
+	t.Parallel()
+	schema := structOf("row", "id", connectors.Int64Schema, "n", connectors.OptionalInt64Schema, "s", connectors.OptionalStringSchema,
+		"iso", connectors.OptionalStringSchema, "other", connectors.OptionalInt64Schema)
+	wrong := structOf("row", "id", connectors.Int64Schema, "n", connectors.OptionalInt32Schema)
+	on(t, func(t *testing.T, s *server) {
+		for _, c := range []struct{ mode, n, zone, want string }{
+			{"microseconds", "1709209296789012", "UTC", "2024-02-29 12:21:36.789012"},
+			{"nanoseconds", "1709209296789012000", "Europe/Berlin", "2024-02-29 13:21:36.789012"},
+		} {
+			n, err := strconv.ParseInt(c.n, 10, 64)
+			must(t, err)
+			r := s.start(t, append([]string{"timestamp.fields.list", "n, s,iso", "timestamp.precision.mode", c.mode, "db.timezone", c.zone, "table.name.format", c.mode}, upsert...)...)
+			r.put(connectors.Record{Key: data(keySchema, []any{1}), Value: data(schema, []any{1, n, c.n, "2024-02-29T12:21:36.789012000", 7})},
+				connectors.Record{Key: data(keySchema, []any{2}), Value: data(schema, []any{2, nil, nil, nil, nil})},
+				connectors.Record{Key: data(keySchema, []any{3}), Value: data(schema, []any{3, 1, "soon", nil, nil})},
+				connectors.Record{Key: data(keySchema, []any{4}), Value: data(wrong, []any{4, 1})})
+			r.flush()
+			if got := r.refused(); !slices.Equal(got, []int64{r.next - 2, r.next - 1}) {
+				t.Errorf("refused: %v, %v", got, r.causes)
+			}
+			s.want(t, "SELECT * FROM "+c.mode+" ORDER BY id", fmt.Sprintf("1|%s|%[1]s|2024-02-29 12:21:36.789012|7", c.want), "2||||")
+			stop(r)
+		}
 	})
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -58,5 +59,21 @@ func (b *Broker) deleteTopic(r *request, name string) error {
 	if err != nil {
 		return err
 	}
-	return b.log.DeleteTopic(name)
+	if err := b.log.DeleteTopic(name); err != nil {
+		return err
+	}
+	b.forgetOffsets(name)
+	return nil
+}
+
+// forgetOffsets deletes the offsets that groups have of a topic that is gone, as Kafka does: for the next topic of that name
+// they would be beyond records that nobody has read.
+func (b *Broker) forgetOffsets(topic string) {
+	for _, group := range b.groups.store.groups() {
+		gone := b.groups.store.places(group)
+		gone = slices.DeleteFunc(gone, func(p place) bool { return p.topic != topic })
+		if err := b.deleteOffsets(group, gone); err != nil {
+			b.logger.Error("the offsets of a deleted topic stay; delete them before it is made again", "group", group, "topic", topic, "error", err)
+		}
+	}
 }

@@ -221,3 +221,44 @@ func TestSilentConsumerExpires(t *testing.T) {
 	}
 	s.wantCode("who comes too late", s.beat("g", "m", 2, "t").ErrorCode, kerr.UnknownMemberID)
 }
+
+// Offsets go with their topic: another one of the same name is read from its beginning, also after a restart.
+func TestOffsetsGoWithTheirTopic(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir)
+	adm := kadm.NewClient(s.client(false))
+	if _, err := adm.CreateTopics(t.Context(), 2, 1, nil, "gone", "stays"); err != nil {
+		t.Fatal(err)
+	}
+	var offsets kadm.Offsets
+	for _, topic := range []string{"gone", "stays"} {
+		for partition := range int32(2) {
+			offsets.AddOffset(topic, partition, 7, -1)
+		}
+	}
+	for _, group := range []string{"g", "h"} {
+		if err := adm.CommitAllOffsets(t.Context(), group, offsets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := adm.DeleteTopic(t.Context(), "gone"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := adm.CreateTopic(t.Context(), 2, 1, nil, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, group := range []string{"g", "h"} {
+			got, err := adm.FetchOffsets(t.Context(), group)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(got["gone"]) != 0 || len(got["stays"]) != 2 {
+				t.Errorf("offsets of %s: %v", group, got)
+			}
+		}
+		s.stop()
+		s = start(t, dir)
+		adm = kadm.NewClient(s.client(false))
+	}
+}
