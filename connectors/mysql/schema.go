@@ -81,7 +81,11 @@ func (d *definition) primaryKey() []string {
 
 // key returns the names of the key's columns: the configured ones, else the primary key, else the first unique index.
 func (d *definition) key(name cdc.Table, keys cdc.KeyColumns) []string {
-	if k := keys.For(name.String()); k != nil {
+	columns := make([]string, len(d.Columns))
+	for i := range d.Columns {
+		columns[i] = d.Columns[i].Name
+	}
+	if k := keys.For(name.String(), columns); k != nil {
 		return k
 	}
 	if k := d.primaryKey(); k != nil {

@@ -264,7 +264,7 @@ func FuzzRelation(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x07public\x00orders\x00d\x00\x01\x01id\x00\x00\x00\x00\x17\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := parseRelation(b); err == nil {
-			r.merge(nil)
+			r.merge(nil, nil)
 		}
 	})
 }
