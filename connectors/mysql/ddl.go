@@ -23,8 +23,11 @@ type statement struct {
 	tables []cdc.Table
 	// indexed are tables whose indexes have changed, which is no change of the table in Debezium's sense.
 	indexed []tableChange
-	// renamed are former names.
+	// renamed are former names, also of the tables of a database that was dropped.
 	renamed []cdc.Table
+	// database is the one that the statement makes, alters or drops, and charset what new tables get in it from then on; ""
+	// if it does not say.
+	database, charset string
 }
 
 type statementKind int
@@ -41,6 +44,8 @@ const (
 type definitions interface {
 	// definition returns a table's definition, nil if there is none.
 	definition(name cdc.Table) *definition
+	// names returns the tables of a database that have one.
+	names(database string) []cdc.Table
 	// charset returns the character set that a new table of the database gets.
 	charset(database string) string
 }
@@ -129,7 +134,14 @@ func (a *applier) apply(node ast.StmtNode) error {
 			d.dropIndex(n.IndexName)
 			a.st.indexed = append(a.st.indexed, tableChange{name: name, def: d})
 		}
-	case *ast.DropDatabaseStmt, *ast.CreateDatabaseStmt, *ast.AlterDatabaseStmt:
+	case *ast.DropDatabaseStmt: // its tables are gone, too: CREATE TABLE IF NOT EXISTS must not meet them
+		a.st.renamed, a.st.database = a.defs.names(n.Name.O), n.Name.O
+	case *ast.CreateDatabaseStmt:
+		a.st.database, a.st.charset = n.Name.O, databaseCharset(n.Options)
+	case *ast.AlterDatabaseStmt:
+		if a.st.database, a.st.charset = n.Name.O, databaseCharset(n.Options); n.AlterDefaultDatabase {
+			a.st.database = a.database
+		}
 	default:
 		a.st.kind = unreadable
 	}
@@ -205,11 +217,30 @@ func (d *definition) options(list []*ast.TableOption) {
 		case ast.TableOptionCharset:
 			d.Charset = charsetName(o.StrValue)
 		case ast.TableOptionCollate:
-			d.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+			d.Charset = charsetOf(o.StrValue)
 		case ast.TableOptionComment:
 			d.Comment = o.StrValue
 		}
 	}
+}
+
+// databaseCharset returns the character set that the options of a database give, "" for none.
+func databaseCharset(list []*ast.DatabaseOption) (charset string) {
+	for _, o := range list {
+		switch o.Tp {
+		case ast.DatabaseOptionCharset:
+			charset = charsetName(o.Value)
+		case ast.DatabaseOptionCollate:
+			charset = charsetOf(o.Value)
+		}
+	}
+	return charset
+}
+
+// charsetOf returns the character set of a collation.
+func charsetOf(collation string) string {
+	charset, _, _ := strings.Cut(collation, "_")
+	return charsetName(charset)
 }
 
 func charsetName(s string) string {
@@ -249,7 +280,7 @@ func (d *definition) column(n *ast.ColumnDef) (column, error) {
 			c.Generated = true
 		case ast.ColumnOptionCollate:
 			if c.isText() {
-				c.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+				c.Charset = charsetOf(o.StrValue)
 			}
 		case ast.ColumnOptionDefaultValue:
 			c.Default = defaultOf(o.Expr)

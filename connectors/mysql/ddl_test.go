@@ -11,7 +11,15 @@ import (
 type known map[string]*definition
 
 func (k known) definition(n cdc.Table) *definition { return k[n.String()] }
-func (known) charset(string) string                { return "utf8mb4" }
+func (k known) names(database string) (out []cdc.Table) {
+	for name := range k {
+		if db, table, _ := strings.Cut(name, "."); db == database {
+			out = append(out, cdc.Table{Schema: db, Name: table})
+		}
+	}
+	return out
+}
+func (known) charset(string) string { return "utf8mb4" }
 
 // shown prints a definition.
 func shown(d *definition) string {
@@ -61,6 +69,7 @@ func TestDDL(t *testing.T) {
 		{"CREATE TABLE l LIKE a", "db.l", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), u(z)"},
 		{"RENAME TABLE a TO other.c, l TO a", "other.c", "name char not null, id int not null, z bigint default 7, b tinyint not null, PRIMARY(name id), u(z)"},
 		{"ALTER TABLE a RENAME AS e, DROP COLUMN z", "db.e", "name char not null, id int not null, b tinyint not null, PRIMARY(name id)"},
+		{"CREATE TABLE k (c char(3)) COLLATE utf8_bin", "db.k", "c char utf8mb3"},
 		{"DROP TABLE IF EXISTS e, nowhere", "db.e", "none"},
 		{"/*!40000 ALTER */ TABLE other.c ADD COLUMN ts timestamp(3) NOT NULL DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE CURRENT_TIMESTAMP(3)", "other.c",
 			"name char not null, id int not null, z bigint default 7, b tinyint not null, ts timestamp not null default 1970-01-01 00:00:00, PRIMARY(name id), u(z)"},
@@ -77,6 +86,15 @@ func TestDDL(t *testing.T) {
 		}
 		if got := shown(tables[c.table]); got != c.want {
 			t.Errorf("%s\n%s\nwant\n%s", c.sql, got, c.want)
+		}
+	}
+	st, err := d.read("DROP DATABASE IF EXISTS other", "db", tables)
+	if err != nil || len(st.renamed) != 1 || st.renamed[0] != (cdc.Table{Schema: "other", Name: "c"}) {
+		t.Errorf("of a database that is dropped remain %v, %v", st.renamed, err)
+	}
+	for sql, want := range map[string]string{"ALTER DATABASE CHARACTER SET latin1": "db latin1", "ALTER SCHEMA `o` COLLATE utf8_bin": "o utf8mb3", "CREATE DATABASE n": "n "} {
+		if st, err := d.read(sql, "db", tables); err != nil || st.database+" "+st.charset != want {
+			t.Errorf("%s: %s %s, %v", sql, st.database, st.charset, err)
 		}
 	}
 	if _, err := d.read("ALTER TABLE other.c DROP COLUMN nothing", "db", tables); err == nil {

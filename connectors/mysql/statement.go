@@ -94,6 +94,9 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	if included, err := st.headIncludes(&s, here); included || err != nil {
 		return tell, err
 	}
+	if s.database != "" {
+		st.history.databaseIs(s.database, s.charset)
+	}
 	for _, name := range s.renamed {
 		st.history.set(name, nil, here)
 	}
