@@ -53,9 +53,22 @@ type definitions interface {
 // ddl applies statements to definitions.
 type ddl struct {
 	parser *parser.Parser
+	lower  bool // the server has all names in lower case, however they are written (lower_case_table_names=1)
 }
 
-func newDDL() *ddl { return &ddl{parser: parser.New()} }
+func newDDL(lower bool) *ddl { return &ddl{parser: parser.New(), lower: lower} }
+
+// name returns a name as the server has it.
+func (d *ddl) name(name string) string {
+	if d.lower {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+func (d *ddl) table(t cdc.Table) cdc.Table {
+	return cdc.Table{Schema: d.name(t.Schema), Name: d.name(t.Name)}
+}
 
 // errDDL says that a statement does not fit the definitions.
 var errDDL = errors.New("the statement does not fit the table's definition")
@@ -71,7 +84,7 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 		st.kind = unreadable
 		return st, nil
 	}
-	a := &applier{defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
+	a := &applier{ddl: d, defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
 	if err := a.apply(nodes[0]); err != nil {
 		return st, fmt.Errorf("%w: %s", err, sql)
 	}
@@ -80,6 +93,7 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 
 // applier applies one statement.
 type applier struct {
+	ddl      *ddl
 	defs     definitions
 	database string
 	st       *statement
@@ -88,9 +102,9 @@ type applier struct {
 
 func (a *applier) name(t *ast.TableName) cdc.Table {
 	if t.Schema.O != "" {
-		return cdc.Table{Schema: t.Schema.O, Name: t.Name.O}
+		return a.ddl.table(cdc.Table{Schema: t.Schema.O, Name: t.Name.O})
 	}
-	return cdc.Table{Schema: a.database, Name: t.Name.O}
+	return a.ddl.table(cdc.Table{Schema: a.database, Name: t.Name.O})
 }
 
 func (a *applier) definition(name cdc.Table) *definition {
@@ -135,11 +149,12 @@ func (a *applier) apply(node ast.StmtNode) error {
 			a.st.indexed = append(a.st.indexed, tableChange{name: name, def: d})
 		}
 	case *ast.DropDatabaseStmt: // its tables are gone, too: CREATE TABLE IF NOT EXISTS must not meet them
-		a.st.renamed, a.st.database = a.defs.names(n.Name.O), n.Name.O
+		a.st.database = a.ddl.name(n.Name.O)
+		a.st.renamed = a.defs.names(a.st.database)
 	case *ast.CreateDatabaseStmt:
-		a.st.database, a.st.charset = n.Name.O, databaseCharset(n.Options)
+		a.st.database, a.st.charset = a.ddl.name(n.Name.O), databaseCharset(n.Options)
 	case *ast.AlterDatabaseStmt:
-		if a.st.database, a.st.charset = n.Name.O, databaseCharset(n.Options); n.AlterDefaultDatabase {
+		if a.st.database, a.st.charset = a.ddl.name(n.Name.O), databaseCharset(n.Options); n.AlterDefaultDatabase {
 			a.st.database = a.database
 		}
 	default:

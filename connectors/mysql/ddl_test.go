@@ -48,7 +48,7 @@ func shown(d *definition) string {
 
 // TestDDL applies statements one after the other.
 func TestDDL(t *testing.T) {
-	d, tables := newDDL(), known{}
+	d, tables := newDDL(false), known{}
 	for _, c := range []struct{ sql, table, want string }{
 		{"CREATE TABLE a (id int AUTO_INCREMENT PRIMARY KEY, n varchar(10) DEFAULT 'it''s', b boolean NOT NULL DEFAULT TRUE, UNIQUE KEY by_n (n))", "db.a",
 			"id int not null, n varchar default it's, b tinyint not null default TRUE, PRIMARY(id), by_n(n)"},
@@ -102,13 +102,25 @@ func TestDDL(t *testing.T) {
 	}
 }
 
+// TestNamesInLowerCase reads statements that spell names in another way than the server has them.
+func TestNamesInLowerCase(t *testing.T) {
+	d, tables := newDDL(true), known{"db.orders": {Columns: []column{{Name: "A", Type: "int"}}}}
+	st, err := d.read("ALTER TABLE Db.Orders RENAME COLUMN A TO B, RENAME TO Shop", "DB", tables)
+	if err != nil || len(st.changes) != 1 || st.changes[0].name.String() != "db.shop" || shown(st.changes[0].def) != "B int" || len(st.renamed) != 1 || st.renamed[0].String() != "db.orders" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if st, err = d.read("DROP DATABASE DB", "", tables); err != nil || len(st.renamed) != 1 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}
+
 func TestStatements(t *testing.T) {
 	for sql, want := range map[string]statementKind{
 		"CREATE TEMPORARY TABLE x (a int)": ofNoConcern, "create view v as select 1": ofNoConcern, "GRANT ALL ON *.* TO x": ofNoConcern, "FLUSH LOGS": ofNoConcern,
 		"CREATE OR REPLACE TABLE x (a int)": unreadable, "ALTER TABLE x ADD g geometry": unreadable, "TRUNCATE x": truncates, "INSERT INTO x VALUES (1)": changesRow,
 		"DROP DATABASE x": changesTable, "-- a\n/* b */ ALTER TABLE nowhere ADD a int": unreadable,
 	} {
-		if st, err := newDDL().read(sql, "db", known{}); err != nil || st.kind != want {
+		if st, err := newDDL(false).read(sql, "db", known{}); err != nil || st.kind != want {
 			t.Errorf("%s is of kind %d, want %d (%v)", sql, st.kind, want, err)
 		}
 	}

@@ -116,7 +116,7 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 func (st *stream) unread(ctx context.Context, s *statement, database string, here mark) error {
 	clear(st.images)
 	if name, ok := tableIn(s.sql, database); ok && len(s.tables) == 0 {
-		s.tables = []cdc.Table{name}
+		s.tables = []cdc.Table{st.ddl.table(name)}
 	}
 	if len(s.tables) == 0 {
 		st.history.doubts(nil, s.sql)
