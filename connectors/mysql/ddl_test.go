@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors/cdc"
+	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
 // known is a database with these tables.
@@ -133,3 +134,5 @@ func TestStatements(t *testing.T) {
 		}
 	}
 }
+
+func TestOptions(t *testing.T) { goldentest.Options(t, configuration, "testdata/options.txt") }
