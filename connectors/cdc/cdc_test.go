@@ -3,6 +3,7 @@ package cdc
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"math/big"
 	"strings"
@@ -284,5 +285,17 @@ func TestSideRecordsFitTheirSchemas(t *testing.T) {
 	}
 	if got := string(tx.AppendOffsetOrders(tx.AppendOffsetID(nil))); got != `"transaction_id":"12","transaction_data_collection_order_public.a":2,` {
 		t.Error(got)
+	}
+}
+
+// TestTransactionOffset stores counts of tables whose names JSON writes in another way than Go.
+func TestTransactionOffset(t *testing.T) {
+	tx := NewTransactions("p.transaction", Block())
+	tx.Restore("1", nil)
+	const name = "s.a\x7f\a\U000E0001"
+	tx.Next(name, "1")
+	var m map[string]any
+	if err := json.Unmarshal(append(tx.AppendOffsetOrders([]byte("{")), `"x":0}`...), &m); err != nil || m[OrderKey+name] != 1.0 {
+		t.Errorf("%v, %v", m, err)
 	}
 }
