@@ -3,6 +3,7 @@ package cdc
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"math/big"
 	"strings"
@@ -216,13 +217,26 @@ func TestFilterAndKeyColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(k.For("public.orders"), "+"); got != "customer+currency" {
+	columns := []string{"id", "Actor", "currency", "customer", "part_a", "part_b"}
+	if got := strings.Join(k.For("public.orders", columns), "+"); got != "customer+currency" {
 		t.Errorf("orders: %s", got)
 	}
-	if got := strings.Join(k.For("x.audit"), "+"); got != "actor" || k.For("public.stock") != nil {
+	if got := strings.Join(k.For("x.audit", columns), "+"); got != "Actor" || k.For("public.stock", columns) != nil {
 		t.Errorf("audit: %s", got)
 	}
-	for _, bad := range []string{"orders", "orders:", ":a", "(:a"} {
+	if got := strings.Join(k.For("x.audit", []string{"id"}), "+"); got != "actor" {
+		t.Errorf("a table without the column: %s", got)
+	}
+	// As io.debezium.relational.Key of 3.5: all entries that name the table, columns by expressions, and those that a table
+	// does not have are left out.
+	k, err = ParseKeyColumns("(.*).t:part_.*,tenant,id;s.t:customer,id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(k.For("s.t", columns), "+"); got != "part_a+part_b+id+customer" {
+		t.Errorf("two entries: %s", got)
+	}
+	for _, bad := range []string{"orders", "orders:", ":a", "(:a", "a:(b"} {
 		if _, err := ParseKeyColumns(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
@@ -271,5 +285,17 @@ func TestSideRecordsFitTheirSchemas(t *testing.T) {
 	}
 	if got := string(tx.AppendOffsetOrders(tx.AppendOffsetID(nil))); got != `"transaction_id":"12","transaction_data_collection_order_public.a":2,` {
 		t.Error(got)
+	}
+}
+
+// TestTransactionOffset stores counts of tables whose names JSON writes in another way than Go.
+func TestTransactionOffset(t *testing.T) {
+	tx := NewTransactions("p.transaction", Block())
+	tx.Restore("1", nil)
+	const name = "s.a\x7f\a\U000E0001"
+	tx.Next(name, "1")
+	var m map[string]any
+	if err := json.Unmarshal(append(tx.AppendOffsetOrders([]byte("{")), `"x":0}`...), &m); err != nil || m[OrderKey+name] != 1.0 {
+		t.Errorf("%v, %v", m, err)
 	}
 }

@@ -3,6 +3,7 @@ package cdc
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -18,13 +19,22 @@ func ParsePatterns(list string) (Patterns, error) {
 		if p == "" {
 			continue
 		}
-		re, err := regexp.Compile("(?i)^(?:" + p + ")$")
+		re, err := wholeName(p)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a regular expression: %w", p, err)
+			return nil, err
 		}
 		out = append(out, re)
 	}
 	return out, nil
+}
+
+// wholeName compiles an expression that matches whole names, in upper or lower case.
+func wholeName(expr string) (*regexp.Regexp, error) {
+	re, err := regexp.Compile("(?i)^(?:" + expr + ")$")
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a regular expression: %w", expr, err)
+	}
+	return re, nil
 }
 
 // Match reports whether one of the patterns matches the name.
@@ -46,14 +56,15 @@ func (f Filter) Allows(name string) bool {
 }
 
 // KeyColumns is a parsed message.key.columns: for which tables which columns make the key.
-type KeyColumns []keyColumns
+type KeyColumns []keyColumn
 
-type keyColumns struct {
-	table   *regexp.Regexp
-	columns []string
+type keyColumn struct {
+	table  *regexp.Regexp
+	name   string
+	column *regexp.Regexp
 }
 
-// ParseKeyColumns parses "table-regex:column,column;table-regex:column".
+// ParseKeyColumns parses "table-regex:column-regex,column-regex;table-regex:column-regex".
 func ParseKeyColumns(text string) (KeyColumns, error) {
 	var out KeyColumns
 	for _, entry := range strings.Split(text, ";") {
@@ -65,27 +76,42 @@ func ParseKeyColumns(text string) (KeyColumns, error) {
 		if at <= 0 || at == len(entry)-1 {
 			return nil, fmt.Errorf("%q must be TABLE:COLUMN,COLUMN", entry)
 		}
-		re, err := regexp.Compile("(?i)^(?:" + strings.TrimSpace(entry[:at]) + ")$")
+		table, err := wholeName(strings.TrimSpace(entry[:at]))
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a regular expression: %w", entry[:at], err)
+			return nil, err
 		}
-		k := keyColumns{table: re}
-		for _, c := range strings.Split(entry[at+1:], ",") {
-			k.columns = append(k.columns, strings.TrimSpace(c))
+		for _, name := range strings.Split(entry[at+1:], ",") {
+			name = strings.TrimSpace(name)
+			column, err := wholeName(name)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, keyColumn{table, name, column})
 		}
-		out = append(out, k)
 	}
 	return out, nil
 }
 
-// For returns the key columns of a table, nil if it is not named.
-func (k KeyColumns) For(table string) []string {
+// For returns those of a table's columns that make its key, in the order in which they are configured: of all entries that
+// name the table, as in Debezium, and without those that it does not have. If it has none of them they are returned as
+// they were written; nil is for a table that is not named.
+func (k KeyColumns) For(table string, columns []string) []string {
+	var key, named []string
 	for _, e := range k {
-		if e.table.MatchString(table) {
-			return e.columns
+		if !e.table.MatchString(table) {
+			continue
+		}
+		named = append(named, e.name)
+		for _, c := range columns {
+			if e.column.MatchString(c) && !slices.Contains(key, c) {
+				key = append(key, c)
+			}
 		}
 	}
-	return nil
+	if key == nil {
+		return named
+	}
+	return key
 }
 
 // splitEscaped splits at sep, unless a backslash stands before it, which is then removed.

@@ -3,6 +3,7 @@ package cdc_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"strings"
@@ -34,15 +35,23 @@ func (j *journal) Write(b []byte) (int, error) {
 
 func (j *journal) await(t *testing.T, what string) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	await(t, func() (bool, string) {
 		j.mu.Lock()
-		text := j.text.String()
-		j.mu.Unlock()
-		if strings.Contains(text, what) {
+		defer j.mu.Unlock()
+		return strings.Contains(j.text.String(), what), what + " in the log: " + j.text.String()
+	})
+}
+
+// await waits until something has come to pass; what says of it what there is, and what is missing.
+func await(t *testing.T, done func() (ok bool, what string)) {
+	t.Helper()
+	for end := time.Now().Add(4 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		ok, what := done()
+		if ok {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%q was not logged: %s", what, text)
+			t.Fatalf("gave up waiting for %s", what)
 		}
 	}
 }
@@ -131,12 +140,10 @@ func TestInboxReadsATopic(t *testing.T) {
 	late["signal.kafka.groupId"], late["signal.consumer.auto.offset.reset"] = "other", "latest"
 	third := cdc.OpenInbox(signalValues(t, late), 0, true, slog.New(slog.DiscardHandler))
 	defer third.Close()
-	for end := time.Now().Add(time.Minute); len(third.Take()) == 0; time.Sleep(5 * time.Millisecond) {
+	await(t, func() (bool, string) {
 		send("p", `{"id":"5","type":"stop-snapshot"}`) // until one comes after it has begun
-		if time.Now().After(end) {
-			t.Fatal("nothing came")
-		}
-	}
+		return len(third.Take()) > 0, "a signal"
+	})
 }
 
 // TestInboxLosesNoSignal ends a task between the taking of a signal and the storing of what it has done: it comes again.
@@ -216,19 +223,14 @@ func TestSignalPlace(t *testing.T) {
 // awaitCommit waits until the group has the offset.
 func awaitCommit(t *testing.T, client *kgo.Client, group string, want int64) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+	await(t, func() (bool, string) {
 		stored, err := kadm.NewClient(client).FetchOffsets(t.Context(), group)
 		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 			t.Fatal(err)
 		}
 		o, ok := stored.Lookup("p-signal", 0)
-		if ok && o.At == want {
-			return
-		}
-		if time.Now().After(end) {
-			t.Fatalf("the group has %v, want %d", o.At, want)
-		}
-	}
+		return ok && o.At == want, fmt.Sprintf("offset %d of the group, which has %v", want, o.At)
+	})
 }
 
 // TestSignalRules refuses a channel that cannot be read.

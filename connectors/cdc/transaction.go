@@ -105,7 +105,7 @@ func (t *Transactions) AppendOffsetID(dst []byte) []byte {
 		return dst
 	}
 	dst = append(dst, `"transaction_id":`...)
-	dst = strconv.AppendQuote(dst, t.id)
+	dst = connectors.AppendJSONString(dst, []byte(t.id))
 	return append(dst, ',')
 }
 
@@ -115,7 +115,7 @@ func (t *Transactions) AppendOffsetOrders(dst []byte) []byte {
 		return dst
 	}
 	for _, o := range t.orders {
-		dst = strconv.AppendQuote(dst, OrderKey+o.Table)
+		dst = connectors.AppendJSONString(dst, []byte(OrderKey+o.Table))
 		dst = append(dst, ':')
 		dst = strconv.AppendInt(dst, o.Count, 10)
 		dst = append(dst, ',')

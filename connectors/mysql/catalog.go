@@ -55,7 +55,7 @@ const columnsSQL = `SELECT COLUMN_NAME, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME
 const indexesSQL = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS
 WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX`
 
-const tableSQL = `SELECT COALESCE(c.CHARACTER_SET_NAME, ''), t.TABLE_COMMENT FROM information_schema.TABLES t
+const tableSQL = `SELECT COALESCE(c.CHARACTER_SET_NAME, ''), t.TABLE_COMMENT, t.TABLE_TYPE = 'SYSTEM VERSIONED' FROM information_schema.TABLES t
 LEFT JOIN information_schema.COLLATIONS c ON c.COLLATION_NAME = t.TABLE_COLLATION WHERE t.TABLE_SCHEMA = %s AND t.TABLE_NAME = %s`
 
 // define reads the definition of a table, nil if there is none.
@@ -73,7 +73,7 @@ func (c *catalog) define(ctx context.Context, name cdc.Table) (*definition, erro
 	if err != nil || len(head) == 0 {
 		return nil, err
 	}
-	def := &definition{Charset: head[0][0], Comment: head[0][1]}
+	def := &definition{Charset: head[0][0], Comment: head[0][1], Versioned: head[0][2] == "1"}
 	rows, err := query(columnsSQL)
 	if err != nil {
 		return nil, err

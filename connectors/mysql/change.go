@@ -86,7 +86,7 @@ func doubtOf(h *tableHistory) string {
 
 // image compiles a definition for the rows that follow. Whether a column may be null is what the log says.
 func (st *stream) image(ctx context.Context, name cdc.Table, def *definition, m *replication.TableMapEvent) (*image, error) {
-	if len(def.Columns) == len(m.ColumnType) {
+	if len(def.Columns) <= len(m.ColumnType) {
 		def = nullability(def, m)
 	}
 	t, err := st.compiled(ctx, name, def)
@@ -194,8 +194,12 @@ func (st *stream) rows(ctx context.Context, b *connectors.Batch, h *replication.
 				return fmt.Errorf("read the change of %s at %s:%d, row %d: %w", im.id, st.file, start, row, err)
 			}
 		}
-		if int64(row) < skip {
+		if int64(row) < skip || im.former(st.cells[0]) {
 			continue
+		}
+		op := op
+		if op == replication.EnumRowsEventTypeUpdate && im.former(st.cells[1]) {
+			op = replication.EnumRowsEventTypeDelete
 		}
 		if err := st.row(ctx, b, im, op, row, start); err != nil {
 			return err

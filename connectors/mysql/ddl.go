@@ -23,8 +23,11 @@ type statement struct {
 	tables []cdc.Table
 	// indexed are tables whose indexes have changed, which is no change of the table in Debezium's sense.
 	indexed []tableChange
-	// renamed are former names.
+	// renamed are former names, also of the tables of a database that was dropped.
 	renamed []cdc.Table
+	// database is the one that the statement makes, alters or drops, and charset what new tables get in it from then on; ""
+	// if it does not say.
+	database, charset string
 }
 
 type statementKind int
@@ -41,6 +44,8 @@ const (
 type definitions interface {
 	// definition returns a table's definition, nil if there is none.
 	definition(name cdc.Table) *definition
+	// names returns the tables of a database that have one.
+	names(database string) []cdc.Table
 	// charset returns the character set that a new table of the database gets.
 	charset(database string) string
 }
@@ -48,9 +53,22 @@ type definitions interface {
 // ddl applies statements to definitions.
 type ddl struct {
 	parser *parser.Parser
+	lower  bool // the server has all names in lower case, however they are written (lower_case_table_names=1)
 }
 
-func newDDL() *ddl { return &ddl{parser: parser.New()} }
+func newDDL(lower bool) *ddl { return &ddl{parser: parser.New(), lower: lower} }
+
+// name returns a name as the server has it.
+func (d *ddl) name(name string) string {
+	if d.lower {
+		return strings.ToLower(name)
+	}
+	return name
+}
+
+func (d *ddl) table(t cdc.Table) cdc.Table {
+	return cdc.Table{Schema: d.name(t.Schema), Name: d.name(t.Name)}
+}
 
 // errDDL says that a statement does not fit the definitions.
 var errDDL = errors.New("the statement does not fit the table's definition")
@@ -66,7 +84,7 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 		st.kind = unreadable
 		return st, nil
 	}
-	a := &applier{defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
+	a := &applier{ddl: d, defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
 	if err := a.apply(nodes[0]); err != nil {
 		return st, fmt.Errorf("%w: %s", err, sql)
 	}
@@ -75,6 +93,7 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 
 // applier applies one statement.
 type applier struct {
+	ddl      *ddl
 	defs     definitions
 	database string
 	st       *statement
@@ -83,9 +102,9 @@ type applier struct {
 
 func (a *applier) name(t *ast.TableName) cdc.Table {
 	if t.Schema.O != "" {
-		return cdc.Table{Schema: t.Schema.O, Name: t.Name.O}
+		return a.ddl.table(cdc.Table{Schema: t.Schema.O, Name: t.Name.O})
 	}
-	return cdc.Table{Schema: a.database, Name: t.Name.O}
+	return a.ddl.table(cdc.Table{Schema: a.database, Name: t.Name.O})
 }
 
 func (a *applier) definition(name cdc.Table) *definition {
@@ -129,7 +148,15 @@ func (a *applier) apply(node ast.StmtNode) error {
 			d.dropIndex(n.IndexName)
 			a.st.indexed = append(a.st.indexed, tableChange{name: name, def: d})
 		}
-	case *ast.DropDatabaseStmt, *ast.CreateDatabaseStmt, *ast.AlterDatabaseStmt:
+	case *ast.DropDatabaseStmt: // its tables are gone, too: CREATE TABLE IF NOT EXISTS must not meet them
+		a.st.database = a.ddl.name(n.Name.O)
+		a.st.renamed = a.defs.names(a.st.database)
+	case *ast.CreateDatabaseStmt:
+		a.st.database, a.st.charset = a.ddl.name(n.Name.O), databaseCharset(n.Options)
+	case *ast.AlterDatabaseStmt:
+		if a.st.database, a.st.charset = a.ddl.name(n.Name.O), databaseCharset(n.Options); n.AlterDefaultDatabase {
+			a.st.database = a.database
+		}
 	default:
 		a.st.kind = unreadable
 	}
@@ -205,11 +232,30 @@ func (d *definition) options(list []*ast.TableOption) {
 		case ast.TableOptionCharset:
 			d.Charset = charsetName(o.StrValue)
 		case ast.TableOptionCollate:
-			d.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+			d.Charset = charsetOf(o.StrValue)
 		case ast.TableOptionComment:
 			d.Comment = o.StrValue
 		}
 	}
+}
+
+// databaseCharset returns the character set that the options of a database give, "" for none.
+func databaseCharset(list []*ast.DatabaseOption) (charset string) {
+	for _, o := range list {
+		switch o.Tp {
+		case ast.DatabaseOptionCharset:
+			charset = charsetName(o.Value)
+		case ast.DatabaseOptionCollate:
+			charset = charsetOf(o.Value)
+		}
+	}
+	return charset
+}
+
+// charsetOf returns the character set of a collation.
+func charsetOf(collation string) string {
+	charset, _, _ := strings.Cut(collation, "_")
+	return charsetName(charset)
 }
 
 func charsetName(s string) string {
@@ -249,7 +295,7 @@ func (d *definition) column(n *ast.ColumnDef) (column, error) {
 			c.Generated = true
 		case ast.ColumnOptionCollate:
 			if c.isText() {
-				c.Charset, _, _ = strings.Cut(strings.ToLower(o.StrValue), "_")
+				c.Charset = charsetOf(o.StrValue)
 			}
 		case ast.ColumnOptionDefaultValue:
 			c.Default = defaultOf(o.Expr)

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -17,6 +18,7 @@ const (
 	groupSignals    = "Signals and incremental snapshots"
 	groupErrors     = "Errors"
 	groupTuning     = "Tuning"
+	groupOthers     = "Others of Debezium's"
 )
 
 // noEffect is the notice of a key that is accepted so that existing configurations load, and changes nothing.
@@ -32,7 +34,7 @@ func patterns(value string) error {
 
 // configuration declares the connector's keys: Debezium's names and defaults, except where a default loses data.
 var configuration = &configs.Definition{
-	Keys: append(append(cdc.ColumnKeys(groupRecords, "database.table.column"), cdc.SignalKeys(groupSignals)...), []configs.Key{
+	Keys: slices.Concat(cdc.ColumnKeys(groupRecords, "database.table.column"), cdc.SignalKeys(groupSignals), cdc.OptionKeys(groupOthers), []configs.Key{
 		{Name: "topic.prefix", Type: configs.String, Required: true, Importance: configs.High, Group: groupConnection, Width: configs.WidthMedium,
 			Aliases: []string{"database.server.name"}, Example: "shop", Pattern: `[A-Za-z0-9._-]+`,
 			Doc: "First part of every topic name, and the name of this source in stored offsets. Changing it starts from the beginning."},
@@ -45,6 +47,7 @@ var configuration = &configs.Definition{
 		{Name: "database.password", Type: configs.Password, Importance: configs.High, Group: groupConnection, Width: configs.WidthShort, Doc: "Password of the user."},
 		{Name: "database.server.id", Type: configs.Long, Min: "1", Max: "4294967295", Importance: configs.High, Group: groupConnection,
 			Doc: "Number under which the connector reads the log as a replica. No other replica may have it. Without it one is made from topic.prefix."},
+		{Name: "database.server.id.offset", Type: configs.Long, Group: groupConnection, Notice: noEffect("there is one reader of the log")},
 		{Name: "database.ssl.mode", Type: configs.String, Default: "preferred", Enum: []string{"disabled", "disable", "preferred", "prefer", "required", "require", "verify_ca", "verify-ca", "verify_identity", "verify-full"},
 			Importance: configs.Medium, Group: groupConnection, Doc: "Whether to encrypt the connection, and what to verify."},
 		{Name: "database.ssl.ca", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the certificates (PEM) that the server's certificate is verified against; without it, the system's."},
@@ -102,6 +105,7 @@ var configuration = &configs.Definition{
 		{Name: "schema.history.internal.<name>", Type: configs.String, Group: groupLog, Notice: noEffect(noHistory)},
 		{Name: "database.history", Type: configs.Class, Group: groupLog, Notice: noEffect(noHistory)},
 		{Name: "database.history.<name>", Type: configs.String, Group: groupLog, Notice: noEffect(noHistory)},
+		{Name: "resolve.create.table.like.schema", Type: configs.Boolean, Group: groupLog, Notice: noEffect("the other table's definition is always taken")},
 		{Name: "ddl.parser.type", Type: configs.String, Group: groupLog, Notice: noEffect("there is one parser")},
 		{Name: "use.nongraceful.disconnect", Type: configs.Boolean, Default: "false", Group: groupLog, Notice: noEffect("the connection is always cut at once")},
 
@@ -181,8 +185,8 @@ var configuration = &configs.Definition{
 		{Name: "max.queue.size.in.bytes", Type: configs.Long, Default: "0", Unit: "bytes", Group: groupTuning, Notice: noEffect("memory is always bounded in bytes")},
 		{Name: "poll.interval.ms", Type: configs.Long, Default: "500", Min: "1", Group: groupTuning, Notice: noEffect("changes are read as soon as they arrive")},
 		{Name: "database.query.timeout.ms", Type: configs.Long, Default: "600000", Min: "0", Group: groupTuning, Doc: "Longest time for a query of the catalog; 0 is without limit."},
-	}...),
-	Rules: []configs.Rule{
+	}),
+	Rules: append(cdc.OptionRules(), []configs.Rule{
 		cdc.ColumnRulesHold(),
 		configs.AtMostOne("database.ssl.ca", "database.ssl.truststore"),
 		configs.AtMostOne("database.ssl.cert", "database.ssl.keystore"),
@@ -213,5 +217,5 @@ var configuration = &configs.Definition{
 			}
 			return out
 		}),
-	},
+	}...),
 }

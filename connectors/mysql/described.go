@@ -11,7 +11,7 @@ import (
 func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, known *definition) (*definition, error) {
 	d := &definition{Charset: "utf8mb4"}
 	if known != nil {
-		d.Charset, d.Comment = known.Charset, known.Comment
+		d.Charset, d.Comment, d.Versioned = known.Charset, known.Comment, known.Versioned
 		for _, u := range known.Unique {
 			if u.Name != primary {
 				d.Unique = append(d.Unique, u)
@@ -57,6 +57,9 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 			c.NotNull = !null
 		}
 		d.Columns = append(d.Columns, c)
+	}
+	if n := len(d.Columns) - 2; known != nil && n > 0 && hiddenPeriod(m.ColumnType, m.ColumnMeta, n) && names[n+1] == periodEnd && known.find(periodEnd) < 0 {
+		d.Columns, d.Versioned = d.Columns[:n], true
 	}
 	var key []string
 	for _, i := range m.PrimaryKey {

@@ -104,6 +104,16 @@ func (h *history) definition(name cdc.Table) *definition {
 	return t.versions[len(t.versions)-1].Definition
 }
 
+// names returns the tables of a database that have a definition.
+func (h *history) names(database string) (out []cdc.Table) {
+	for name := range h.tables {
+		if name.Schema == database && h.definition(name) != nil {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 func (h *history) charset(database string) string {
 	if c, ok := h.databases[database]; ok {
 		return c
@@ -114,6 +124,15 @@ func (h *history) charset(database string) string {
 	}
 	h.databases[database] = c
 	return c
+}
+
+// databaseIs says which character set new tables of a database get from now on; "" is not known.
+func (h *history) databaseIs(database, charset string) {
+	if charset == "" {
+		delete(h.databases, database)
+	} else {
+		h.databases[database] = charset
+	}
 }
 
 // set makes a definition the one from the place on.

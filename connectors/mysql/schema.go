@@ -44,6 +44,8 @@ type definition struct {
 	Columns []column `json:"columns"`
 	Unique  []index  `json:"unique,omitempty"`
 	Comment string   `json:"comment,omitempty"`
+	// Versioned: MariaDB keeps the former versions of its rows.
+	Versioned bool `json:"versioned,omitempty"`
 }
 
 func (d *definition) clone() *definition {
@@ -61,7 +63,7 @@ func sameDefinition(a, b *definition) bool {
 		return x.Name == y.Name && x.Type == y.Type && x.Length == y.Length && x.Scale == y.Scale && x.Unsigned == y.Unsigned && slices.Equal(x.Labels, y.Labels) &&
 			x.Charset == y.Charset && x.NotNull == y.NotNull && x.Comment == y.Comment && (x.Default == nil) == (y.Default == nil) && (x.Default == nil || *x.Default == *y.Default)
 	}
-	return slices.EqualFunc(a.Columns, b.Columns, column) &&
+	return a.Versioned == b.Versioned && slices.EqualFunc(a.Columns, b.Columns, column) &&
 		slices.EqualFunc(a.Unique, b.Unique, func(x, y index) bool { return x.Name == y.Name && slices.Equal(x.Columns, y.Columns) })
 }
 
@@ -81,7 +83,11 @@ func (d *definition) primaryKey() []string {
 
 // key returns the names of the key's columns: the configured ones, else the primary key, else the first unique index.
 func (d *definition) key(name cdc.Table, keys cdc.KeyColumns) []string {
-	if k := keys.For(name.String()); k != nil {
+	columns := make([]string, len(d.Columns))
+	for i := range d.Columns {
+		columns[i] = d.Columns[i].Name
+	}
+	if k := keys.For(name.String(), columns); k != nil {
 		return k
 	}
 	if k := d.primaryKey(); k != nil {

@@ -15,6 +15,7 @@ type server struct {
 	gtids        bool // transactions have GTIDs
 	described    bool // the log describes its tables (binlog_row_metadata=FULL)
 	logging      bool
+	lower        bool   // names of databases and tables are in lower case
 	format       string // binlog_format
 	image        string // binlog_row_image
 	options      string // binlog_row_value_options
@@ -29,7 +30,7 @@ func readServer(ctx context.Context, c *session) (*server, error) {
 		return nil, fmt.Errorf("read the server's version: %w", err)
 	}
 	rows, err := c.query(ctx, `SHOW GLOBAL VARIABLES WHERE Variable_name IN ('log_bin', 'gtid_mode', 'binlog_row_metadata', 'binlog_format', 'binlog_row_image',
-  'binlog_row_value_options', 'server_uuid', 'binlog_expire_logs_seconds', 'expire_logs_days', 'binlog_rows_query_log_events', 'binlog_annotate_row_events')`)
+  'binlog_row_value_options', 'server_uuid', 'binlog_expire_logs_seconds', 'expire_logs_days', 'binlog_rows_query_log_events', 'binlog_annotate_row_events', 'lower_case_table_names')`)
 	if err != nil {
 		return nil, fmt.Errorf("read the server's settings: %w", err)
 	}
@@ -38,7 +39,7 @@ func readServer(ctx context.Context, c *session) (*server, error) {
 		v[r[0]] = strings.ToUpper(r[1])
 	}
 	on := func(name string) bool { return v[name] == "ON" || v[name] == "1" }
-	s := &server{version: r[0], mariadb: strings.Contains(strings.ToLower(r[0]), "mariadb"), logging: on("log_bin"), format: v["binlog_format"],
+	s := &server{version: r[0], mariadb: strings.Contains(strings.ToLower(r[0]), "mariadb"), logging: on("log_bin"), lower: v["lower_case_table_names"] == "1", format: v["binlog_format"],
 		image: v["binlog_row_image"], options: v["binlog_row_value_options"], described: v["binlog_row_metadata"] == "FULL", uuid: strings.ToLower(v["server_uuid"]),
 		queries: on("binlog_rows_query_log_events") || on("binlog_annotate_row_events")}
 	s.gtids = s.mariadb || on("gtid_mode")

@@ -94,6 +94,9 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	if included, err := st.headIncludes(&s, here); included || err != nil {
 		return tell, err
 	}
+	if s.database != "" {
+		st.history.databaseIs(s.database, s.charset)
+	}
 	for _, name := range s.renamed {
 		st.history.set(name, nil, here)
 	}
@@ -113,7 +116,7 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 func (st *stream) unread(ctx context.Context, s *statement, database string, here mark) error {
 	clear(st.images)
 	if name, ok := tableIn(s.sql, database); ok && len(s.tables) == 0 {
-		s.tables = []cdc.Table{name}
+		s.tables = []cdc.Table{st.ddl.table(name)}
 	}
 	if len(s.tables) == 0 {
 		st.history.doubts(nil, s.sql)

@@ -83,7 +83,7 @@ type transaction struct {
 // startStream starts to read at the position.
 func (t *task) startStream(ctx context.Context, pos position) error {
 	op := "read the binary log of " + t.s.addr()
-	st := &stream{s: t.s, log: t.log, history: t.history, charsets: t.charsets, comp: t.compiler, emit: t.emit, ddl: newDDL(), report: t.report,
+	st := &stream{s: t.s, log: t.log, history: t.history, charsets: t.charsets, comp: t.compiler, emit: t.emit, ddl: newDDL(t.server.lower), report: t.report,
 		images: map[uint64]*image{}, tables: map[cdc.Table]*table{}, skipped: map[cdc.Table]bool{}, file: pos.File, end: pos.Pos, pos: pos}
 	if t.s.schemaChanges {
 		st.changes = t.changes

@@ -180,11 +180,22 @@ func (t *task) snapshotEntries(ctx context.Context) ([]*entry, error) {
 	if err != nil {
 		return nil, trouble("list tables", err)
 	}
+	user := quote(t.control.Config().User)
 	for _, e := range entries {
-		if !e.readable {
-			return nil, trouble("read table "+e.Table.String(), &connectors.Error{Op: "read table " + e.Table.String(), Class: connectors.ClassEnvironment, Retriable: true,
-				Err: errors.New("permission denied"), Remedy: fmt.Sprintf("GRANT SELECT ON %s.%s TO %s", quote(e.Table.Schema), quote(e.Table.Name), quote(t.control.Config().User))})
+		switch {
+		case !e.readable:
+			return nil, forbidden(e, "permission denied", fmt.Sprintf("GRANT SELECT ON %s TO %s", quoteTable(e.Table), user))
+		case e.secured:
+			return nil, forbidden(e, "row-level security hides rows from the role, but not their changes", bypassSQL(user))
 		}
 	}
 	return entries, nil
 }
+
+// forbidden is the error of a table that cannot be read, or not all of it.
+func forbidden(e *entry, why, remedy string) error {
+	return &connectors.Error{Op: "read table " + e.Table.String(), Class: connectors.ClassEnvironment, Retriable: true, Err: errors.New(why), Remedy: remedy}
+}
+
+// bypassSQL lets a role, whose name is quoted, see all rows.
+func bypassSQL(user string) string { return "ALTER ROLE " + user + " BYPASSRLS" }

@@ -37,11 +37,12 @@ type entry struct {
 	leaf     bool     // it is a partition
 	owned    bool
 	readable bool // we may SELECT from it
+	secured  bool // but a policy hides rows from us
 }
 
 const tablesSQL = `SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.relispartition,
   CASE WHEN c.relkind = 'r' THEN pg_relation_size(c.oid) / current_setting('block_size')::bigint ELSE 0 END, c.reltuples,
-  pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'SELECT')
+  pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), row_security_active(c.oid)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
   AND n.nspname NOT LIKE 'pg\_temp\_%%' %s ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
@@ -57,7 +58,7 @@ func (c *catalog) tables(ctx context.Context, captures func(cdc.Table) bool, con
 	for rows.Next() {
 		e := &entry{}
 		var kind, identity string
-		if err := rows.Scan(&e.oid, &e.Table.Schema, &e.Table.Name, &kind, &identity, &e.leaf, &e.pages, &e.rows, &e.owned, &e.readable); err != nil {
+		if err := rows.Scan(&e.oid, &e.Table.Schema, &e.Table.Name, &kind, &identity, &e.leaf, &e.pages, &e.rows, &e.owned, &e.readable, &e.secured); err != nil {
 			return nil, fmt.Errorf("list tables: %w", err)
 		}
 		e.kind, e.identity = kind[0], identity[0]
@@ -128,7 +129,7 @@ func (c *catalog) fillKeys(ctx context.Context, e *entry) error {
 
 // keyed sets the key of the table: the configured columns, else the primary key, else the first unique index.
 func (e *entry) keyed(keys cdc.KeyColumns) {
-	switch configured := keys.For(e.Table.String()); {
+	switch configured := keys.For(e.Table.String(), e.columns); {
 	case configured != nil:
 		e.Key = configured
 	case e.primary != nil:
@@ -139,16 +140,17 @@ func (e *entry) keyed(keys cdc.KeyColumns) {
 }
 
 // merge returns the shape of a relation of the log, completed with what the catalog knows of its columns.
-func (r *relation) merge(e *entry) shape {
+func (r *relation) merge(e *entry, keys cdc.KeyColumns) shape {
 	s := shape{Table: cdc.Table{Schema: r.schema, Name: r.name}}
-	if e != nil {
-		s.Key = e.Key
+	names := r.names()
+	if s.Key = keys.For(s.Table.String(), names); s.Key == nil || !within(names, s.Key) {
+		s.Key = r.key(e)
 	}
 	for _, rc := range r.columns {
-		a := attribute{Name: rc.name, Type: rc.typ, Mod: rc.mod}
+		a := attribute{Name: rc.name, Type: rc.typ, Mod: rc.mod, NotNull: rc.key && r.identity == 'd'}
 		if e != nil {
 			if i := slices.IndexFunc(e.Attrs, func(x attribute) bool { return x.Name == rc.name }); i >= 0 {
-				a.NotNull, a.Comment = e.Attrs[i].NotNull, e.Attrs[i].Comment
+				a.NotNull, a.Comment = a.NotNull || e.Attrs[i].NotNull, e.Attrs[i].Comment
 				if e.Attrs[i].Type == rc.typ {
 					a.Default = e.Attrs[i].Default
 				}
@@ -156,14 +158,37 @@ func (r *relation) merge(e *entry) shape {
 		}
 		s.Attrs = append(s.Attrs, a)
 	}
-	// A key whose columns the log does not have yet, or no longer has, is none.
-	for _, k := range s.Key {
-		if !slices.ContainsFunc(s.Attrs, func(a attribute) bool { return a.Name == k }) {
-			s.Key = nil
-			break
+	return s
+}
+
+// key returns the key that the relation had when the log was written. The catalog, which knows the order of its columns
+// and unique indexes, may be later: where the log says what the primary key was, and it was another one (a column was
+// renamed since, the key was changed, or the table was dropped), the log's is taken. A key of columns that the log does not
+// have is none.
+func (r *relation) key(e *entry) []string {
+	var known, logged []string
+	if e != nil {
+		if known = e.primary; known == nil {
+			known = e.unique
 		}
 	}
-	return s
+	for _, c := range r.columns {
+		if c.key && r.identity == 'd' {
+			logged = append(logged, c.name)
+		}
+	}
+	if logged != nil && !(len(logged) == len(known) && within(logged, known)) {
+		return logged
+	}
+	if !within(r.names(), known) {
+		return nil
+	}
+	return known
+}
+
+// within reports whether all of the columns are among those.
+func within(those, columns []string) bool {
+	return !slices.ContainsFunc(columns, func(c string) bool { return !slices.Contains(those, c) })
 }
 
 const typesSQL = `SELECT t.oid, n.nspname, t.typname, t.typtype::text, t.typelem, t.typdelim::text, t.typbasetype, t.typtypmod,
@@ -211,4 +236,18 @@ func (c *catalog) byOID(ctx context.Context, oid uint32) (*entry, error) {
 		return nil, err
 	}
 	return list[0], c.fill(ctx, list[0])
+}
+
+// partitions returns the partitions of a table at all levels, and the table itself.
+func (c *catalog) partitions(ctx context.Context, root uint32) (map[uint32]bool, error) {
+	rows, err := c.conn.Query(ctx, fmt.Sprintf("SELECT relid::oid FROM pg_partition_tree(%d)", root))
+	if err != nil {
+		return nil, fmt.Errorf("read the partitions: %w", err)
+	}
+	oids, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+	out := map[uint32]bool{}
+	for _, oid := range oids {
+		out[oid] = true
+	}
+	return out, err
 }

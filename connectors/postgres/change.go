@@ -31,10 +31,7 @@ func (st *stream) relation(ctx context.Context, body []byte) error {
 	if err != nil {
 		return trouble("read the catalog for "+name.String(), err)
 	}
-	if e != nil {
-		e.keyed(st.s.keys)
-	}
-	t, err := st.version(r.merge(e))
+	t, err := st.version(r.merge(e, st.s.keys))
 	if err != nil {
 		return err
 	}
@@ -172,7 +169,7 @@ func (st *stream) delete(b *connectors.Batch, t *table, before *row, lsn pglogre
 // keyMoved encodes the key before and after, and reports whether they differ. Where the replica identity is an index
 // without the primary key's columns, the log does not have the old key: then the key counts as unchanged.
 func (st *stream) keyMoved(t *table, before, after *row) (bool, error) {
-	if before.partial && st.s.keys.For(t.id) == nil {
+	if before.partial && st.s.keys.For(t.id, nil) == nil {
 		for _, i := range t.key {
 			if before.cells[i].kind != cellText && t.columns[i].null == nil {
 				return false, nil

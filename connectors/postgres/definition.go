@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
@@ -18,6 +19,7 @@ const (
 	groupSignals    = "Signals and incremental snapshots"
 	groupErrors     = "Errors"
 	groupTuning     = "Tuning"
+	groupOthers     = "Others of Debezium's"
 )
 
 // noEffect is the notice of a key that is accepted so that existing configurations load, and changes nothing.
@@ -31,7 +33,7 @@ func patterns(value string) error {
 
 // definition declares the connector's keys: Debezium's names and defaults, except where a default loses data.
 var definition = &configs.Definition{
-	Keys: append(append(cdc.ColumnKeys(groupRecords, "schema.table.column"), cdc.SignalKeys(groupSignals)...), []configs.Key{
+	Keys: slices.Concat(cdc.ColumnKeys(groupRecords, "schema.table.column"), cdc.SignalKeys(groupSignals), cdc.OptionKeys(groupOthers), []configs.Key{
 		{Name: "topic.prefix", Type: configs.String, Required: true, Importance: configs.High, Group: groupConnection, Width: configs.WidthMedium,
 			Aliases: []string{"database.server.name"}, Example: "shop", Pattern: `[A-Za-z0-9._-]+`,
 			Doc: "First part of every topic name, and the name of this source in stored offsets. Changing it starts from the beginning."},
@@ -53,6 +55,7 @@ var definition = &configs.Definition{
 		{Name: "database.sslrootcert", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the certificates that the server's certificate is verified against."},
 		{Name: "database.sslfactory", Type: configs.String, Group: groupConnection, Notice: noEffect("it names a Java class")},
 		{Name: "database.tcpKeepAlive", Type: configs.Boolean, Default: "true", Group: groupConnection, Notice: noEffect("TCP keep-alive is always on")},
+		{Name: "connection.validation.timeout.ms", Type: configs.Long, Group: groupConnection, Notice: noEffect("validation ends after 30 s")},
 		{Name: "database.initial.statements", Type: configs.String, Group: groupConnection,
 			Doc: "SQL statements, separated by semicolons (;; is a semicolon), run on each ordinary connection when it is made."},
 
@@ -104,6 +107,8 @@ var definition = &configs.Definition{
 			Group: groupSlot, Doc: "What to do when the slot is ahead of the stored offset, so that changes are missing: fail (trust_offset, and no_validation), or go on at the slot and accept the gap (trust_slot, trust_greater_lsn)."},
 		{Name: "lsn.flush.mode", Type: configs.String, Default: "connector", Enum: []string{"connector", "manual", "connector_and_driver"}, Group: groupSlot,
 			Doc: "manual never tells the server that it may forget; the other two do so as soon as the records are durable."},
+		{Name: "lsn.flush.timeout.ms", Type: configs.Long, Group: groupSlot, Notice: noEffect("the server is told beside the reading, which waits for nothing")},
+		{Name: "lsn.flush.timeout.action", Type: configs.String, Group: groupSlot, Notice: noEffect("the server is told beside the reading, which waits for nothing")},
 		{Name: "flush.lsn.source", Type: configs.Boolean, Default: "true", Group: groupSlot, Doc: "Older form of lsn.flush.mode: false is manual."},
 
 		{Name: "snapshot.mode", Type: configs.String, Default: "initial", Enum: []string{"always", "initial", "initial_only", "no_data", "never", "when_needed", "exported"},
@@ -113,14 +118,16 @@ var definition = &configs.Definition{
 		{Name: "snapshot.max.threads", Type: configs.Int, Default: "1", Min: "1", Max: "64", Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Connections that read the snapshot. Large tables are read in pieces; the order of the rows stays the same."},
 		{Name: "snapshot.chunk.pages", Type: configs.Int, Default: "1024", Min: "1", Max: "4194304", Group: groupSnapshot, Doc: "Pages of 8 KiB in one piece of a table. A snapshot that was interrupted goes on with the piece that it was in."},
+		{Name: "snapshot.max.threads.multiplier", Type: configs.Int, Group: groupSnapshot, Notice: noEffect("pieces have snapshot.chunk.pages pages")},
+		{Name: "legacy.snapshot.max.threads", Type: configs.Boolean, Group: groupSnapshot, Notice: noEffect("large tables are always read in pieces")},
 		{Name: "snapshot.fetch.size", Type: configs.Int, Default: "10240", Min: "1", Unit: "rows", Group: groupSnapshot, Notice: noEffect("rows are streamed with COPY")},
 		{Name: "snapshot.select.statement.overrides", Type: configs.List, Importance: configs.Medium, Group: groupSnapshot,
 			Doc: "Tables, written schema.table, for which snapshot.select.statement.overrides.TABLE gives the SELECT to read."},
 		{Name: "snapshot.select.statement.overrides.<table>", Type: configs.String, Importance: configs.Medium, Group: groupSnapshot, Doc: "SELECT that reads the table in a snapshot."},
 		{Name: "snapshot.delay.ms", Type: configs.Long, Default: "0", Min: "0", Group: groupSnapshot, Doc: "Time to wait before the snapshot."},
 		{Name: "streaming.delay.ms", Type: configs.Long, Default: "0", Min: "0", Group: groupSnapshot, Doc: "Time to wait between the snapshot and the changes."},
-		{Name: "snapshot.lock.timeout.ms", Type: configs.Long, Default: "10000", Min: "0", Group: groupSnapshot, Notice: noEffect("no table is locked")},
-		{Name: "snapshot.locking.mode", Type: configs.String, Default: "none", Group: groupSnapshot, Notice: noEffect("no table is locked")},
+		{Name: "snapshot.lock.timeout.ms", Type: configs.Long, Default: "10000", Min: "0", Group: groupSnapshot, Doc: "How long to wait for the lock that keeps tables from being rewritten while they are read; 0 is without limit."},
+		{Name: "snapshot.locking.mode", Type: configs.String, Default: "none", Group: groupSnapshot, Notice: noEffect("tables are locked against being rewritten only (ACCESS SHARE)")},
 		{Name: "snapshot.isolation.mode", Type: configs.String, Default: "serializable", Group: groupSnapshot, Notice: noEffect("all connections read one exported snapshot")},
 
 		{Name: "tombstones.on.delete", Type: configs.Boolean, Default: "true", Importance: configs.Medium, Group: groupRecords,
@@ -157,6 +164,7 @@ var definition = &configs.Definition{
 		{Name: "topic.heartbeat.prefix", Type: configs.String, Default: "__debezium-heartbeat", Group: groupRecords, Aliases: []string{"heartbeat.topics.prefix"},
 			Doc: "First part of the name of the heartbeat topic."},
 		{Name: "topic.heartbeat.name", Type: configs.String, Group: groupRecords, Doc: "Whole name of the heartbeat topic."},
+		{Name: "schema.refresh.mode", Type: configs.String, Group: groupRecords, Notice: noEffect("the log says when a table has another form")},
 		{Name: "xmin.fetch.interval.ms", Type: configs.Long, Default: "0", Min: "0", Group: groupRecords, Notice: noEffect("xmin is not written")},
 
 		{Name: "event.processing.failure.handling.mode", Type: configs.String, Default: "fail", Enum: []string{"fail", "warn", "skip", "ignore"}, Group: groupErrors,
@@ -172,8 +180,8 @@ var definition = &configs.Definition{
 		{Name: "max.queue.size.in.bytes", Type: configs.Long, Default: "0", Unit: "bytes", Group: groupTuning, Notice: noEffect("memory is always bounded in bytes")},
 		{Name: "poll.interval.ms", Type: configs.Long, Default: "500", Min: "1", Group: groupTuning, Notice: noEffect("changes are read as soon as they arrive")},
 		{Name: "database.query.timeout.ms", Type: configs.Long, Default: "600000", Min: "0", Group: groupTuning, Doc: "Longest time for a query of the catalog; 0 is without limit."},
-	}...),
-	Rules: []configs.Rule{
+	}),
+	Rules: append(cdc.OptionRules(), []configs.Rule{
 		cdc.ColumnRulesHold(),
 		cdc.SignalRules(),
 		configs.AtMostOne("table.include.list", "table.exclude.list"),
@@ -201,5 +209,5 @@ var definition = &configs.Definition{
 			}
 			return out
 		}),
-	},
+	}...),
 }

@@ -256,3 +256,34 @@ func TestAlterOffsets(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyOfTheLog reads changes that were made before the key was renamed, changed, and dropped with its table.
+func TestKeyOfTheLog(t *testing.T) {
+	b := newBench(t)
+	b.exec(`CREATE TABLE a (id int PRIMARY KEY, n int NOT NULL); CREATE TABLE c (id int PRIMARY KEY, n int NOT NULL);
+CREATE TABLE d (id int PRIMARY KEY, n int)`)
+	r := b.start(b.config(map[string]string{"snapshot.mode": "no_data"}), nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (0, 0)")
+	r.until("an offset", func() bool { return r.count() == 1 })
+	r.stop()
+	_, offsets := r.taken()
+	b.exec("INSERT INTO a VALUES (1, 2); INSERT INTO c VALUES (1, 2); INSERT INTO d VALUES (1, 2); DELETE FROM d")
+	b.exec("ALTER TABLE a RENAME id TO ident; ALTER TABLE c DROP CONSTRAINT c_pkey; ALTER TABLE c ADD PRIMARY KEY (n); DROP TABLE d")
+	b.exec("INSERT INTO a VALUES (3, 4); INSERT INTO c VALUES (3, 4)")
+	r = b.start(b.config(nil), offsets)
+	r.until("all changes", func() bool { return r.count() == 7 })
+	records, _ := r.taken()
+	var keys []string
+	for _, l := range lines(t, records) {
+		keys = append(keys, strings.Join(strings.Fields(l)[:2], " "))
+	}
+	want := []string{`p.public.a {"id":1}`, `p.public.c {"id":1}`, `p.public.d {"id":1}`, `p.public.d {"id":1}`, `p.public.d {"id":1}`,
+		`p.public.a {"ident":3}`, `p.public.c {"n":4}`}
+	sameLines(t, "keys", want, keys)
+	for _, r := range records {
+		if r.Key.Schema == nil || r.Key.Schema.Fields[0].Schema.Optional {
+			t.Errorf("%s: the key may be null", r.Topic)
+		}
+	}
+}

@@ -108,6 +108,15 @@ type relationColumn struct {
 	name string
 	typ  uint32
 	mod  int32
+	key  bool // of the replica identity; under REPLICA IDENTITY FULL every column is
+}
+
+func (r *relation) names() []string {
+	out := make([]string, len(r.columns))
+	for i := range r.columns {
+		out[i] = r.columns[i].name
+	}
+	return out
 }
 
 func parseRelation(b []byte) (relation, error) {
@@ -117,8 +126,7 @@ func parseRelation(b []byte) (relation, error) {
 		r.schema = "pg_catalog" // says the protocol
 	}
 	for n := f.uint16(); n > 0 && !f.bad; n-- {
-		f.byte() // 1 if it is of the key; under REPLICA IDENTITY FULL every column is
-		r.columns = append(r.columns, relationColumn{name: f.string(), typ: f.uint32(), mod: int32(f.uint32())})
+		r.columns = append(r.columns, relationColumn{key: f.byte()&1 == 1, name: f.string(), typ: f.uint32(), mod: int32(f.uint32())})
 	}
 	return r, f.err()
 }

@@ -216,8 +216,8 @@ func (p *preflight) tables(ctx context.Context) error {
 
 // findings are tables by what is the matter with them, so that a schema of a thousand tables gives a few lines.
 type findings struct {
-	unreadable, foreign, unpublished, silent, keyless, unchanged []*entry
-	dropped                                                      []string
+	unreadable, secured, foreign, unpublished, silent, keyless, unchanged []*entry
+	dropped                                                               []string
 }
 
 func (p *preflight) table(c *compiler, e *entry, pub *publication, f *findings) {
@@ -235,6 +235,9 @@ func (p *preflight) table(c *compiler, e *entry, pub *publication, f *findings) 
 	mode := p.s.v.String("publication.autocreate.mode")
 	if !e.readable && p.s.snapshotMode != "no_data" {
 		f.unreadable = append(f.unreadable, e)
+	}
+	if e.secured && p.s.snapshotMode != "no_data" {
+		f.secured = append(f.secured, e)
 	}
 	if !p.streams() {
 		return
@@ -261,6 +264,9 @@ func (p *preflight) report(f *findings) {
 	user := quote(p.user)
 	if len(f.unreadable) > 0 {
 		p.bad("database.user", "The role %s may not read %s. Mend: GRANT SELECT ON %s TO %s.", p.user, some(f.unreadable), tableList(f.unreadable), user)
+	}
+	if len(f.secured) > 0 {
+		p.bad("database.user", "Row-level security hides rows of %s from the role %s, but not their changes. Mend: %s.", some(f.secured), p.user, bypassSQL(user))
 	}
 	if len(f.foreign) > 0 {
 		p.bad("publication.autocreate.mode", "Only the owner of a table can add it to a publication, and %s does not own %s. Mend: let the owner create the publication %s.", p.user, some(f.foreign), p.s.publication)

@@ -94,3 +94,23 @@ func TestFigures(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNewPartition attaches a partition while the stream runs, and gives the filtered publication of a version that
+// listed the partitions their root.
+func TestNewPartition(t *testing.T) {
+	b := newBench(t)
+	b.exec(`CREATE TABLE t (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k); CREATE TABLE t_1 PARTITION OF t FOR VALUES IN (1);
+CREATE TABLE u (id int PRIMARY KEY, k int); CREATE PUBLICATION dbz_publication FOR TABLE t_1, u`)
+	config := b.config(map[string]string{"publication.autocreate.mode": "filtered", "snapshot.mode": "no_data"})
+	r := b.start(config, nil)
+	b.awaitStream(r, b.db)
+	b.exec("CREATE TABLE t_2 PARTITION OF t FOR VALUES IN (2); INSERT INTO t VALUES (2, 2); INSERT INTO t VALUES (1, 1); INSERT INTO u VALUES (1, 1)")
+	b.settle(r, b.db)
+	records, _ := r.taken()
+	sameLines(t, "changes", []string{`p.public.t_2 {"id":2,"k":2} null {"id":2,"k":2} "c"`, `p.public.t_1 {"id":1,"k":1} null {"id":1,"k":1} "c"`,
+		`p.public.u {"id":1} null {"id":1,"k":1} "c"`}, lines(t, records))
+	r.stop()
+	if got := b.text("SELECT string_agg(prrelid::regclass::text, ' ' ORDER BY prrelid::regclass::text) FROM pg_publication_rel"); got != "t u" {
+		t.Errorf("published: %s", got)
+	}
+}

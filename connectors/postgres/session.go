@@ -29,6 +29,8 @@ func sessionSettings() map[string]string {
 		"lock_timeout":                  "0",
 		"xmloption":                     "content",
 		"default_transaction_read_only": "off",
+		// Rows that the role may not see are an error, not left out of a snapshot in silence: the log has all of them.
+		"row_security": "off",
 		// A snapshot waits while what was committed before it is caught up with.
 		"idle_in_transaction_session_timeout": "0",
 	}
@@ -77,7 +79,15 @@ func (s *settings) config() (*pgx.ConnConfig, error) {
 	for name, value := range sessionSettings() {
 		c.RuntimeParams[name] = value
 	}
+	c.AfterConnect = lasting
 	return c, nil
+}
+
+// lasting lets a session wait, and a snapshot be read, for as long as it takes, whatever role and database say. Servers
+// that do not know one of these settings would refuse it as a parameter of the connection.
+func lasting(ctx context.Context, c *pgconn.PgConn) error {
+	_, err := c.Exec(ctx, "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')").ReadAll()
+	return err
 }
 
 // connect opens an ordinary session.

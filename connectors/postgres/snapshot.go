@@ -201,7 +201,12 @@ func (sn *snapshot) session(ctx context.Context, exported string, limit int, loc
 		sql += "; SET LOCAL lock_timeout = " + strconv.FormatInt(s.v.Long("snapshot.lock.timeout.ms"), 10) +
 			"; LOCK TABLE " + tableList(lock) + " IN ACCESS SHARE MODE"
 	}
-	results, err := conn.Exec(ctx, sql+"; SELECT txid_snapshot_xmin(txid_current_snapshot()) & 4294967295").ReadAll()
+	results, err := conn.Exec(ctx, sql+"; "+rewrittenSQL+"; SELECT txid_snapshot_xmin(txid_current_snapshot()) & 4294967295").ReadAll()
+	if err == nil {
+		if tables := results[len(results)-2].Rows[0][0]; tables != nil {
+			err = fmt.Errorf("%s was rewritten at the moment in which the snapshot began, and would look empty", tables)
+		}
+	}
 	if err == nil {
 		sn.since = string(results[len(results)-1].Rows[0][0])
 		var w *wire
@@ -213,6 +218,12 @@ func (sn *snapshot) session(ctx context.Context, exported string, limit int, loc
 	conn.Close(ctx)
 	return err
 }
+
+// rewrittenSQL names the tables that are locked, and that are in another file now than the exported snapshot says. A table
+// that is rewritten (ALTER TABLE, TRUNCATE) behind the snapshot's point and before it is locked has no rows in the snapshot,
+// and none in the log (PostgreSQL documentation, "Caveats" of MVCC).
+const rewrittenSQL = `SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c JOIN pg_locks l ON l.relation = c.oid
+WHERE l.pid = pg_backend_pid() AND c.oid >= 16384 AND c.relfilenode <> 0 AND c.relfilenode <> pg_relation_filenode(c.oid)`
 
 // copySQL is the statement that reads a chunk.
 func (s *source) copySQL(c cdc.Chunk) string {

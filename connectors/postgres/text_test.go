@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -264,7 +265,7 @@ func FuzzRelation(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x07public\x00orders\x00d\x00\x01\x01id\x00\x00\x00\x00\x17\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := parseRelation(b); err == nil {
-			r.merge(nil)
+			r.merge(nil, nil)
 		}
 	})
 }
@@ -328,5 +329,24 @@ func TestOldNames(t *testing.T) {
 	}
 	if _, err := parse(map[string]string{"topic.prefix": "p", "database.hostname": "h", "database.dbname": "d", "converters": "isbn"}); err == nil {
 		t.Error("a converter of Java's is passed over")
+	}
+}
+
+// TestOptions knows Debezium's keys, and refuses what would change records if it were passed over.
+func TestOptions(t *testing.T) {
+	if names, err := goldentest.Unknown(definition, "testdata/options.txt"); err != nil || names != nil {
+		t.Errorf("unknown: %v, %v", names, err)
+	}
+	base := map[string]string{"topic.prefix": "p", "database.hostname": "h", "database.dbname": "d"}
+	for key, value := range map[string]string{"post.processors": "reselector", "signal.data.collection": "public.a,public.b"} {
+		config := maps.Clone(base)
+		config[key] = value
+		if _, err := parse(config); err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	base["heartbeat.action.query"] = "SELECT 1"
+	if _, problems := definition.Parse(base); len(problems) != 1 || problems[0].IsError() || problems[0].Key != "heartbeat.action.query" {
+		t.Errorf("%v", problems)
 	}
 }
