@@ -164,16 +164,21 @@ func loadBare(b *testing.B, url string, bodies [][]byte, lanes int) time.Duratio
 	return time.Since(began)
 }
 
-// BenchmarkPut is what a record costs until it lies in its lane, without a server.
-func BenchmarkPut(b *testing.B) {
-	batches := orderBatches("orders", 2000, 2000)
-	k := &task{settings: *parsed(b)}
+// unsent is a task that sends nothing: what is put stays in the lanes.
+func unsent(t testing.TB, pairs ...string) *task {
+	k := &task{settings: *parsed(t, pairs...), ends: map[connectors.TopicPartition]int64{}}
 	k.routes, k.documents = newRoutes(&k.settings, nil), newDocuments(&k.settings)
 	k.routes.of("orders").exists, k.routes.of("orders").mapped = true, true
-	k.ends = map[connectors.TopicPartition]int64{}
 	for range k.settings.lanes {
 		k.lanes = append(k.lanes, newLane(k))
 	}
+	return k
+}
+
+// BenchmarkPut is what a record costs until it lies in its lane, without a server.
+func BenchmarkPut(b *testing.B) {
+	batches := orderBatches("orders", 2000, 2000)
+	k := unsent(b)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := k.Put(b.Context(), batches[0]); err != nil {

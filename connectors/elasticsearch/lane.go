@@ -73,6 +73,17 @@ func (l *lane) add(lines []byte, doc uint64, at connectors.TopicPartition, offse
 	return true
 }
 
+// fills reports whether the bulk in the making has begun and has room for more, or would be sent without waiting for
+// another one.
+func (l *lane) fills(more int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.filling.ops) == 0 {
+		return l.underway == nil
+	}
+	return !l.full(more)
+}
+
 // full reports whether the bulk in the making cannot take more bytes. An operation larger than the limit goes alone.
 func (l *lane) full(more int) bool {
 	n := len(l.filling.ops)

@@ -20,6 +20,7 @@ type task struct {
 	routes    routes
 	documents documents
 	lanes     []*lane
+	turn      int    // the lane of records whose document is theirs alone
 	lines     []byte // scratch: the operation of one record
 	figures   figures
 
@@ -148,6 +149,9 @@ func (t *task) put(ctx context.Context, from connectors.TopicPartition, r *conne
 	}
 	doc := t.document(to, d.id, r.Offset)
 	l := t.lanes[doc%uint64(len(t.lanes))]
+	if to.ignoreKey || t.autoIDs {
+		l = t.inTurn(len(d.lines))
+	}
 	for !l.add(d.lines, doc, from, r.Offset) {
 		select {
 		case <-l.room:
@@ -161,6 +165,16 @@ func (t *task) put(ctx context.Context, from connectors.TopicPartition, r *conne
 		}
 	}
 	return nil
+}
+
+// inTurn returns the lane for a record whose document is its alone: no order binds it to a lane. One bulk is filled after
+// the other, so each is a run of the topic, and as large as it may be. Of documents dealt out to all lanes, the server
+// would have to merge ids and numbers that interleave in all segments.
+func (t *task) inTurn(bytes int) *lane {
+	if !t.lanes[t.turn].fills(bytes) {
+		t.turn = (t.turn + 1) % len(t.lanes)
+	}
+	return t.lanes[t.turn]
 }
 
 // document returns the hash that says which operations are on one document. Without an id each has its own.
