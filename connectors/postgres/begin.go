@@ -21,7 +21,7 @@ func (t *task) checkServer(ctx context.Context) error {
 	if err != nil {
 		return trouble("read the server's settings", err)
 	}
-	if err := t.readSystem(ctx); err != nil {
+	if err := t.readIdentity(ctx); err != nil {
 		return trouble("read the server's identifier", err)
 	}
 	if level != "logical" && t.s.snapshotMode != "initial_only" {

@@ -46,7 +46,10 @@ func (t *task) checkOffset(ctx context.Context, sl *slot, pos *position) error {
 	case sl.status == "lost":
 		return gone(op, afresh(t.name, dropSQL(t.s.slot)), "the replication slot %s is lost: the server removed WAL that it needed (max_slot_wal_keep_size)", t.s.slot)
 	}
-	if err := t.checkServerIdentity(ctx, op, at, pos); err != nil {
+	if err := t.checkTimeline(ctx, op, at, pos); err != nil {
+		return err
+	}
+	if err := t.checkEnd(ctx, op, at, pos); err != nil {
 		return err
 	}
 	if sl.confirmed <= at {
@@ -62,9 +65,9 @@ func (t *task) checkOffset(ctx context.Context, sl *slot, pos *position) error {
 		"another reader has used the slot, or an older offset was restored", at, t.s.slot, sl.confirmed)
 }
 
-// checkServerIdentity finds that the server is not the one the offset is of: its log ends before the offset, or it
+// checkEnd finds that the server is not the one the offset is of: its log ends before the offset, or it
 // has not come to the transaction yet.
-func (t *task) checkServerIdentity(ctx context.Context, op string, at pglogrepl.LSN, pos *position) error {
+func (t *task) checkEnd(ctx context.Context, op string, at pglogrepl.LSN, pos *position) error {
 	var end string
 	var next int64
 	err := t.control.QueryRow(ctx, `SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_insert_lsn() END)::text,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -58,7 +60,7 @@ func TestGapsAreRefused(t *testing.T) {
 	// The server is another one, although slot and log would fit. The task has said with its first batch which one it is.
 	system := b.text("SELECT system_identifier FROM pg_control_system()")
 	said := func(system string) connectors.SourceOffset {
-		return connectors.SourceOffset{Partition: json.RawMessage(`{"server":"p","of":"server"}`), Offset: json.RawMessage(`{"system_identifier":"` + system + `"}`)}
+		return connectors.SourceOffset{Partition: json.RawMessage(`{"server":"p","of":"server"}`), Offset: json.RawMessage(`{"system_identifier":"` + system + `","timeline":1}`)}
 	}
 	i := slices.IndexFunc(good, func(o connectors.SourceOffset) bool { return string(o.Partition) == string(said("").Partition) })
 	if i < 0 || string(good[i].Offset) != string(said(system).Offset) {
@@ -86,6 +88,57 @@ func TestGapsAreRefused(t *testing.T) {
 	r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), good)
 	r.until("the rows", func() bool { return r.count() == 2 })
 	r.stop()
+}
+
+// TestPromotedServer goes on behind a promotion from what the new server has, and not from what only the former one had.
+func TestPromotedServer(t *testing.T) {
+	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
+	config := b.config(nil)
+	r := b.start(config, nil)
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (1)")
+	b.settle(r, b.db)
+	r.stop()
+	_, before := r.taken()
+
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(server.Dir(), "data", "standby.signal"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.connect()
+	b.exec("SELECT pg_promote()")
+	b.exec("INSERT INTO a VALUES (2)")
+	r = b.start(config, before)
+	r.until("the change behind the promotion", func() bool { return r.count() == 1 })
+	b.settle(r, b.db)
+	r.stop()
+	_, behind := r.taken()
+
+	of := func(offsets []connectors.SourceOffset) int {
+		return slices.IndexFunc(offsets, func(o connectors.SourceOffset) bool { return strings.Contains(string(o.Partition), `"of"`) })
+	}
+	is := string(behind[of(behind)].Offset)
+	if !strings.Contains(is, `"timeline":2`) {
+		t.Fatalf("the offsets are of %s", is)
+	}
+	for timeline, text := range map[string]string{"1": "left at", "3": "does not come from"} {
+		other := slices.Clone(behind)
+		other[of(behind)].Offset = json.RawMessage(strings.Replace(is, `"timeline":2`, `"timeline":`+timeline, 1))
+		b.refused(config, other, connectors.ClassGone, "timeline "+timeline, text, "DELETE /connectors/pg/offsets")
+	}
+	b.start(config, behind).stop()
 }
 
 // TestLostSlot lets the server remove WAL that a slot needs.

@@ -37,14 +37,21 @@ func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{t: t, server: services.UsePostgres(t)}
 	b.db = b.server.NewDatabase(t)
+	b.connect()
+	return b
+}
+
+// connect opens the session of exec and text, also anew.
+func (b *bench) connect() {
+	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	var err error
-	if b.conn, err = pgx.Connect(ctx, b.server.DSN(b.db)); err != nil {
-		t.Fatal(err)
+	conn, err := pgx.Connect(ctx, b.server.DSN(b.db))
+	if err != nil {
+		b.t.Fatal(err)
 	}
-	t.Cleanup(func() { b.conn.Close(context.Background()) })
-	return b
+	b.conn = conn
+	b.t.Cleanup(func() { conn.Close(context.Background()) })
 }
 
 func (b *bench) exec(sql string) {

@@ -28,9 +28,9 @@ type task struct {
 	replication *pgconn.PgConn // session for the slot, until the stream takes it over
 	exporter    *pgconn.PgConn // session that holds an exported snapshot, until it is imported
 
-	version        int    // server_version_num
-	system         string // identifier of the server; "": not known
-	storedSystem   string // identifier that is stored, or on its way
+	version        int // server_version_num
+	server         identity
+	stored         identity // that is stored, or on its way
 	viaRoot        bool
 	reportInterval time.Duration
 	acknowledged   pglogrepl.LSN // where the slot stands already
@@ -67,7 +67,7 @@ func (t *task) Start(ctx context.Context, start connectors.SourceStart) error {
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
-	t.storedSystem = s.storedSystem(start.Offsets)
+	t.stored = s.storedIdentity(start.Offsets)
 	pos, stored, err := s.stored(start.Offsets)
 	if err != nil {
 		return wrong("read the stored source offset", "correct or delete the connector's offsets", "%w", err)
