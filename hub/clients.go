@@ -125,6 +125,9 @@ func (h *Hub) consumerOptions(ctx context.Context, name string, task int, s sett
 	opts = append(opts, kgo.ClientID(fmt.Sprintf("connector-consumer-%s-%d", name, task)), kgo.KeepControlRecords(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxBytes(fetchBytes),
 		kgo.FetchMaxPartitionBytes(fetchPartitionBytes), kgo.MaxConcurrentFetches(1), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.MetadataMaxAge(5*time.Second), kgo.RebalanceTimeout(5*time.Minute), kgo.SessionTimeout(sessionTimeout))
+	// Not a cooperative one, which moves partitions in two rebalances: if all tasks die between them, the group is stable as
+	// the first has left it, they come back as its static members, and nobody reads what was to be moved.
+	opts = append(opts, kgo.Balancers(kgo.StickyBalancer()))
 	if h.exactlyOnce { // what a source takes back must not get into a target
 		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	}

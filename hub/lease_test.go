@@ -167,7 +167,7 @@ func TestAFencedSinkDoesNotFight(t *testing.T) {
 	r.create("in", source())
 	r.until("the sink has the line", func() bool { return len(r.world.values()) == 1 })
 
-	other, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.ConsumerGroup("connect-out"), kgo.InstanceID("mine"),
+	other, err := kgo.NewClient(kgo.SeedBrokers(r.cluster.ListenAddrs()...), kgo.ConsumerGroup("connect-out"), kgo.InstanceID("mine"), kgo.Balancers(kgo.StickyBalancer()),
 		kgo.ConsumeTopics("lines"), kgo.HeartbeatInterval(100*time.Millisecond), kgo.DisableAutoCommit())
 	if err != nil {
 		t.Fatal(err)
