@@ -19,14 +19,17 @@ func (r *Registry) register(ctx context.Context, name string, q request, how reg
 		return nil, err
 	}
 	p := &registration{r: r, subject: name, request: q, registering: how}
-	// Most registrations are of what is there already, and need no log and no waiting.
+	// Most registrations are of what is there already, and need no log and no waiting. Where nothing is, decide looks.
+	var v *version
 	r.store.mu.RLock()
-	v, err := p.registered(r.store.state)
+	if st := r.store.state; len(st.subjects[name].live(false)) > 0 {
+		v, _ = p.registered(st) // decide meets an error, too
+	}
 	r.store.mu.RUnlock()
-	if err == nil && v != nil {
+	if v != nil {
 		return v, nil
 	}
-	err = r.make(ctx, "registering a schema under "+name, &change{decide: p.decide, settled: p.settled, shared: true})
+	err := r.make(ctx, "registering a schema under "+name, &change{decide: p.decide, settled: p.settled, shared: true})
 	if err != nil {
 		return nil, err
 	}
