@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"slices"
@@ -75,6 +76,20 @@ func (c *coordinator) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.groups, id)
+}
+
+// every calls do at intervals until ctx ends.
+func every(ctx context.Context, interval time.Duration, do func()) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		do()
+	}
 }
 
 // close ends all waiting requests and timers, and what waits for a write.

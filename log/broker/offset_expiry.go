@@ -53,17 +53,8 @@ func expiresAt(retention int64) int64 {
 const maxExpired = 256 << 10
 
 // expireEvery expires offsets every so often until ctx ends. The retention is in ms.
-func (c *coordinator) expireEvery(ctx context.Context, every time.Duration, retention int64) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		c.expire(time.Now().UnixMilli(), retention)
-	}
+func (c *coordinator) expireEvery(ctx context.Context, interval time.Duration, retention int64) {
+	every(ctx, interval, func() { c.expire(time.Now().UnixMilli(), retention) })
 }
 
 // expire deletes what is over.

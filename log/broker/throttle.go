@@ -170,8 +170,8 @@ func (r *request) mayUse(key string) int {
 // user is the client's principal as quotas name it.
 func (r *request) user() string { return strings.TrimPrefix(r.c.who, "User:") }
 
-// used notes how much of a rate the client of a request used, and returns what the answer says about it in ms. The next request of the
-// connection waits as long (KIP-219). This process is not throttled.
+// used notes how much of a rate the client of a request used, and returns what the answer says about it in ms. The next
+// request of the connection waits as long (KIP-219). This process is not throttled.
 func (r *request) used(key string, n int) int32 {
 	if r.c.inProcess {
 		return 0

@@ -287,20 +287,13 @@ func (c *txnCoordinator) abort(t *txn) error {
 
 // run aborts what has been open too long, completes what is decided, and forgets ids that nobody uses, until ctx ends.
 func (c *txnCoordinator) run(ctx context.Context) {
-	tick := time.NewTicker(txnInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, txnInterval, func() {
 		for _, t := range c.list() {
 			t.mu.Lock()
 			c.look(t, time.Now().UnixMilli())
 			t.mu.Unlock()
 		}
-	}
+	})
 }
 
 // look does what time asks for. Call with t locked.
