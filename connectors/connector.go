@@ -171,10 +171,24 @@ type Planner interface {
 // reset). It returns true if nothing more is needed, false if state outside Connect's offsets (a slot's position)
 // has not been changed with them.
 //
-// A sink has it if it answers positions of its own to Open: it makes them what the offsets say, which are of the shape
-// {"kafka_topic":"orders","kafka_partition":0} and {"kafka_offset":7}. None at all are a reset of every partition.
+// A sink has it if it answers positions of its own to Open: it makes them what the offsets say, which are a GroupPartition
+// and a GroupOffset each. None at all are a reset of every partition.
 type OffsetAlterer interface {
 	AlterOffsets(ctx context.Context, config map[string]string, offsets []SourceOffset) (bool, error)
+}
+
+// GroupPartition and GroupOffset are partition and offset of a sink where a source has a source partition and a source
+// offset: in Connect's REST API and in an OffsetAlterer's offsets.
+//
+//	{"kafka_topic":"orders","kafka_partition":0}   {"kafka_offset":7}
+type GroupPartition struct {
+	Topic     string `json:"kafka_topic"`
+	Partition int32  `json:"kafka_partition"`
+}
+
+// GroupOffset is the offset of the next record.
+type GroupOffset struct {
+	Offset int64 `json:"kafka_offset"`
 }
 
 // Signaller is the ability of a source task to be asked for something while it runs: snapshots of single tables, in the

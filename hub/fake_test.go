@@ -309,8 +309,8 @@ func (s fakeSink) AlterOffsets(_ context.Context, _ map[string]string, offsets [
 		clear(w.opened)
 	}
 	for _, o := range offsets {
-		var tp groupPartition
-		var at groupOffset
+		var tp connectors.GroupPartition
+		var at connectors.GroupOffset
 		if err := connectors.UnmarshalOffset(o.Partition, &tp); err != nil {
 			return false, err
 		}

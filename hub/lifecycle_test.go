@@ -281,7 +281,11 @@ func TestOffsetsOfAStoppedSink(t *testing.T) {
 	r.until("all came again", func() bool { return len(r.world.values()) == 7 })
 }
 
-func TestTheTargetsOwnPositionsWin(t *testing.T) {
+func TestTheTargetsOwnPositionsWin(t *testing.T) { targetWithPositions(t) }
+
+// targetWithPositions has a sink out, whose target has the first two of three lines already.
+func targetWithPositions(t *testing.T) *rig {
+	t.Helper()
 	r := newRig(t, nil)
 	r.world.write("one", "two", "three")
 	r.create("in", source())
@@ -291,19 +295,12 @@ func TestTheTargetsOwnPositionsWin(t *testing.T) {
 	})
 	r.create("out", sink())
 	r.until("the sink got the third line only", func() bool { return slices.Equal(r.world.values(), []string{"three"}) })
+	return r
 }
 
 // What a person says about a sink's offsets is so for the positions that its target keeps, too.
 func TestOffsetsThatTheTargetKeeps(t *testing.T) {
-	r := newRig(t, nil)
-	r.world.write("one", "two", "three")
-	r.create("in", source())
-	r.until("the lines are in the log", r.committed(3))
-	r.world.update(func() {
-		r.world.opened = map[connectors.TopicPartition]int64{{Topic: "lines"}: 2}
-	})
-	r.create("out", sink())
-	r.until("the sink got the third line only", func() bool { return slices.Equal(r.world.values(), []string{"three"}) })
+	r := targetWithPositions(t)
 	for _, c := range []struct {
 		offset string // "": reset of all
 		values int

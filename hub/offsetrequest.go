@@ -17,16 +17,6 @@ import (
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// Source partition and offset of a sink, in Connect's REST API.
-type groupPartition struct {
-	Topic     string `json:"kafka_topic"`
-	Partition int32  `json:"kafka_partition"`
-}
-
-type groupOffset struct {
-	Offset int64 `json:"kafka_offset"`
-}
-
 // Offsets returns where a connector stands: a source's stored source offsets, or the offsets of a sink's consumer
 // group in the same shape.
 func (h *Hub) Offsets(ctx context.Context, name string) ([]connectors.SourceOffset, error) {
@@ -52,8 +42,8 @@ func (h *Hub) Offsets(ctx context.Context, name string) ([]connectors.SourceOffs
 	out := []connectors.SourceOffset{}
 	for _, o := range committed.Sorted() {
 		if o.Err == nil && o.At >= 0 {
-			out = append(out, connectors.SourceOffset{Partition: connectors.MarshalOffset(groupPartition{o.Topic, o.Partition}),
-				Offset: connectors.MarshalOffset(groupOffset{o.At})})
+			out = append(out, connectors.SourceOffset{Partition: connectors.MarshalOffset(connectors.GroupPartition{Topic: o.Topic, Partition: o.Partition}),
+				Offset: connectors.MarshalOffset(connectors.GroupOffset{Offset: o.At})})
 		}
 	}
 	return out, nil
@@ -244,12 +234,12 @@ func parseGroupOffsets(offsets []connectors.SourceOffset) (set kadm.Offsets, res
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		o = connectors.SourceOffset{Partition: connectors.MarshalOffset(groupPartition(tp))}
+		o = connectors.SourceOffset{Partition: connectors.MarshalOffset(connectors.GroupPartition(tp))}
 		if at < 0 {
 			reset.Add(tp.Topic, tp.Partition)
 		} else {
 			set.AddOffset(tp.Topic, tp.Partition, at, -1)
-			o.Offset = connectors.MarshalOffset(groupOffset{at})
+			o.Offset = connectors.MarshalOffset(connectors.GroupOffset{Offset: at})
 		}
 		plain = append(plain, o)
 	}

@@ -141,12 +141,7 @@ func (s *offsetStore) key(connector string, partition json.RawMessage) ([]byte, 
 	}
 	var b bytes.Buffer
 	b.WriteByte('[')
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // byte for byte as Kafka Connect writes the key: compaction compares bytes
-	if err := enc.Encode(connector); err != nil {
-		return nil, err
-	}
-	b.Truncate(b.Len() - 1) // of the line's end
+	b.Write(connectors.AppendJSONString(nil, []byte(connector))) // byte for byte as Kafka Connect: compaction compares bytes
 	b.WriteByte(',')
 	if err := json.Compact(&b, partition); err != nil {
 		return nil, err

@@ -10,16 +10,6 @@ import (
 
 var _ connectors.OffsetAlterer = Sink{}
 
-// groupPartition and groupOffset are the source partition and offset of a sink, in Connect's REST API.
-type groupPartition struct {
-	Topic     string `json:"kafka_topic"`
-	Partition int32  `json:"kafka_partition"`
-}
-
-type groupOffset struct {
-	Offset int64 `json:"kafka_offset"`
-}
-
 // AlterOffsets implements connectors.OffsetAlterer. The positions in the database count for more than the consumer
 // group's, so they become what a person wrote; after a reset there are none, and the group's count. Where no positions
 // are kept there is nothing to do.
@@ -58,8 +48,8 @@ func (o *offsets) alter(ctx context.Context, c conn, to []connectors.SourceOffse
 		set(-1, "connector = "+o.connector)
 	}
 	for _, s := range to {
-		var tp groupPartition
-		at := groupOffset{-1}
+		var tp connectors.GroupPartition
+		at := connectors.GroupOffset{Offset: -1}
 		err := connectors.UnmarshalOffset(s.Partition, &tp)
 		if err == nil && s.Offset != nil {
 			err = connectors.UnmarshalOffset(s.Offset, &at)
