@@ -129,14 +129,17 @@ func (c *catalog) fillKeys(ctx context.Context, e *entry) error {
 
 // keyed sets the key of the table: the configured columns, else the primary key, else the first unique index.
 func (e *entry) keyed(keys cdc.KeyColumns) {
-	switch configured := keys.For(e.Table.String(), e.columns); {
-	case configured != nil:
-		e.Key = configured
-	case e.primary != nil:
-		e.Key = e.primary
-	default:
-		e.Key = e.unique
+	if e.Key = keys.For(e.Table.String(), e.columns); e.Key == nil {
+		e.Key = e.ownKey()
 	}
+}
+
+// ownKey is the key that the table has: the primary key, else the first unique index.
+func (e *entry) ownKey() []string {
+	if e.primary != nil {
+		return e.primary
+	}
+	return e.unique
 }
 
 // merge returns the shape of a relation of the log, completed with what the catalog knows of its columns.
@@ -168,9 +171,7 @@ func (r *relation) merge(e *entry, keys cdc.KeyColumns) shape {
 func (r *relation) key(e *entry) []string {
 	var known, logged []string
 	if e != nil {
-		if known = e.primary; known == nil {
-			known = e.unique
-		}
+		known = e.ownKey()
 	}
 	for _, c := range r.columns {
 		if c.key && r.identity == 'd' {

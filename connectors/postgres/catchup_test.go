@@ -257,11 +257,7 @@ func TestFirstOffsetPrecedesRows(t *testing.T) {
 
 // TestCatchUpOnIdleServer shows that a catch-up ends although nothing is written any more.
 func TestCatchUpOnIdleServer(t *testing.T) {
-	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{Settings: map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := ownServer(t, services.PostgresOptions{Settings: map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"}})
 	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
 	b := newBench(t)
 	b.exec(manyRows)

@@ -51,17 +51,9 @@ func TestConformance(t *testing.T) {
 // serverWithPasswords starts a server that asks the role reader for a password.
 func serverWithPasswords(t *testing.T) *services.Postgres {
 	t.Helper()
-	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{HBA: []string{
+	server := ownServer(t, services.PostgresOptions{HBA: []string{
 		"host all reader 127.0.0.1/32 scram-sha-256", "host replication reader 127.0.0.1/32 scram-sha-256",
 		"host all all 127.0.0.1/32 trust"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := server.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	server.Exec(t, "postgres", "CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'right'")
 	return server
 }

@@ -79,7 +79,7 @@ func (t *task) checkEnd(ctx context.Context, op string, at pglogrepl.LSN, pos *p
 	if err != nil {
 		return trouble("read the server's position", err)
 	}
-	remedy := "connect to the server that was captured so far, or " + afresh(t.name, "")
+	remedy := formerServer(t.name)
 	if at > lsn {
 		return gone(op, remedy, "the stored offset is at LSN %s, but the server's log ends at %s: it is another server, or was restored from a backup", at, lsn)
 	}

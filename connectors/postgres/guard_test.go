@@ -40,17 +40,24 @@ func (b *bench) refused(config map[string]string, offsets []connectors.SourceOff
 	return e
 }
 
-// TestGapsAreRefused gives the task offsets that its slot cannot follow.
-func TestGapsAreRefused(t *testing.T) {
-	b := newBench(t)
+// captured makes a table a, and returns the offsets of a source that has streamed its first row.
+func (b *bench) captured(config map[string]string) []connectors.SourceOffset {
+	b.t.Helper()
 	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
-	config := b.config(nil)
 	r := b.start(config, nil)
 	b.awaitStream(r, b.db)
 	b.exec("INSERT INTO a VALUES (1)")
 	b.settle(r, b.db)
 	r.stop()
-	_, good := r.taken()
+	_, offsets := r.taken()
+	return offsets
+}
+
+// TestGapsAreRefused gives the task offsets that its slot cannot follow.
+func TestGapsAreRefused(t *testing.T) {
+	b := newBench(t)
+	config := b.config(nil)
+	good := b.captured(config)
 
 	b.refused(config, offset(`{"lsn":9000000000000000,"txId":1,"ts_usec":1}`), connectors.ClassGone, "another server", "DELETE /connectors/pg/offsets")
 	b.refused(config, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`), connectors.ClassGone, "0/64", "changes between are gone")
@@ -73,7 +80,7 @@ func TestGapsAreRefused(t *testing.T) {
 
 	// trust_slot accepts the gap.
 	trusting := b.config(map[string]string{"offset.mismatch.strategy": "trust_slot"})
-	r = b.start(trusting, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`))
+	r := b.start(trusting, offset(`{"lsn_proc":100,"lsn_commit":100,"lsn":100,"txId":1,"ts_usec":1}`))
 	b.exec("INSERT INTO a VALUES (2)")
 	r.until("the change", func() bool { return r.count() == 1 })
 	r.stop()
@@ -92,21 +99,11 @@ func TestGapsAreRefused(t *testing.T) {
 
 // TestPromotedServer goes on behind a promotion from what the new server has, and not from what only the former one had.
 func TestPromotedServer(t *testing.T) {
-	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
+	server := ownServer(t, services.PostgresOptions{})
 	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
 	b := newBench(t)
-	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
 	config := b.config(nil)
-	r := b.start(config, nil)
-	b.awaitStream(r, b.db)
-	b.exec("INSERT INTO a VALUES (1)")
-	b.settle(r, b.db)
-	r.stop()
-	_, before := r.taken()
+	before := b.captured(config)
 
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
@@ -120,7 +117,7 @@ func TestPromotedServer(t *testing.T) {
 	b.connect()
 	b.exec("SELECT pg_promote()")
 	b.exec("INSERT INTO a VALUES (2)")
-	r = b.start(config, before)
+	r := b.start(config, before)
 	r.until("the change behind the promotion", func() bool { return r.count() == 1 })
 	b.settle(r, b.db)
 	r.stop()
@@ -143,22 +140,12 @@ func TestPromotedServer(t *testing.T) {
 
 // TestLostSlot lets the server remove WAL that a slot needs.
 func TestLostSlot(t *testing.T) {
-	server, err := services.StartPostgres(context.Background(), services.PostgresOptions{Settings: map[string]string{
+	server := ownServer(t, services.PostgresOptions{Settings: map[string]string{
 		"max_slot_wal_keep_size": "1MB", "min_wal_size": "32MB", "max_wal_size": "48MB", "wal_keep_size": "0"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
 	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
 	b := newBench(t)
-	b.exec("CREATE TABLE a (id int PRIMARY KEY)")
 	config := b.config(nil)
-	r := b.start(config, nil)
-	b.awaitStream(r, b.db)
-	b.exec("INSERT INTO a VALUES (1)")
-	b.settle(r, b.db)
-	r.stop()
-	_, offsets := r.taken()
+	offsets := b.captured(config)
 	for range 6 {
 		b.exec("CREATE TABLE fill AS SELECT repeat(md5(i::text), 50) x FROM generate_series(1, 20000) i; DROP TABLE fill")
 		b.exec("SELECT pg_switch_wal()")
@@ -168,7 +155,7 @@ func TestLostSlot(t *testing.T) {
 		t.Fatalf("the slot is %s: the test shows nothing", status)
 	}
 	b.refused(config, offsets, connectors.ClassGone, "lost", "pg_drop_replication_slot")
-	r = b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), offsets)
+	r := b.start(b.config(map[string]string{"snapshot.mode": "when_needed"}), offsets)
 	r.until("the row", func() bool { return r.count() == 1 })
 	r.stop()
 }

@@ -33,6 +33,21 @@ type bench struct {
 	conn   *pgx.Conn
 }
 
+// ownServer starts a server for one test.
+func ownServer(t *testing.T, o services.PostgresOptions) *services.Postgres {
+	t.Helper()
+	server, err := services.StartPostgres(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return server
+}
+
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{t: t, server: services.UsePostgres(t)}

@@ -65,7 +65,7 @@ func (t *task) checkSystem(op string) error {
 	if t.server.System == "" || t.stored.System == "" || t.server.System == t.stored.System {
 		return nil
 	}
-	return gone(op, "connect to the server that was captured so far, or "+afresh(t.name, ""),
+	return gone(op, formerServer(t.name),
 		"the stored offset is of the server with the system identifier %s, and this one has %s: its log says nothing about the changes since", t.stored.System, t.server.System)
 }
 
@@ -81,12 +81,11 @@ func (t *task) checkTimeline(ctx context.Context, op string, at pglogrepl.LSN, p
 	if err != nil {
 		return trouble("read the history of the server's timeline "+strconv.Itoa(int(is)), err)
 	}
-	remedy := "connect to the server that was captured so far, or " + afresh(t.name, "")
 	if !ok {
-		return gone(op, remedy, "the stored offset is of timeline %d, which this server's log, of timeline %d, does not come from", was, is)
+		return gone(op, formerServer(t.name), "the stored offset is of timeline %d, which this server's log, of timeline %d, does not come from", was, is)
 	}
 	if at > left {
-		return gone(op, remedy, "the stored offset is at LSN %s of timeline %d, which this server's log, of timeline %d, left at %s: "+
+		return gone(op, formerServer(t.name), "the stored offset is at LSN %s of timeline %d, which this server's log, of timeline %d, left at %s: "+
 			"what was committed between was delivered and is lost, because a standby that had not received it was promoted, or a backup was restored", at, was, is, left)
 	}
 	t.log.Info("the server's log goes on in another timeline", "was", was, "is", is, "left", left)

@@ -61,6 +61,11 @@ func wrong(op, remedy, format string, args ...any) error {
 	return &connectors.Error{Op: op, Class: connectors.ClassConfig, Remedy: remedy, Err: fmt.Errorf(format, args...)}
 }
 
+// formerServer is the remedy when the stored offset is of another server.
+func formerServer(connector string) string {
+	return "connect to the server that was captured so far, or " + afresh(connector, "")
+}
+
 // afresh is the remedy when what was captured so far has lost its connection to the slot.
 func afresh(connector, sql string) string {
 	r := fmt.Sprintf("PUT /connectors/%s/stop, DELETE /connectors/%[1]s/offsets, PUT /connectors/%[1]s/resume: the tables are then read anew (snapshot.mode=when_needed does that by itself)", connector)
