@@ -177,9 +177,11 @@ func TestSameBytesAgain(t *testing.T) {
 }
 
 // TestErrorIsReturnedAndTriedAgain lets the server fail for a while.
-func TestErrorIsReturnedAndTriedAgain(t *testing.T) {
+func TestErrorIsReturnedAndTriedAgain(t *testing.T) { synctest.Test(t, errorIsReturnedAndTriedAgain) }
+
+func errorIsReturnedAndTriedAgain(t *testing.T) {
 	st := newFakeStore()
-	var down atomic.Bool // rotations that began before it changes still ask
+	var down atomic.Bool
 	down.Store(true)
 	st.fail = func(string, string) error {
 		if down.Load() {
@@ -203,6 +205,7 @@ func TestErrorIsReturnedAndTriedAgain(t *testing.T) {
 	if offset > 2*(rotationsAtOnce+2) {
 		t.Errorf("%d records were taken while nothing could be written", offset)
 	}
+	synctest.Wait() // rotations under way would see the server come back, or not
 	down.Store(false)
 	r.put(order(offset, "1"))
 	if got := r.flush(); got != offset+1 {
