@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"strconv"
 	"testing"
 
@@ -19,7 +20,13 @@ import (
 	"github.com/sluicehub/sluice/plugins/plugintest"
 )
 
-func TestMain(m *testing.M) { plugintest.Main(m, postgres.New()) }
+func TestMain(m *testing.M) {
+	// What is tested here beside hundreds of other tests gives a loaded server more time than a user's status may take.
+	if err := os.Setenv("PGCONNECT_TIMEOUT", "120"); err != nil {
+		panic(err)
+	}
+	plugintest.Main(m, postgres.New())
+}
 
 // TestConformance reads rows from a snapshot, and from the slot. Once with a slot that moves with each commit, as it is
 // in use: what was committed cannot be read again. And once with a slot that stays, so that every offset can be tried.
