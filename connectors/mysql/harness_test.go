@@ -241,10 +241,13 @@ func (r *run) stop() {
 func (r *run) until(what string, cond func() bool) {
 	r.t.Helper()
 	end := time.Now().Add(patience)
-	for !cond() {
+	for {
 		r.mu.Lock()
 		err, n := r.err, len(r.records)
 		r.mu.Unlock()
+		if cond() { // asked after the error was, for the last records may have come with it
+			return
+		}
 		if err != nil {
 			r.t.Fatalf("waiting for %s: %v", what, err)
 		}
