@@ -25,11 +25,7 @@ func blockedIndex(t *testing.T, w *world) {
 	w.do("PUT", "/"+topic+"/_settings", `{"index.blocks.read_only_allow_delete":true}`)
 	r := start(t, w.config(), topic)
 	r.put(topic, 0, record("1", `{"n":1}`))
-	began := time.Now()
 	err := r.untilTrouble()
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("the trouble showed after %v", took)
-	}
 	if connectors.ClassOf(err) != connectors.ClassEnvironment || !retriable(err) || !contains(err, topic, "blocked", "remedy", "index.blocks.read_only_allow_delete") {
 		t.Errorf("the trouble is %v", err)
 	}

@@ -257,20 +257,15 @@ func TestFirstOffsetPrecedesRows(t *testing.T) {
 
 // TestCatchUpOnIdleServer shows that a catch-up ends although nothing is written any more.
 func TestCatchUpOnIdleServer(t *testing.T) {
-	server := ownServer(t, services.PostgresOptions{Settings: map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h"}})
+	server := ownServer(t, services.PostgresOptions{Settings: map[string]string{"autovacuum": "off", "checkpoint_timeout": "1h", "wal_sender_timeout": "1h"}})
 	t.Setenv(services.EnvPostgres, server.DSN("postgres"))
 	b := newBench(t)
 	b.exec(manyRows)
 	s := target{}
-	config := b.config(map[string]string{"status.update.interval.ms": "60000"})
+	config := b.config(map[string]string{"status.update.interval.ms": "1800000"})
 	offsets := b.giveUp(config, s)
-	begin := time.Now()
 	r := b.start(config, offsets)
-	r.until("the rows", func() bool { return r.count() == 10000 })
-	// wal_sender_timeout/2 and the status interval are 30 and 60 s.
-	if took := time.Since(begin); took > 15*time.Second {
-		t.Errorf("the rows came after %s", took)
-	}
+	r.until("the rows", func() bool { return r.count() == 10000 }) // both sides say something unasked after half an hour only
 }
 
 // TestAlwaysCatchesUp changes rows while the connector is down and the tables are to be read at every start.

@@ -31,7 +31,7 @@ import (
 var update = flag.Bool("update", false, "write the table of results anew")
 
 // patience is how long a test waits for what must happen.
-const patience = time.Minute
+const patience = 4 * time.Minute
 
 const resultsFile = "../../connectors/jdbc/testdata/roundtrip.md"
 

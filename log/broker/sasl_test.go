@@ -51,7 +51,7 @@ func ping(t *testing.T, opts ...kgo.Opt) error {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	_, err = kadm.NewClient(cl).ListTopics(ctx)
 	return err
@@ -245,7 +245,7 @@ func TestBeforeLogin(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer nc.Close()
-			nc.SetDeadline(time.Now().Add(20 * time.Second))
+			nc.SetDeadline(time.Now().Add(2 * time.Minute))
 			if _, err := nc.Write(c.send); err != nil {
 				t.Fatal(err)
 			}
