@@ -19,8 +19,8 @@ import (
 
 // Log is a data directory with its topics.
 //
-// Locks, in order: compactMu, ddl, a Partition's wmu, startsMu, mu, a
-// Partition's mu.
+// Locks, in order: compactMu, ddl, a Partition's startMu and wmu, startsMu, mu,
+// a Partition's mu.
 type Log struct {
 	opts    Options
 	fs      vfs.FS
@@ -148,6 +148,8 @@ func (l *Log) Close() error {
 
 // close syncs what is not synced yet and closes the files.
 func (p *Partition) close() error {
+	p.startMu.Lock()
+	defer p.startMu.Unlock()
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	var err error
@@ -169,7 +171,7 @@ func (p *Partition) close() error {
 }
 
 // shut refuses everything from now on and closes the files once nobody uses
-// them. Call with wmu.
+// them. Call with startMu and wmu.
 func (p *Partition) shut(why error) {
 	p.refuse(why)
 	p.mu.Lock()

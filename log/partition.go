@@ -14,14 +14,18 @@ import (
 
 // Partition is one ordered log of record batches.
 //
-// Locks, in the order they are taken: wmu for whoever changes files (append,
-// roll, retention, compaction), mu for the state that readers and the flusher
-// need. Nothing is read, written or synced under mu.
+// Locks, in the order they are taken: startMu for whoever moves the log start
+// (retention, DeleteRecords) and removes the files below it, or ends the
+// partition; wmu for whoever writes files or changes which there are (append,
+// roll, compaction); mu for the state that readers and the flusher need.
+// Nothing is read, written or synced under mu.
 type Partition struct {
 	log    *Log
 	topic  *Topic
 	number int32
 	dir    string
+
+	startMu sync.Mutex
 
 	wmu        sync.Mutex
 	producers  producers

@@ -16,8 +16,8 @@ import (
 // Above the high watermark it fails with ErrOffsetOutOfRange; an offset below
 // the log start changes nothing.
 func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) {
-	p.wmu.Lock()
-	defer p.wmu.Unlock()
+	p.startMu.Lock()
+	defer p.startMu.Unlock()
 	p.mu.Lock()
 	start, hw, refused := p.start, p.hw, p.err
 	p.mu.Unlock()
@@ -42,7 +42,7 @@ func (p *Partition) DeleteRecords(offset int64) (logStart int64, err error) {
 // it. In this order a crash leaves whole segments below the start, which
 // recovery removes, and never a gap. On a full disk, where the start cannot be
 // saved, segments go one by one, each removal durable before the next, until it
-// can. Call with wmu.
+// can. Appends go on meanwhile. Call with startMu.
 func (p *Partition) raiseStart(offset int64) error {
 	p.mu.Lock()
 	before := p.start
@@ -71,15 +71,9 @@ func (p *Partition) raiseStart(offset int64) error {
 
 // dropBelow deletes up to limit segments that lie wholly below an offset, all
 // if limit is negative, and says how many. Files that cannot be removed are
-// removed by the next start.
+// removed by the next start. Call with startMu.
 func (p *Partition) dropBelow(offset int64, limit int) int {
-	var out []*handle
-	p.mu.Lock()
-	for len(p.segs) > 1 && p.segs[1].Base() <= offset && len(out) != limit {
-		out = append(out, p.segs[0])
-		p.segs = slices.Delete(slices.Clone(p.segs), 0, 1)
-	}
-	p.mu.Unlock()
+	out := p.cutBelow(offset, limit)
 	for _, h := range out {
 		p.log.retentionDeleted.Add(h.Size())
 	}
@@ -87,6 +81,19 @@ func (p *Partition) dropBelow(offset int64, limit int) int {
 		p.log.logger.Error("files of deleted segments are left until the next start", slog.String("partition", p.String()), slog.Any("error", err))
 	}
 	return len(out)
+}
+
+// cutBelow takes the segments out that dropBelow deletes.
+func (p *Partition) cutBelow(offset int64, limit int) (out []*handle) {
+	p.wmu.Lock()
+	defer p.wmu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.segs) > 1 && p.segs[1].Base() <= offset && len(out) != limit {
+		out = append(out, p.segs[0])
+		p.segs = slices.Delete(slices.Clone(p.segs), 0, 1)
+	}
+	return out
 }
 
 // discard deletes segments that are out of segs already.
@@ -129,26 +136,32 @@ func (l *Log) ApplyRetention(ctx context.Context) error {
 // retain deletes the segments that are too old or too many, and forgets idle
 // producers.
 func (p *Partition) retain() error {
+	p.startMu.Lock()
+	defer p.startMu.Unlock()
+	before, start, err := p.retainable()
+	if err != nil || start <= before {
+		return err
+	}
+	p.log.logger.Info("retention deletes records", slog.String("partition", p.String()),
+		slog.Int64("from", before), slog.Int64("to", start))
+	return p.raiseStart(start)
+}
+
+// retainable is the log start, and the one that retention leaves.
+func (p *Partition) retainable() (before, after int64, err error) {
 	cfg, now := p.topic.Config(), p.log.clock.Now()
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	p.producers.expire(now.Add(-p.log.opts.ProducerExpiry).UnixMilli())
 	if p.Err() != nil || !cfg.Delete {
-		return nil // damaged bytes are kept
+		return 0, 0, nil // damaged bytes are kept
 	}
 	if err := p.rollExpired(cfg, now); err != nil && !errors.Is(err, ErrNoSpace) {
-		return err // on a full disk, what is closed already can go all the same
+		return 0, 0, err // on a full disk, what is closed already can go all the same
 	}
 	p.mu.Lock()
-	start := p.retainFrom(cfg, now)
-	before, hw := p.start, p.hw
-	p.mu.Unlock()
-	if start = min(start, hw); start <= before {
-		return nil
-	}
-	p.log.logger.Info("retention deletes records", slog.String("partition", p.String()),
-		slog.Int64("from", before), slog.Int64("to", start))
-	return p.raiseStart(start)
+	defer p.mu.Unlock()
+	return p.start, min(p.retainFrom(cfg, now), p.hw), nil
 }
 
 // retainFrom is the base of the first segment to keep. Call with mu.

@@ -116,6 +116,8 @@ func (t *Topic) leave(keep int32) {
 
 // stop ends the partition and leaves its folder.
 func (p *Partition) stop(why error) {
+	p.startMu.Lock()
+	defer p.startMu.Unlock()
 	p.wmu.Lock()
 	defer p.wmu.Unlock()
 	p.shut(why)
