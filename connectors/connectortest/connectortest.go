@@ -14,12 +14,14 @@ package connectortest
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,27 +63,30 @@ func must(t *testing.T, doing string, err error) {
 	}
 }
 
-// leavesNothing runs f and checks that the goroutines it began have ended soon after. What is around the connector (the
-// connection to a child that has just been started) may be starting goroutines of its own meanwhile, so one that stays
-// must stay a second time: a leak does.
+// leavesNothing runs f and checks that the goroutines it began, and those that these began, have ended soon after.
+// What a library starts once, for the process, may stay; so what stays must stay a second time: a leak does.
 func leavesNothing(t *testing.T, f func()) {
 	t.Helper()
-	if grows(f, patience()/4) == 0 {
+	if len(left(t, f, patience()/4)) == 0 {
 		return
 	}
-	if n := grows(f, patience()); n > 0 {
-		stacks := make([]byte, 1<<20)
-		t.Fatalf("%d goroutines more than before; all of them:\n%s", n, stacks[:runtime.Stack(stacks, true)])
+	if stacks := left(t, f, patience()); len(stacks) > 0 {
+		t.Fatalf("goroutines are left:\n%s", strings.Join(stacks, "\n\n"))
 	}
 }
 
-// grows runs f and returns how many goroutines there are more than before, once that is none or the time is over.
-func grows(f func(), within time.Duration) int {
-	before := runtime.NumGoroutine()
-	f()
-	for end := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
-		if n := runtime.NumGoroutine() - before; n <= 0 || time.Now().After(end) {
-			return max(0, n)
+// left runs f and returns the stacks of its goroutines once there are none or the time is over. They have a label,
+// which they inherit: other tests run at the same time.
+func left(t *testing.T, f func(), within time.Duration) (stacks []string) {
+	t.Helper()
+	id := rand.Text()
+	pprof.Do(context.Background(), pprof.Labels("connectortest", id), func(context.Context) { f() })
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		var profile strings.Builder
+		must(t, "list the goroutines", pprof.Lookup("goroutine").WriteTo(&profile, 1))
+		stacks = slices.DeleteFunc(strings.Split(profile.String(), "\n\n"), func(stack string) bool { return !strings.Contains(stack, id) })
+		if len(stacks) == 0 || time.Now().After(end) {
+			return stacks
 		}
 	}
 }
