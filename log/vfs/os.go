@@ -102,5 +102,14 @@ func (f *osFile) Size() (int64, error) {
 // Reserve implements Reserver.
 func (f *osFile) Reserve(size int64) error { return reserve(f.File, size) }
 
-// Sync syncs data and size but not the times (see sync_linux.go).
-func (f *osFile) Sync() error { return datasync(f.File) }
+// Sync syncs data and size but not the times (see sync_linux.go). After a
+// failure the file reads as the disk has it, as far as the kernel can be told to.
+func (f *osFile) Sync() error {
+	err := datasync(f.File)
+	if err != nil {
+		if ferr := forget(f.File); !errors.Is(ferr, errors.ErrUnsupported) {
+			err = errors.Join(err, ferr)
+		}
+	}
+	return err
+}

@@ -11,6 +11,20 @@ func datasync(f *os.File) error {
 	return control(f, "fdatasync", syscall.Fdatasync)
 }
 
+const dontNeed = 4 // POSIX_FADV_DONTNEED
+
+// forget makes the kernel drop the pages of a file that it holds for clean.
+// They include those that it could not write: after a failed fdatasync they
+// would be read, by this process and the next one, as if the disk had them.
+func forget(f *os.File) error {
+	return control(f, "fadvise", func(fd int) error {
+		if _, _, errno := syscall.Syscall6(syscall.SYS_FADVISE64, uintptr(fd), 0, 0, dontNeed, 0, 0); errno != 0 {
+			return errno
+		}
+		return nil
+	})
+}
+
 const keepSize = 0x01 // FALLOC_FL_KEEP_SIZE
 
 // reserve is fallocate(2). Its EOPNOTSUPP is an errors.ErrUnsupported.

@@ -9,4 +9,6 @@ import (
 
 func datasync(f *os.File) error { return f.Sync() }
 
+func forget(*os.File) error { return errors.ErrUnsupported }
+
 func reserve(*os.File, int64) error { return errors.ErrUnsupported }
