@@ -28,8 +28,14 @@ const offsetsTable = "_sluice_offsets"
 const offsetsDDL = "CREATE TABLE IF NOT EXISTS " + offsetsTable + " (connector VARCHAR(200) NOT NULL, topic VARCHAR(249) NOT NULL, part INT NOT NULL, " +
 	"slot INT NOT NULL, epoch BIGINT NOT NULL, next_offset BIGINT NOT NULL, keyed VARCHAR(64), PRIMARY KEY (connector, topic, part, slot))"
 
-// anyOffsets asks whether the table is there and may be read.
-const anyOffsets = "SELECT keyed FROM " + offsetsTable + " WHERE 1 = 0"
+// addKeyed brings a table of an earlier version up to date, which had all columns but the last.
+const addKeyed = "ALTER TABLE " + offsetsTable + " ADD COLUMN keyed VARCHAR(64)"
+
+// anyOffsets and anyKeyed ask whether the table is there and may be read, and whether it is up to date.
+const (
+	anyOffsets = "SELECT epoch FROM " + offsetsTable + " WHERE 1 = 0"
+	anyKeyed   = "SELECT keyed FROM " + offsetsTable + " WHERE 1 = 0"
+)
 
 // offsets keeps positions in the database.
 type offsets struct {
@@ -45,14 +51,11 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 		return nil
 	}
 	o := &offsets{dialect: t.dialect, connector: t.dialect.literal(t.start.Connector), keyed: t.keyMaker(t.start.Config), log: t.start.Log}
+	there := false
 	err := t.ask(ctx, "make sure of "+offsetsTable, func(c conn) error {
-		// A look first: the table may be there for a user who may not make one.
-		_, err := c.query(ctx, anyOffsets)
-		if err != nil && t.dialect.verdict(err) != passing {
-			_, err = c.exec(ctx, offsetsDDL+t.dialect.tableOptions())
-		}
-		if err != nil && t.dialect.verdict(err) == refusedRow { // two tasks made it at once
-			_, err = c.query(ctx, anyOffsets)
+		err := t.made(ctx, c, anyOffsets, offsetsDDL+t.dialect.tableOptions())
+		if there = err == nil; there {
+			err = t.made(ctx, c, anyKeyed, addKeyed)
 		}
 		return err
 	})
@@ -60,13 +63,32 @@ func (t *task) prepareOffsets(ctx context.Context) error {
 	if errors.As(err, &ce) && !t.passes(ce.Err) {
 		ce.Class, ce.Retriable = connectors.ClassConfig, false
 		ce.Remedy = "let the user create tables, or create it: " + offsetsDDL + t.dialect.tableOptions() + "; or set delivery.guarantee=at_least_once"
-		if t.guarantee == guaranteeAuto {
+		if there {
+			ce.Remedy = "the table is of an earlier version; let the user alter it, or bring it up to date: " + addKeyed
+		} else if t.guarantee == guaranteeAuto {
 			t.start.Log.Warn("rows are written at least once, not exactly once: positions cannot be kept in the database", "cause", ce.Error())
 			return nil
 		}
 	}
 	if err == nil {
 		t.offsets = o
+	}
+	return err
+}
+
+// made runs DDL unless the question can be answered already. A look first: what it makes may be there for a user who may
+// not make it. And a look behind: another task may have made it at once.
+func (t *task) made(ctx context.Context, c conn, question, ddl string) error {
+	_, err := c.query(ctx, question)
+	if err == nil || t.passes(err) {
+		return err
+	}
+	_, err = c.exec(ctx, ddl)
+	if err == nil || t.passes(err) {
+		return err
+	}
+	if _, again := c.query(ctx, question); again == nil {
+		return nil
 	}
 	return err
 }

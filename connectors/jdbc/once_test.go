@@ -213,3 +213,60 @@ func TestKeysMadeOtherwise(t *testing.T) {
 		}
 	})
 }
+
+// A table of positions that an earlier version made is brought up to date, and its positions count. Another task may have
+// done so a moment before.
+func TestEarlierOffsets(t *testing.T) {
+	t.Parallel()
+	on(t, func(t *testing.T, s *server) {
+		stop(inserts(t, s, "auto.create", "true"))
+		earlier := func() { s.exec(t, "ALTER TABLE "+offsetsTable+" DROP COLUMN keyed") }
+		earlier()
+		r := s.start(t, "delivery.guarantee", "exactly_once")
+		if r.next != 2 {
+			t.Errorf("it is to go on at %d", r.next)
+		}
+		r.put(flat(3, "c", 3))
+		r.flush()
+		stop(r)
+		earlier()
+		alter(t, s, 1) // by a person, before any task was there
+		if r = s.start(t); r.next != 1 {
+			t.Errorf("altered to 1, it is to go on at %d", r.next)
+		}
+		stop(r)
+		earlier()
+		c, err := s.d.connect(t.Context())
+		must(t, err)
+		defer c.close()
+		must(t, (&task{dialect: s.d}).made(t.Context(), beaten{c}, anyKeyed, addKeyed))
+	})
+}
+
+// beaten is a connection whose statements another one has run a moment before.
+type beaten struct{ conn }
+
+func (b beaten) exec(ctx context.Context, statements ...string) (int64, error) {
+	if n, err := b.conn.exec(ctx, statements...); err != nil {
+		return n, err
+	}
+	return b.conn.exec(ctx, statements...)
+}
+
+// A user who may not bring the table up to date is told what to do, also where rows might be written at least once: the
+// positions that it has must count.
+func TestEarlierOffsetsOfOthers(t *testing.T) {
+	t.Parallel()
+	s := onPostgres(t)
+	stop(inserts(t, s, "auto.create", "true"))
+	s.exec(t, "ALTER TABLE "+offsetsTable+" DROP COLUMN keyed")
+	role := "r" + s.rows(t, "SELECT current_database()")[0]
+	s.exec(t, "CREATE ROLE "+role+" LOGIN PASSWORD 'x'", "GRANT ALL ON ALL TABLES IN SCHEMA public TO "+role)
+	t.Cleanup(func() { s.exec(t, "DROP OWNED BY "+role, "DROP ROLE "+role) })
+	task := New().NewSinkTask()
+	err := task.Start(t.Context(), connectors.SinkStart{Connector: "test", Config: s.with("connection.user", role, "connection.password", "x"), Log: plugintest.Log(t)})
+	if connectors.ClassOf(err) != connectors.ClassConfig || !strings.Contains(err.Error(), addKeyed) {
+		t.Errorf("%v", err)
+	}
+	must(t, task.Stop(context.Background()))
+}

@@ -14,8 +14,8 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
 
-// tableMap takes up the description of a table that precedes its rows.
-func (st *stream) tableMap(ctx context.Context, m *replication.TableMapEvent, start uint64) error {
+// tableMap takes up the description of a table that precedes its rows, which the event has.
+func (st *stream) tableMap(ctx context.Context, m *replication.TableMapEvent, event []byte, start uint64) error {
 	if im, ok := st.images[m.TableID]; ok && (im == nil || im.name.Name == string(m.Table) && im.name.Schema == string(m.Schema)) {
 		return nil
 	}
@@ -23,6 +23,9 @@ func (st *stream) tableMap(ctx context.Context, m *replication.TableMapEvent, st
 	if !st.s.captures(name) {
 		st.images[m.TableID] = nil
 		return nil
+	}
+	if err := correctMetas(m, event); err != nil {
+		return fmt.Errorf("read the description of %s at %s:%d: %w", name, st.file, start, err)
 	}
 	im, err := st.prepare(ctx, name, m)
 	if err != nil {

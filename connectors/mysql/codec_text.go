@@ -41,10 +41,12 @@ func (c *codecs) str(ctx context.Context, col *column) (codec, error) {
 
 // asString is the log function of everything that is stored as a string.
 func asString(f appendFunc) func(byte, uint16) appendFunc {
-	return func(t byte, _ uint16) appendFunc {
+	return func(t byte, meta uint16) appendFunc {
 		switch t {
 		case typeVarchar, typeVarString, typeString, typeBlob:
 			return f
+		case typeVarcharCompressed, typeBlobCompressed:
+			return inflated(f, t, meta)
 		}
 		return nil
 	}

@@ -80,6 +80,9 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 		return st, nil
 	}
 	nodes, _, err := d.parser.ParseSQL(sql)
+	if err != nil {
+		nodes, _, err = d.parser.ParseSQL(withoutCompressed(sql))
+	}
 	if err != nil || len(nodes) != 1 {
 		st.kind = unreadable
 		return st, nil

@@ -19,7 +19,7 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 		}
 	}
 	names := m.ColumnNameString()
-	unsigned, collations, enumCollations := m.UnsignedMap(), collationsOf(m), m.EnumSetCollationMap()
+	unsigned, collations, enumCollations := m.UnsignedMap(), collationsOf(m, st.s.flavor.mariadb), m.EnumSetCollationMap()
 	enums, sets, shapes := m.EnumStrValueMap(), m.SetStrValueMap(), m.GeometryTypeMap()
 	for i := range names {
 		typ, arg := realType(m.ColumnType[i], m.ColumnMeta[i])
@@ -75,14 +75,18 @@ func (st *stream) describe(ctx context.Context, m *replication.TableMapEvent, kn
 }
 
 // collationsOf returns the collations of the columns of text, by their number. A vector counts as text here, with the
-// collation of bytes.
-func collationsOf(m *replication.TableMapEvent) map[int]uint64 {
+// collation of bytes, and so does a geometry of MariaDB's.
+func collationsOf(m *replication.TableMapEvent, mariadb bool) map[int]uint64 {
 	out := map[int]uint64{}
 	at := 0
 	for i, typ := range m.ColumnType {
 		real, _ := realType(typ, m.ColumnMeta[i])
 		switch real {
-		case typeString, typeVarString, typeVarchar, typeBlob, typeVector:
+		case typeString, typeVarString, typeVarchar, typeVarcharCompressed, typeBlob, typeBlobCompressed, typeVector:
+		case typeGeometry:
+			if !mariadb {
+				continue
+			}
 		default:
 			continue
 		}
@@ -212,10 +216,13 @@ func logColumn(typ byte, arg int, meta uint16, charset string, bytes bool) colum
 	case typeVarchar, typeVarString:
 		text("varchar", "varbinary")
 		c.Length = arg / width
+	case typeVarcharCompressed:
+		text("varchar", "varbinary")
+		c.Length = (arg - 1) / width
 	case typeString:
 		text("char", "binary")
 		c.Length = arg / width
-	case typeBlob:
+	case typeBlob, typeBlobCompressed:
 		prefix := [...]string{"", "tiny", "", "medium", "long"}
 		text("text", "blob")
 		if arg > 0 && arg < len(prefix) {

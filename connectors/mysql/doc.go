@@ -68,6 +68,7 @@
 //	a definition that does not fit        gone, with the last statement that could not be read
 //	a table of a signal cannot be read    logged, and the incremental snapshot waits: resume-snapshot tries again
 //	snapshot interrupted                  the next start catches up and reads the rest, a table that was altered from its begin
+//	a compressed value is damaged         data: as the next
 //	a value without a place               data: the change goes to Report as JSON, with file, position, row and column
 //
 // A prepared XA transaction is delivered when it is prepared: that is where the log has it. If it is rolled back later,

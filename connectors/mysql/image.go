@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func fits(c *column, real byte, arg int, meta uint16) bool {
 		return c.digits() == arg
 	case typeBit:
 		return c.Length == int(meta>>8)*8+int(meta&0xff)
-	case typeBlob:
+	case typeBlob, typeBlobCompressed:
 		switch c.Type {
 		case "tinytext", "tinyblob":
 			return arg == 1
@@ -62,7 +63,10 @@ func fits(c *column, real byte, arg int, meta uint16) bool {
 		case "mediumtext", "mediumblob":
 			return arg == 3
 		}
-	case typeVarchar:
+	case typeVarchar, typeVarcharCompressed:
+		if real == typeVarcharCompressed {
+			arg-- // the first byte of a value
+		}
 		if c.Type == "varchar" && c.Length >= 0 {
 			return arg >= c.Length && arg <= 4*c.Length
 		}
@@ -78,6 +82,32 @@ func fits(c *column, real byte, arg int, meta uint16) bool {
 		}
 	}
 	return true
+}
+
+// sameRow reports whether two rows have the same captured values.
+func (im *image) sameRow(a, b []cell) bool {
+	for i := range im.fields {
+		if !im.fields[i].out || b[i].kind == cellAbsent {
+			continue
+		}
+		if a[i].kind != b[i].kind || view(a[i].raw) != view(b[i].raw) && !im.sameValue(i, a[i].raw, b[i].raw) {
+			return false
+		}
+	}
+	return true
+}
+
+// sameValue reports whether two values that differ in the log are the same: a session may have compressed one in another way.
+func (im *image) sameValue(i int, a, b []byte) bool {
+	if !im.extents[i].compressed {
+		return false
+	}
+	before, err := im.reader[i](nil, a)
+	if err != nil {
+		return false
+	}
+	after, err := im.reader[i](nil, b)
+	return err == nil && bytes.Equal(before, after)
 }
 
 // A table of MariaDB's with system versioning keeps the former versions of its rows. Unless its definition names them, the

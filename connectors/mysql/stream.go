@@ -327,7 +327,7 @@ func (st *stream) inner(ctx context.Context, b *connectors.Batch, e *replication
 	case *replication.XIDEvent:
 		return st.commit(b)
 	case *replication.TableMapEvent:
-		if err := st.tableMap(ctx, ev, start); err != nil {
+		if err := st.tableMap(ctx, ev, e.RawData, start); err != nil {
 			return err
 		}
 	case *replication.RowsEvent:

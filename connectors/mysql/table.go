@@ -328,16 +328,3 @@ func (f *field) keyed() *field {
 	}
 	return f
 }
-
-// sameRow reports whether two rows have the same captured values.
-func (t *table) sameRow(a, b []cell) bool {
-	for i := range t.fields {
-		if !t.fields[i].out || b[i].kind == cellAbsent {
-			continue
-		}
-		if a[i].kind != b[i].kind || view(a[i].raw) != view(b[i].raw) {
-			return false
-		}
-	}
-	return true
-}

@@ -29,6 +29,10 @@ const (
 	typeTimestamp2 = 17
 	typeDatetime2  = 18
 	typeTime2      = 19
+
+	typeBlobCompressed    = 140 // of MariaDB
+	typeVarcharCompressed = 141
+
 	typeVector     = 242
 	typeJSON       = 245
 	typeNewDecimal = 246
@@ -41,7 +45,10 @@ const (
 )
 
 // extent is how the size of a value in a row image is found: it is fixed, or stands before the value in so many bytes.
-type extent struct{ fixed, prefix int }
+type extent struct {
+	fixed, prefix int
+	compressed    bool
+}
 
 // errImage says that a row image does not have the form that its table's description promises.
 var errImage = errors.New("malformed row image")
@@ -96,14 +103,14 @@ func extentOf(typ byte, meta uint16) (extent, error) {
 		}
 	case typeBit:
 		return extent{fixed: int(meta>>8) + (int(meta&0xff)+7)/8}, nil
-	case typeVarchar, typeVarString, typeString:
+	case typeVarchar, typeVarcharCompressed, typeVarString, typeString:
 		if arg > 255 {
-			return extent{prefix: 2}, nil
+			return extent{prefix: 2, compressed: isCompressed(real)}, nil
 		}
-		return extent{prefix: 1}, nil
-	case typeBlob, typeJSON, typeGeometry, typeVector:
+		return extent{prefix: 1, compressed: isCompressed(real)}, nil
+	case typeBlob, typeBlobCompressed, typeJSON, typeGeometry, typeVector:
 		if arg >= 1 && arg <= 4 {
-			return extent{prefix: arg}, nil
+			return extent{prefix: arg, compressed: isCompressed(real)}, nil
 		}
 	}
 	return extent{}, fmt.Errorf("a column of type %d with meta data %#x is not known", typ, meta)

@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -136,3 +137,18 @@ func identifier(s string) (name, rest string, ok bool) {
 	}
 	return s[:end], s[end:], end > 0
 }
+
+// withoutCompressed returns a statement without the attribute COMPRESSED of MariaDB's columns, which the parser does not
+// know, and which says nothing of a column's values.
+func withoutCompressed(sql string) string {
+	return compressedAttribute.ReplaceAllStringFunc(sql, func(found string) string {
+		if strings.EqualFold(found[:min(len(found), len("COMPRESSED"))], "COMPRESSED") {
+			return ""
+		}
+		return found
+	})
+}
+
+// compressedAttribute finds the attribute, and what has its name inside and is none: texts, names, comments, and the
+// format of rows.
+var compressedAttribute = regexp.MustCompile(`(?is)'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|` + "`[^`]*`" + `|/\*.*?\*/|(?:--\s|#)[^\n]*|\bROW_FORMAT\s*=?\s*COMPRESSED\b|\bCOMPRESSED\b(?:\s*=\s*\w+)?`)
