@@ -36,7 +36,7 @@ func (b *Broker) produce(r *request, kreq kmsg.Request) (reply, error) {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	resp.ThrottleMillis = r.used(producerByteRate, r.size)
+	resp.ThrottleMillis = r.used(producerByteRate, float64(r.size))
 	return func() kmsg.Response {
 		for _, wait := range waits {
 			wait()

@@ -130,7 +130,7 @@ func (f *fetching) read() *kmsg.FetchResponse {
 		resp.Topics = append(resp.Topics, rt)
 	}
 	f.r.loan.keep(given)
-	resp.ThrottleMillis = f.r.used(consumerByteRate, given)
+	resp.ThrottleMillis = f.r.used(consumerByteRate, float64(given))
 	return resp
 }
 

@@ -4,7 +4,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// alterClientQuotas answers AlterClientQuotas. All quotas are kept; the log says which are not enforced.
+// alterClientQuotas answers AlterClientQuotas. All quotas are kept; the log says which is not enforced.
 func (b *Broker) alterClientQuotas(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.AlterClientQuotasRequest)
 	resp := req.ResponseKind().(*kmsg.AlterClientQuotasResponse)
@@ -27,7 +27,7 @@ func (b *Broker) alterClientQuotas(r *request, kreq kmsg.Request) (reply, error)
 			err = b.quotas.alter(e, changes, req.ValidateOnly)
 		}
 		for _, c := range changes {
-			if err == nil && !req.ValidateOnly && !c.remove && !isEnforced(c.key) {
+			if err == nil && !req.ValidateOnly && !c.remove && c.key == connectionCreationRate {
 				b.logger.Warn("a client quota is kept and shown, and not enforced", "quota", c.key)
 			}
 		}

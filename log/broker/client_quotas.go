@@ -16,7 +16,8 @@ import (
 // quotaState is the name under which the log keeps the client quotas, as JSON.
 const quotaState = "client-quotas"
 
-// clientQuotas are the quotas that administrators set. All are kept and shown; throttle.go enforces some. Safe for
+// clientQuotas are the quotas that administrators set. All are kept and shown; throttle.go enforces all but
+// connectionCreationRate. Safe for
 // concurrent use.
 type clientQuotas struct {
 	log      *log.Log
@@ -160,9 +161,9 @@ func checkEntity(e quotaEntity) error {
 
 // check follows Kafka's quota configs: rates in bytes and connections are whole numbers.
 func (c quotaChange) check(ofIP bool) error {
-	known, whole := []string{consumerByteRate, controllerMutationRate, producerByteRate, "request_percentage"}, strings.HasSuffix(c.key, "byte_rate")
+	known, whole := []string{consumerByteRate, controllerMutationRate, producerByteRate, requestPercentage}, strings.HasSuffix(c.key, "byte_rate")
 	if ofIP {
-		known, whole = []string{"connection_creation_rate"}, true
+		known, whole = []string{connectionCreationRate}, true
 	}
 	switch {
 	case !slices.Contains(known, c.key):

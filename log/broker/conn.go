@@ -258,7 +258,7 @@ func (c *conn) call(h handler, r *request, req kmsg.Request) (wait reply, err er
 			err = fmt.Errorf("internal error: %v", p)
 		}
 	}()
-	return h(r, req)
+	return r.timed(h, req)
 }
 
 func (c *conn) queue(p pending) error {

@@ -4,27 +4,31 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Client quotas that are enforced.
+// Client quotas.
 const (
 	producerByteRate       = "producer_byte_rate"
 	consumerByteRate       = "consumer_byte_rate"
 	controllerMutationRate = "controller_mutation_rate" // of partitions that are made and deleted (KIP-599)
+	requestPercentage      = "request_percentage"       // of a processor's time (KIP-124)
+	connectionCreationRate = "connection_creation_rate" // of an address; not enforced
 )
-
-func isEnforced(quota string) bool {
-	return quota == producerByteRate || quota == consumerByteRate || quota == controllerMutationRate
-}
 
 // quotaWindow is over how long a rate is measured: so many seconds' worth may come at once
 // (quota.window.num less the present one, quota.window.size.seconds).
 const quotaWindow = 10 * time.Second
+
+// longestRequestThrottle bounds how long who used too much of a processor waits (quota.window.size.seconds). One request
+// that is expensive then does not shut a client out.
+const longestRequestThrottle = time.Second
 
 // maxMeters bounds what is remembered of clients that are named by whoever connects.
 const maxMeters = 10_000
@@ -44,7 +48,8 @@ type quotaFor struct{ user, client string }
 // meterOf is who shares what is measured: the user, the client, or both, as the quota says that they have.
 type meterOf struct{ user, client, key string }
 
-// meter is how much of a rate is used: it fills with bytes or partitions, and runs empty at the rate.
+// meter is how much of a rate is used: it fills with bytes, partitions or hundredths of a processor's seconds, and runs
+// empty at the rate.
 type meter struct {
 	level float64
 	at    time.Time
@@ -100,7 +105,7 @@ func (t *throttle) rate(user, client, key string) (float64, meterOf) {
 }
 
 // use notes that a client used so much of a rate, and returns for how long it must use no more.
-func (t *throttle) use(user, client, key string, n int, now time.Time) time.Duration {
+func (t *throttle) use(user, client, key string, n float64, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.rates) == 0 {
@@ -111,13 +116,28 @@ func (t *throttle) use(user, client, key string, n int, now time.Time) time.Dura
 		return 0
 	}
 	m := t.meter(of, now)
-	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + float64(n)
+	m.level = max(0, m.level-rate*now.Sub(m.at).Seconds()) + n
 	m.at = now
 	over := m.level - rate*quotaWindow.Seconds()
 	if over <= 0 {
 		return 0
 	}
-	return time.Duration(min(over/rate, math.MaxInt32/1000) * float64(time.Second))
+	d := time.Duration(min(over/rate, math.MaxInt32/1000) * float64(time.Second))
+	if key == requestPercentage {
+		d = min(d, longestRequestThrottle)
+	}
+	return d
+}
+
+// has tells whether a client has a quota.
+func (t *throttle) has(user, client, key string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.rates) == 0 {
+		return false
+	}
+	rate, _ := t.rate(user, client, key)
+	return rate > 0
 }
 
 // window is how many bytes a client may use at once, maxInt without a quota.
@@ -172,7 +192,7 @@ func (r *request) user() string { return strings.TrimPrefix(r.c.who, "User:") }
 
 // used notes how much of a rate the client of a request used, and returns what the answer says about it in ms. The next
 // request of the connection waits as long (KIP-219). This process is not throttled.
-func (r *request) used(key string, n int) int32 {
+func (r *request) used(key string, n float64) int32 {
 	if r.c.inProcess {
 		return 0
 	}
@@ -181,7 +201,9 @@ func (r *request) used(key string, n int) int32 {
 	if d <= 0 {
 		return 0
 	}
-	r.c.mutedUntil = now.Add(d)
+	if until := now.Add(d); until.After(r.c.mutedUntil) {
+		r.c.mutedUntil = until
+	}
 	return int32(math.Ceil(d.Seconds() * 1000))
 }
 
@@ -198,7 +220,7 @@ func (r *request) mutates(partitions int, strict int16) error {
 	if r.version >= strict {
 		n = 0 // only a look
 	}
-	ms := r.used(controllerMutationRate, n)
+	ms := r.used(controllerMutationRate, float64(n))
 	r.throttled = max(r.throttled, ms)
 	if r.version < strict {
 		return nil
@@ -206,8 +228,32 @@ func (r *request) mutates(partitions int, strict int16) error {
 	if ms > 0 {
 		return fmt.Errorf("%w: %s allows more in %d ms", kerr.ThrottlingQuotaExceeded, controllerMutationRate, ms)
 	}
-	r.c.b.quotas.throttle.use(r.user(), r.clientID, controllerMutationRate, partitions, time.Now())
+	r.c.b.quotas.throttle.use(r.user(), r.clientID, controllerMutationRate, float64(partitions), time.Now())
 	return nil
+}
+
+// timed calls a handler, for a client with a quota of processor time on a thread of its own, so that its time can be told:
+// what it waits for, fsyncs, locks, records that are to come, is none.
+func (r *request) timed(h handler, req kmsg.Request) (reply, error) {
+	if r.c.inProcess || r.c.who == "" || !r.c.b.quotas.throttle.has(r.user(), r.clientID, requestPercentage) {
+		return h(r, req)
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	began := threadTime()
+	wait, err := h(r, req)
+	ms := r.used(requestPercentage, 100*(threadTime()-began).Seconds())
+	if ms == 0 || wait == nil {
+		return wait, err
+	}
+	return func() kmsg.Response {
+		resp := wait()
+		if t, ok := resp.(kmsg.SetThrottleResponse); ok {
+			said, _ := resp.(kmsg.ThrottleResponse).Throttle()
+			t.SetThrottle(max(ms, said))
+		}
+		return resp
+	}, err
 }
 
 // rest waits until the client may go on. A connection that ends ends it too.

@@ -70,7 +70,7 @@ func TestTheMostSpecialQuotaCounts(t *testing.T) {
 func TestThrottleKeepsTheRate(t *testing.T) {
 	th := quotasOf([3]any{"", "app", 1000})
 	now := time.Unix(1000, 0)
-	use := func(what string, bytes int, want time.Duration) {
+	use := func(what string, bytes float64, want time.Duration) {
 		t.Helper()
 		if got := th.use("anna", "app", producerByteRate, bytes, now); got != want {
 			t.Errorf("%s: %s, want %s", what, got, want)
@@ -250,6 +250,65 @@ func TestTopicsAreThrottled(t *testing.T) {
 			t.Errorf("metadata: %+v, waits %s", resp, waits)
 		}
 	})
+}
+
+// TestProcessorTimeIsThrottled: who uses more of a processor than it may is told so in whatever it asks, and its next
+// request waits, a second at most. Waiting for records is no use of it.
+func TestProcessorTimeIsThrottled(t *testing.T) {
+	s := start(t, t.TempDir())
+	if _, err := kadm.NewClient(s.client(true)).CreateTopic(context60(t), 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	for client, percent := range map[string]float64{"greedy": 0.000001, "patient": 3} {
+		if err := s.b.quotas.alter(quotaEntity{{"client-id", &client}}, []quotaChange{{requestPercentage, percent, false}}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	metadata := kmsg.NewPtrMetadataRequest()
+	throttled := func(client string, inProcess bool) int32 {
+		t.Helper()
+		resp, err := metadata.RequestWith(context60(t), s.client(inProcess, kgo.ClientID(client)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.ThrottleMillis
+	}
+	if got := throttled("greedy", false); got != 1000 {
+		t.Errorf("throttled for %d ms, want a second", got)
+	}
+	if other, here := throttled("other", false), throttled("greedy", true); other != 0 || here != 0 {
+		t.Errorf("without a quota throttled for %d ms, this process for %d", other, here)
+	}
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	format := kmsg.NewRequestFormatter(kmsg.FormatterClientID("greedy"))
+	began := time.Now()
+	for range 2 {
+		if _, err := nc.Write(format.AppendRequest(nil, metadata, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := answerSize(t, nc), answerSize(t, nc)
+	if took := time.Since(began); took < time.Second {
+		t.Errorf("answers of %d and %d bytes came within %s", first, second, took)
+	}
+
+	poll := kmsg.NewPtrFetchRequest() // 3 % of ten seconds are less than it waits
+	poll.MaxWaitMillis, poll.MinBytes, poll.SessionEpoch = 400, 1, -1
+	poll.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: []kmsg.FetchRequestTopicPartition{{PartitionMaxBytes: 1000}}}}
+	c := &conn{b: s.b, who: anonymous}
+	r := &request{c: c, ctx: t.Context(), clientID: "patient", version: 12, loan: loan{from: &s.b.buffers}}
+	began = time.Now()
+	wait, err := r.timed(s.b.fetch, poll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, took := wait().(*kmsg.FetchResponse), time.Since(began); resp.ThrottleMillis != 0 || took < 400*time.Millisecond {
+		t.Errorf("a fetch that waited for %s is throttled for %d ms", took, resp.ThrottleMillis)
+	}
 }
 
 // answerSize takes an answer off a connection.
