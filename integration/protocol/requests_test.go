@@ -23,6 +23,7 @@ func exchanges(prefix string) []exchange {
 		consumerExchanges(prefix, a),
 		migrationExchanges(prefix, a),
 		dynamicExchanges(prefix, a),
+		refusedExchanges(prefix),
 		deleteExchanges(a),
 	)
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -23,7 +24,11 @@ func (b *Broker) metadata(r *request, kreq kmsg.Request) (reply, error) {
 			}
 		}
 	}
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
 	for _, want := range req.Topics {
+		if byID { // Java's clients leave the names empty then, others null
+			want.Topic = nil
+		}
 		resp.Topics = append(resp.Topics, b.topicMetadata(r, want, b.set.Load().autoCreate && (r.version < 4 || req.AllowAutoTopicCreation)))
 	}
 	for i := range resp.Topics {

@@ -83,12 +83,7 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 	case len(t.ReplicaAssignment) > 0 && (t.NumPartitions != -1 || t.ReplicationFactor != -1):
 		return 0, fmt.Errorf("%w: both a replica assignment and numbers were given", kerr.InvalidRequest)
 	case len(t.ReplicaAssignment) > 0:
-		for _, a := range t.ReplicaAssignment {
-			if len(a.Replicas) != 1 || a.Replicas[0] != nodeID {
-				return 0, fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
-			}
-		}
-		return int32(len(t.ReplicaAssignment)), nil
+		return assignedPartitions(t.ReplicaAssignment)
 	case t.ReplicationFactor < -1 || t.ReplicationFactor == 0:
 		return 0, fmt.Errorf("%w: replication factor must be larger than 0, or -1", kerr.InvalidReplicationFactor)
 	case t.ReplicationFactor > 1 && b.opts.OneReplicaOnly:
@@ -100,4 +95,27 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 		return 0, fmt.Errorf("%w: at most %d partitions can be made at once", kerr.PolicyViolation, maxPartitionsAtOnce)
 	}
 	return t.NumPartitions, nil
+}
+
+// assignedPartitions is how many partitions a list of their replicas makes: each once, from 0 on.
+func assignedPartitions(list []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int32, error) {
+	seen := make([]bool, len(list))
+	for _, a := range list {
+		if err := checkReplicas(a.Replicas); err != nil {
+			return 0, err
+		}
+		if a.Partition < 0 || int(a.Partition) >= len(list) || seen[a.Partition] {
+			return 0, fmt.Errorf("%w: %d partitions are numbered from 0 to %d, each once", kerr.InvalidReplicaAssignment, len(list), len(list)-1)
+		}
+		seen[a.Partition] = true
+	}
+	return int32(len(list)), nil
+}
+
+// checkReplicas refuses replicas other than the one that there can be.
+func checkReplicas(replicas []int32) error {
+	if len(replicas) != 1 || replicas[0] != nodeID {
+		return fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
+	}
+	return nil
 }

@@ -31,6 +31,9 @@ func (b *Broker) replaceConfigs(want *kmsg.AlterConfigsRequestResource, validate
 		if c.Value == nil {
 			return fmt.Errorf("%w: null value for %s", kerr.InvalidRequest, c.Name)
 		}
+		if _, twice := values[c.Name]; twice {
+			return fmt.Errorf("%w: two values for %s", kerr.InvalidRequest, c.Name)
+		}
 		values[c.Name] = *c.Value
 	}
 	if want.ResourceType == kmsg.ConfigResourceTypeTopic {

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"fmt"
+
 	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -10,21 +12,12 @@ import (
 func (b *Broker) createPartitions(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.CreatePartitionsRequest)
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
-	for _, t := range req.Topics {
+	for i := range req.Topics {
+		t := &req.Topics[i]
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
-		var topic *log.Topic
-		err := r.topic(mayAlter, t.Topic)
+		more, err := b.morePartitions(r, t)
 		if err == nil {
-			topic, err = b.log.Topic(t.Topic)
-		}
-		more := 0
-		if err == nil {
-			more = int(t.Count) - len(topic.Partitions())
-		}
-		if more > maxPartitionsAtOnce {
-			err = kerr.PolicyViolation
-		} else if more > 0 {
 			err = r.mutates(more, 3)
 		}
 		if err == nil && !req.ValidateOnly {
@@ -35,4 +28,31 @@ func (b *Broker) createPartitions(r *request, kreq kmsg.Request) (reply, error) 
 	}
 	resp.ThrottleMillis = r.throttled
 	return now(resp), nil
+}
+
+// morePartitions is by how many partitions a topic is to grow.
+func (b *Broker) morePartitions(r *request, t *kmsg.CreatePartitionsRequestTopic) (int, error) {
+	if err := r.topic(mayAlter, t.Topic); err != nil {
+		return 0, err
+	}
+	topic, err := b.log.Topic(t.Topic)
+	if err != nil {
+		return 0, err
+	}
+	have := len(topic.Partitions())
+	more := int(t.Count) - have
+	switch {
+	case more <= 0:
+		return 0, fmt.Errorf("%w: topic %q has %d, asked for %d", log.ErrInvalidPartitions, t.Topic, have, t.Count)
+	case more > maxPartitionsAtOnce:
+		return 0, kerr.PolicyViolation
+	case t.Assignment != nil && len(t.Assignment) != more:
+		return 0, fmt.Errorf("%w: topic %q is to have %d more partitions, and the replicas of %d are given", kerr.InvalidReplicaAssignment, t.Topic, more, len(t.Assignment))
+	}
+	for _, a := range t.Assignment {
+		if err := checkReplicas(a.Replicas); err != nil {
+			return 0, err
+		}
+	}
+	return more, nil
 }

@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"fmt"
+
 	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -14,6 +17,9 @@ func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, 
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
 		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
+		if err == nil {
+			err = checkChanges(want)
+		}
 		switch {
 		case err != nil:
 		case want.ResourceType == kmsg.ConfigResourceTypeTopic:
@@ -27,6 +33,21 @@ func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, 
 		resp.Resources = append(resp.Resources, rr)
 	}
 	return now(resp), nil
+}
+
+// checkChanges refuses two changes of one config, and a value that is missing.
+func checkChanges(r *kmsg.IncrementalAlterConfigsRequestResource) error {
+	seen := make(map[string]bool)
+	for _, c := range r.Configs {
+		if seen[c.Name] {
+			return fmt.Errorf("%w: two changes of %s", kerr.InvalidRequest, c.Name)
+		}
+		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
+			return fmt.Errorf("%w: null value for %s", kerr.InvalidRequest, c.Name)
+		}
+		seen[c.Name] = true
+	}
+	return nil
 }
 
 func configChanges(r *kmsg.IncrementalAlterConfigsRequestResource) []log.ConfigChange {

@@ -1,8 +1,6 @@
 package broker
 
 import (
-	"fmt"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -36,11 +34,8 @@ func (b *Broker) checkAssignment(topic string, partition int32, replicas []int32
 	if _, err := b.log.Partition(topic, partition); err != nil {
 		return err
 	}
-	switch {
-	case replicas == nil:
+	if replicas == nil {
 		return kerr.NoReassignmentInProgress
-	case len(replicas) != 1 || replicas[0] != nodeID:
-		return fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
 	}
-	return nil
+	return checkReplicas(replicas)
 }

@@ -5,15 +5,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// offsetDelete answers OffsetDelete. Offsets of topics that a member of the group may be reading stay: a group of the
-// classic protocol must be empty, members of the consumer protocol say what they subscribe to.
+// offsetDelete answers OffsetDelete. Offsets of topics that a member of the group may be reading stay: consumers say what
+// they subscribe to, a group of other members of the classic protocol must be empty.
 func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.OffsetDeleteRequest)
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
 	if resp.ErrorCode = errorCode(r.group(mayDelete, req.Group)); resp.ErrorCode != 0 {
 		return now(resp), nil
 	}
-	reads := func(topic string) bool { return false }
+	var reads func(topic string) bool
 	if g := b.groups.consumer(req.Group); g != nil {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -24,16 +24,20 @@ func (b *Broker) offsetDelete(r *request, kreq kmsg.Request) (reply, error) {
 	} else {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if len(g.members) > 0 {
+		if len(g.members) > 0 && g.protocolType != "consumer" {
 			resp.ErrorCode = kerr.NonEmptyGroup.Code
 			return now(resp), nil
 		}
+		reads = g.reads()
 	}
 	var gone []place
 	for _, t := range req.Topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
 		refused := r.topic(mayRead, t.Topic)
+		if refused == nil {
+			_, refused = b.log.Topic(t.Topic)
+		}
 		if refused == nil && reads(t.Topic) {
 			refused = kerr.GroupSubscribedToTopic
 		}

@@ -34,7 +34,9 @@ func (b *Broker) describeTopicPartitions(r *request, kreq kmsg.Request) (reply, 
 		var t *log.Topic
 		err := r.topic(mayDescribe, name)
 		if err == nil {
-			t, err = b.log.Topic(name)
+			if err = log.CheckTopicName(name); err == nil {
+				t, err = b.log.Topic(name)
+			}
 		} else if len(req.Topics) == 0 {
 			continue
 		}

@@ -88,11 +88,7 @@ func (g *group) expireOffsets(c *coordinator, e *expiry) (n int, gone bool, err 
 	case g.state == stateEmpty:
 		e.since = g.since.UnixMilli()
 	case g.state == stateStable && g.protocolType == "consumer":
-		topics, ok := g.subscribed()
-		if !ok {
-			return 0, false, nil
-		}
-		e.reads = func(topic string) bool { return topics[topic] }
+		e.reads = g.reads()
 	default:
 		return 0, false, nil
 	}
@@ -104,6 +100,12 @@ func (g *group) expireOffsets(c *coordinator, e *expiry) (n int, gone bool, err 
 		c.forget(g.id)
 	}
 	return n, gone, err
+}
+
+// reads tells which topics consumers may be reading: all, if one of them does not say what it subscribes to.
+func (g *group) reads() func(topic string) bool {
+	topics, ok := g.subscribed()
+	return func(topic string) bool { return !ok || topics[topic] }
 }
 
 // subscribed are the topics that members subscribe to; false if one of them does not say it as consumers do. All versions of
