@@ -55,6 +55,8 @@ func TestNearest(t *testing.T) {
 		{"database.sever.name", "topic.prefix"},
 		{"database.hostname ", "database.hostname"},
 		{"table.includelist", "table.include.list"},
+		{"table.include", "table.include.list"},
+		{"producer", ""},
 		{"producer.overide.acks", "producer.override.acks"},
 		{"ratoi", "ratio"},
 		{"completely.different", ""},

@@ -137,7 +137,25 @@ func (x *index) nearest(name string) string {
 			consider(a, k.Name)
 		}
 	}
+	if best == "" {
+		return x.completed(name)
+	}
 	return best
+}
+
+// completed returns the only declared name that goes on where an unknown one ends, or "".
+func (x *index) completed(name string) (only string) {
+	for i := range x.def.Keys {
+		candidate := x.def.Keys[i].Name
+		if !strings.HasPrefix(candidate, name+".") || isFamily(candidate) {
+			continue
+		}
+		if only != "" {
+			return ""
+		}
+		only = candidate
+	}
+	return only
 }
 
 // familyCandidate fills the wildcards of a family's name with the parts, split at dots, that the given name has in

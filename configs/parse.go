@@ -69,9 +69,9 @@ func (x *index) assign(raw, given map[string]string) (unknown, notices []Problem
 			continue
 		}
 		p := Problem{Key: name, Value: k.shown(raw[name]), Severity: Warning, Near: k.Name,
-			Message: name + " is an older name of " + k.Name + "; it is understood, but " + k.Name + " is the one to use."}
+			Message: name + " is understood as " + k.Name + ", its name here."}
 		if _, both := raw[k.Name]; both {
-			p.Message = name + " is an older name of " + k.Name + ", which is given too and is the one that counts."
+			p.Message = name + " is another name of " + k.Name + ", which is given too and is the one that counts."
 		} else if _, taken := given[k.Name]; !taken {
 			given[k.Name] = raw[name]
 		}

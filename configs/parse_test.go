@@ -93,7 +93,7 @@ func TestParseProblems(t *testing.T) {
 		{"notice", map[string]string{"plugin.name": "wal2json"}, []string{
 			"warning: plugin.name has no effect: pgoutput is used."}},
 		{"alias and name", map[string]string{"database.server.name": "q"}, []string{
-			"warning: database.server.name is an older name of topic.prefix, which is given too and is the one that counts."}},
+			"warning: database.server.name is another name of topic.prefix, which is given too and is the one that counts."}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -216,6 +216,38 @@ func TestNothingIsIgnoredInSilence(t *testing.T) {
 	}
 }
 
+// A setting that a transform, a predicate or a converter does not have is said as any other.
+func TestUnknownKeysOfFormatsAreSaid(t *testing.T) {
+	h, err := New(Options{Launcher: newFakeWorld(), Formats: DefaultFormats(nil, nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := source("transforms.unwrap.drop.tombstone", "false")
+	for key, value := range map[string]string{
+		"name": "in", "transforms": "unwrap", "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+		"transforms.route.regex": "x", // not in the list
+		"predicates":             "p", "predicates.p.type": "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone", "predicates.p.pattern": "x",
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schema.enable": "false",
+		"key.converter": "com.example.Converter", "key.converter.anything": "x",
+	} {
+		config[key] = value
+	}
+	infos, err := h.CheckDeclared(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for _, w := range infos.Warnings {
+		said[w.Key] = true
+	}
+	for key, want := range map[string]bool{"predicates.p.pattern": true, "transforms.route.regex": true, "transforms.unwrap.drop.tombstone": true,
+		"value.converter.schema.enable": true, "key.converter.anything": false, "transforms.unwrap.type": false} {
+		if said[key] != want {
+			t.Errorf("%s: said %t, wanted %t", key, said[key], want)
+		}
+	}
+}
+
 func TestInstanceID(t *testing.T) {
 	long := strings.Repeat("n", 300)
 	for _, test := range []struct{ name, suffix, want string }{

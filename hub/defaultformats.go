@@ -24,11 +24,13 @@ func DefaultFormats(registry converters.Registry, urls []string) Formats {
 	}
 }
 
-// defineFormats declares the keys of converters and transforms under the names they have in a configuration.
+// defineFormats declares the keys of converters and transforms under the names they have in a configuration. Settings of
+// a converter that is not known, or not named, are left uncommented.
 func defineFormats(config map[string]string) (*configs.Definition, []configs.Problem) {
 	out, problems := transforms.Define(config)
 	for _, role := range []string{"key", "value", "header"} {
 		key := role + ".converter"
+		unclear := &configs.Definition{Keys: []configs.Key{{Name: key + ".*", Type: configs.String, Doc: "Of a converter that is not known."}}}
 		class := strings.TrimSpace(config[key])
 		if class == "" {
 			for k := range config {
@@ -36,11 +38,13 @@ func defineFormats(config map[string]string) (*configs.Definition, []configs.Pro
 					problems = append(problems, configs.KeyWarning(k, k+" has no effect: it needs "+key+" beside it, as in Kafka Connect."))
 				}
 			}
+			out = configs.Concat(out, unclear)
 			continue
 		}
 		c, err := converters.Find(class)
 		if err != nil {
 			problems = append(problems, configs.KeyError(key, err.Error()))
+			out = configs.Concat(out, unclear)
 			continue
 		}
 		out = configs.Concat(out, c.Config.WithPrefix(key+".", ""))

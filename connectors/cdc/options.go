@@ -14,7 +14,7 @@ func OptionKeys(group string) []configs.Key {
 	}
 	const (
 		java     = "it names a Java class"
-		internal = "it is Debezium's own"
+		internal = "it is for the insides of Debezium or Kafka Connect"
 		metrics  = "metrics have the names of connector and task as labels; add others where they are collected"
 		lineage  = "no events of OpenLineage are sent"
 		notices  = "no notifications are written; how far a snapshot is, the log, the metrics and the source offset say"

@@ -92,6 +92,11 @@ var ownDefinition = &configs.Definition{
 			Group: groupResource, DisplayName: "External resource usage", Doc: "Whether topics go to indices or aliases that exist and are named in topic.to.external.resource.mapping."},
 		{Name: "topic.to.external.resource.mapping", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: groupResource,
 			DisplayName: "Topic to external resource mapping", Example: "orders:orders-write", Check: checkMapping, Doc: "Pairs topic:resource."},
+		{Name: "topic.index.map", Type: configs.List, DefaultEmpty: true, Importance: configs.Low, Group: groupResource, DisplayName: "Topic to index map", Check: checkMapping,
+			Notice: "topic.index.map is of versions before 11 of Confluent's sink; the transform org.apache.kafka.connect.transforms.RegexRouter names indices there since",
+			Doc:    "Pairs topic:index. Other than external resources, an index that is not there is made."},
+		{Name: "type.name", Type: configs.String, Importance: configs.Low, Group: groupResource, DisplayName: "Type Name",
+			Notice: "type.name has no effect: indices have no types since Elasticsearch 7.", Doc: "Older key of Confluent's sink."},
 
 		{Name: "data.stream.type", Type: configs.String, Default: "NONE", Enum: []string{"NONE"}, Importance: configs.Low, Group: groupResource,
 			DisplayName: "Data Stream Type", Doc: "Only NONE: there are no data streams here, and what is meant for one must not end in an index."},

@@ -55,6 +55,9 @@ func (x *routes) of(topic string) *route {
 
 func (x *routes) newRoute(topic string) *route {
 	r := &route{index: indexName(topic), ignoreKey: x.ignoresKey(topic), ignoreSchema: x.ignoresSchema(topic)}
+	if index, ok := x.indexes[topic]; ok {
+		r.index = index
+	}
 	if resource, ok := x.resources[topic]; ok {
 		r.index, r.exists, r.mapped = resource, true, true
 	}

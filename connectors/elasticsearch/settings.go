@@ -29,7 +29,7 @@ type settings struct {
 	nulls, malformed                    behavior
 	versionHeader                       string
 	json                                connectors.JSONOptions
-	resources                           map[string]string // by topic
+	resources, indexes                  map[string]string // by topic
 	batchRecords, batchBytes, lanes     int
 	bufferedRecords, maxRetries         int
 	linger, flushTimeout, retryBackoff  time.Duration
@@ -50,7 +50,6 @@ func parseSettings(config map[string]string) (settings, error) {
 		nulls: behavior(v.String("behavior.on.null.values")), malformed: behavior(v.String("behavior.on.malformed.documents")),
 		versionHeader: v.String("external.version.header"),
 		json:          connectors.JSONOptions{Decimal: connectors.DecimalDouble, Maps: connectors.MapsAsEntries},
-		resources:     make(map[string]string),
 		batchRecords:  v.Int("batch.size"), batchBytes: v.Int("bulk.size.bytes"), lanes: v.Int("max.in.flight.requests"),
 		bufferedRecords: v.Int("max.buffered.records"), maxRetries: v.Int("max.retries"),
 		linger: v.Duration("linger.ms"), flushTimeout: v.Duration("flush.timeout.ms"), retryBackoff: v.Duration("retry.backoff.ms"),
@@ -64,11 +63,18 @@ func parseSettings(config map[string]string) (settings, error) {
 	}
 	// Each lane has one request under way and one in the making.
 	s.batchRecords = max(1, min(s.batchRecords, s.bufferedRecords/(2*s.lanes)))
-	for _, pair := range v.List("topic.to.external.resource.mapping") {
-		topic, resource, _ := strings.Cut(pair, ":")
-		s.resources[strings.TrimSpace(topic)] = strings.TrimSpace(resource)
-	}
+	s.resources, s.indexes = pairs(v.List("topic.to.external.resource.mapping")), pairs(v.List("topic.index.map"))
 	return s, nil
+}
+
+// pairs reads a list that checkMapping has accepted.
+func pairs(list []string) map[string]string {
+	m := make(map[string]string, len(list))
+	for _, pair := range list {
+		topic, target, _ := strings.Cut(pair, ":")
+		m[strings.TrimSpace(topic)] = strings.TrimSpace(target)
+	}
+	return m
 }
 
 // maxRequestBytes is what a server takes at most by default (http.max_content_length).

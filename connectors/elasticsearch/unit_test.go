@@ -113,6 +113,10 @@ func TestIndexName(t *testing.T) {
 	if r := x.of("b"); r.index != "c" {
 		t.Errorf("a mapped topic has the route %+v", r)
 	}
+	old := newRoutes(parsed(t, "topic.index.map", "WIKIPEDIABOT:wikipediabot, shop.orders:orders"), nil)
+	if r := old.of("shop.orders"); r.index != "orders" || r.exists {
+		t.Errorf("a topic of topic.index.map has the route %+v", r)
+	}
 	var ce *connectors.Error
 	if err := x.ensure(t.Context(), x.of("_"), nil); !errors.As(err, &ce) || ce.Class != connectors.ClassConfig {
 		t.Errorf("a topic without a name for an index: %v", err)

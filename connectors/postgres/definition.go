@@ -25,6 +25,9 @@ const (
 // noEffect is the notice of a key that is accepted so that existing configurations load, and changes nothing.
 func noEffect(why string) string { return "has no effect here: " + why }
 
+// ofMySQL is said of keys that tutorials copy from MySQL's connector to this one. Debezium passes over them, too.
+const ofMySQL = "it is of the MySQL connector"
+
 // patterns checks a list of regular expressions.
 func patterns(value string) error {
 	_, err := cdc.ParsePatterns(value)
@@ -53,6 +56,12 @@ var definition = &configs.Definition{
 		{Name: "database.sslkey", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the client's private key."},
 		{Name: "database.sslpassword", Type: configs.Password, Importance: configs.Medium, Group: groupConnection, Doc: "Password of the private key."},
 		{Name: "database.sslrootcert", Type: configs.String, Importance: configs.Medium, Group: groupConnection, Doc: "File of the certificates that the server's certificate is verified against."},
+		{Name: "database.server.id", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
+		{Name: "schema.history.internal", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
+		{Name: "schema.history.internal.<name>", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
+		{Name: "database.history", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
+		{Name: "database.history.<name>", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
+		{Name: "include.schema.changes", Type: configs.String, Group: groupConnection, Notice: noEffect(ofMySQL)},
 		{Name: "database.sslfactory", Type: configs.String, Group: groupConnection, Notice: noEffect("it names a Java class")},
 		{Name: "database.tcpKeepAlive", Type: configs.Boolean, Default: "true", Group: groupConnection, Notice: noEffect("TCP keep-alive is always on")},
 		{Name: "connection.validation.timeout.ms", Type: configs.Long, Group: groupConnection, Notice: noEffect("validation ends after 30 s")},

@@ -34,8 +34,10 @@ func TestUnwrapOptions(t *testing.T) {
 		"legacy drop":         {"d", []string{"drop.tombstones", "false"}, `dropped`},
 		"legacy rewrite":      {"d", []string{"delete.handling.mode", "rewrite"}, `pgstore.public.customers {"region":"DE","number":1} ` + row + `,"__deleted":"true"}`},
 		"the newer key wins":  {"d", []string{"delete.handling.mode", "rewrite", "delete.tombstone.handling.mode", "drop"}, `dropped`},
-		"route":               {"r", []string{"route.by.field", "region"}, `DE {"region":"DE","number":1} ` + row + `}`},
-		"route a delete":      {"d", []string{"route.by.field", "region"}, `DE {"region":"DE","number":1} null`},
+		"fields of the first versions": {"r", []string{"add.source.fields", "db, table", "operation.header", "true"},
+			`pgstore.public.customers {"region":"DE","number":1} ` + row + `,"__db":"store","__table":"customers"} __debezium-operation=r`},
+		"route":          {"r", []string{"route.by.field", "region"}, `DE {"region":"DE","number":1} ` + row + `}`},
+		"route a delete": {"d", []string{"route.by.field", "region"}, `DE {"region":"DE","number":1} null`},
 		"fields renamed": {"r", []string{"add.fields", "op:operation, source.db, nothing, total_order", "add.fields.prefix", ""},
 			`pgstore.public.customers {"region":"DE","number":1} ` + row + `,"operation":"r","source_db":"store","total_order":null}`},
 		"headers": {"r", []string{"add.headers", "op,table", "add.headers.prefix", "h."}, `pgstore.public.customers {"region":"DE","number":1} ` + row + `} h.op=r h.table=customers`},
@@ -64,6 +66,33 @@ func TestUnwrapOptions(t *testing.T) {
 	}
 	if _, err := New(one("ExtractNewRecordState", "add.fields", "a:b:c")); err == nil {
 		t.Error("a field with two aliases is accepted")
+	}
+}
+
+// UnwrapFromEnvelope is what tutorials for Debezium's first versions print.
+func TestUnwrapFromEnvelope(t *testing.T) {
+	for config, want := range map[string]string{
+		"": "dropped", "drop.tombstones=false": "dropped", "drop.deletes=true": "dropped",
+		"drop.deletes=false":                       `pgstore.public.customers {"region":"DE","number":1} null`,
+		"delete.handling.mode=none":                `pgstore.public.customers {"region":"DE","number":1} null`,
+		"delete.handling.mode=rewrite":             `"__deleted":"true"}`,
+		"drop.deletes=false,operation.header=true": `pgstore.public.customers {"region":"DE","number":1} null __debezium-operation=d`,
+	} {
+		chain := mustChain(t, one("io.debezium.transforms.UnwrapFromEnvelope", strings.FieldsFunc(config, func(r rune) bool { return r == '=' || r == ',' })...))
+		r := change(t, "d", "1")
+		r.Headers = []connectors.Header{{Key: "own"}}
+		keep, err := chain.Apply(&r)
+		if err != nil {
+			t.Fatalf("%s: %v", config, err)
+		}
+		if got := summary(t, r, keep); !strings.HasSuffix(got, want) {
+			t.Errorf("%s:\ngot  %s\nwant %s", config, got, want)
+		}
+	}
+	chain := mustChain(t, one("io.debezium.transforms.UnwrapFromEnvelope", "drop.tombstones", "false"))
+	tombstone := connectors.Record{Topic: "t"}
+	if keep, err := chain.Apply(&tombstone); !keep || err != nil {
+		t.Errorf("a tombstone: kept %t, %v", keep, err)
 	}
 }
 

@@ -17,7 +17,7 @@ func unwrapDefinition() *configs.Definition {
 	flag := func(name, def, doc string) configs.Key {
 		return configs.Key{Name: name, Type: configs.Boolean, Default: def, Importance: configs.Low, Doc: doc}
 	}
-	return &configs.Definition{Keys: []configs.Key{
+	return configs.Concat(&configs.Definition{Keys: []configs.Key{
 		{Name: "delete.tombstone.handling.mode", Type: configs.String, Default: "tombstone", Importance: configs.Medium,
 			Enum: []string{"drop", "tombstone", "rewrite", "rewrite-with-tombstone", "delete-to-tombstone"},
 			Doc: "What becomes of a delete and the tombstone after it. drop: both go. tombstone: the delete becomes a null under the row's schema, the tombstone goes. " +
@@ -35,7 +35,7 @@ func unwrapDefinition() *configs.Definition {
 		flag("drop.fields.from.key", "false", "Whether those columns are removed from the key too."),
 		flag("drop.fields.keep.schema.compatible", "true", "Whether only optional columns are removed."),
 		flag("replace.null.with.default", "true", "Whether a null in a column with a default becomes the default when the row is rewritten."),
-	}}
+	}}, olderFieldsDefinition())
 }
 
 // unwrap is Debezium's ExtractNewRecordState: it puts the changed row in the place of the envelope around it. Records
@@ -95,14 +95,15 @@ func newUnwrap(v configs.Values, _ side, a *arena) (transform, error) {
 	if t.headers, err = envelopeFields(v.List("add.headers"), v.String("add.headers.prefix")); err != nil {
 		return nil, fmt.Errorf("add.headers: %w", err)
 	}
+	fields, headers := olderFields(v)
+	t.fields, t.headers = append(t.fields, fields...), append(t.headers, headers...)
 	return t, nil
 }
 
 // unwrapMode reads the mode; the older keys count only if the newer one is absent.
 func unwrapMode(v configs.Values) (dropTombstones bool, deletes deleteMode) {
 	if !v.Has("delete.tombstone.handling.mode") && (v.Has("drop.tombstones") || v.Has("delete.handling.mode")) {
-		deletes = map[string]deleteMode{"drop": deleteDrop, "rewrite": deleteRewrite, "none": deleteNull}[v.String("delete.handling.mode")]
-		return v.Bool("drop.tombstones"), deletes
+		return v.Bool("drop.tombstones"), deleteModes()[v.String("delete.handling.mode")]
 	}
 	switch v.String("delete.tombstone.handling.mode") {
 	case "drop":

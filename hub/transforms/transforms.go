@@ -140,6 +140,7 @@ func Classes() []Class {
 	return []Class{
 		{debezium + "ByLogicalTableRouter", false, logicalTableDefinition(), newLogicalTable},
 		{debezium + "ExtractNewRecordState", false, unwrapDefinition(), newUnwrap},
+		{debezium + "UnwrapFromEnvelope", false, unwrapFromEnvelopeDefinition(), newUnwrapFromEnvelope},
 		{kafka + "Cast", true, castDefinition(), newCast},
 		{kafka + "DropHeaders", false, dropHeadersDefinition(), newDropHeaders},
 		{kafka + "ExtractField", true, extractFieldDefinition(), newExtractField},
@@ -182,10 +183,17 @@ func findTransform(name string) (Class, side, error) {
 // simpleName returns a class name without its package.
 func simpleName(class string) string { return class[strings.LastIndexByte(class, '.')+1:] }
 
-// nearest returns "; did you mean …?" with the known class nearest to a name, comparing without packages.
+// packageName returns what simpleName leaves out.
+func packageName(class string) string { return strings.TrimSuffix(class, simpleName(class)) }
+
+// nearest returns "; did you mean …?" with the known class nearest to a name. A class of another package is another
+// one, however much its name is like it.
 func nearest(name string, known []string) string {
 	best, least := "", 1+len(simpleName(name))/2
 	for _, k := range known {
+		if strings.Contains(name, ".") && distance(packageName(name), packageName(k)) > 2 {
+			continue
+		}
 		if d := distance(strings.ToLower(simpleName(name)), strings.ToLower(simpleName(k))); d < least {
 			best, least = k, d
 		}
