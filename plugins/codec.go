@@ -3,6 +3,7 @@ package plugins
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/sluicehub/sluice/plugins/pluginpb"
 	"google.golang.org/grpc/encoding"
@@ -177,3 +178,27 @@ func (m memory) Get(n int) *[]byte {
 
 // Put implements mem.BufferPool. gRPC calls it when frames are sent.
 func (m memory) Put(b *[]byte) { m.give(*b) }
+
+// receiving is the memory of what gRPC receives, a piece for each frame of HTTP/2. gRPC's own would be cleared each time,
+// before the whole of it is written over.
+type receiving struct{ spare sync.Pool }
+
+// maxPiece is the largest frame that gRPC sends.
+const maxPiece = 16 << 10
+
+// Get implements mem.BufferPool.
+func (r *receiving) Get(n int) *[]byte {
+	if b, ok := r.spare.Get().(*[]byte); ok && n <= cap(*b) {
+		*b = (*b)[:n]
+		return b
+	}
+	b := make([]byte, n, max(n, maxPiece))
+	return &b
+}
+
+// Put implements mem.BufferPool.
+func (r *receiving) Put(b *[]byte) {
+	if cap(*b) == maxPiece {
+		r.spare.Put(b)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicehub/sluice/plugins/pluginpb"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/status"
 )
 
@@ -19,12 +20,15 @@ import (
 // credit, so that credit is what bounds a stream, and no message waits for half of it to be taken.
 const windowBytes = 16 << 20
 
+// readBuffer is none: TLS keeps the rest of what it has deciphered itself.
+const readBuffer = 0
+
 // newGRPCServer is a server as the wall needs it; go-plugin's own has a limit of 4 MiB a message.
 func newGRPCServer(m memory, opts []grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append(opts, grpc.ForceServerCodecV2(newCodec(m)),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
 		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes),
-		grpc.WriteBufferSize(256<<10), grpc.ReadBufferSize(256<<10))...)
+		grpc.WriteBufferSize(256<<10), grpc.ReadBufferSize(readBuffer), experimental.BufferPool(&receiving{}))...)
 }
 
 // dialOptions are the hub's side of the same.
@@ -32,7 +36,7 @@ func dialOptions(m memory) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage), grpc.ForceCodecV2(newCodec(m))),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2 * windowBytes),
-		grpc.WithWriteBufferSize(256 << 10), grpc.WithReadBufferSize(256 << 10),
+		grpc.WithWriteBufferSize(256 << 10), grpc.WithReadBufferSize(readBuffer), experimental.WithBufferPool(&receiving{}),
 		grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(),
 	}
 }

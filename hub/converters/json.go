@@ -190,11 +190,11 @@ func (s *jsonSchema) read(dst, payload []byte) (connectors.Data, []byte, error) 
 
 // readSchemaless shares the text if it is canonical as it is.
 func readSchemaless(dst, text []byte) (connectors.Data, []byte, error) {
-	if len(bytes.TrimSpace(text)) == 0 {
-		return connectors.Data{}, dst, nil
-	}
 	out := dst
 	if !connectors.CanonicalJSON(text) {
+		if len(bytes.TrimSpace(text)) == 0 {
+			return connectors.Data{}, dst, nil
+		}
 		var err error
 		if out, err = connectors.AppendCanonicalJSON(dst, text); err != nil {
 			return connectors.Data{}, dst, err
