@@ -38,7 +38,12 @@ func main() {
 	}
 }
 
-func command(ctx context.Context, args []string) error {
+func command(ctx context.Context, args []string) (err error) {
+	release, err := useMemory(memoryDisk)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	// A program with the race detector waits a second before it ends, as long as it is not told otherwise.
 	s := &suite{began: time.Now(), out: &turns{w: os.Stdout}, env: append(os.Environ(), "GORACE=atexit_sleep_ms=0")}
 	switch strings.Join(args, " ") {

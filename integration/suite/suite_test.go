@@ -213,3 +213,57 @@ func TestVolumeIsRun(t *testing.T) {
 		t.Errorf("%d of %d packages", len(all), len(packages))
 	}
 }
+
+// The folder is shared by those who use it at the same time. It is cleared by the last one, and of what killed ones have
+// left by the first.
+func TestTakeFolder(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "folder")
+	take := func() *os.File {
+		t.Helper()
+		folder, err := takeFolder(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}
+	leave := func(folder *os.File) {
+		t.Helper()
+		if err := leaveFolder(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "of", "a", "test")
+	write := func() {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	there := func(when string, want bool) {
+		t.Helper()
+		if _, err := os.Stat(file); (err == nil) != want {
+			t.Fatalf("%s: %v", when, err)
+		}
+	}
+	alone := take()
+	write()
+	leave(alone)
+	there("nobody uses it yet", false)
+	first := take()
+	write()
+	second := take()
+	there("two use it", true)
+	leave(first)
+	there("one still uses it", true)
+	leave(second)
+	there("nobody uses it", false)
+	killed := take()
+	write()
+	if err := killed.Close(); err != nil { // what the kernel does for it
+		t.Fatal(err)
+	}
+	there("one was killed", true)
+	leave(take())
+	there("another one began", false)
+}
