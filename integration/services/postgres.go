@@ -214,8 +214,10 @@ func initPostgres(ctx context.Context, bin, dir string, cred *syscall.Credential
 		"max_replication_slots": "40",
 		"max_connections":       "200",
 		"fsync":                 "off",
-		"timezone":              "UTC",
-		"log_timezone":          "UTC",
+		// In the data folder, which goes with the server; in /dev/shm it stays when the server is killed.
+		"dynamic_shared_memory_type": "mmap",
+		"timezone":                   "UTC",
+		"log_timezone":               "UTC",
 	}
 	if o.Fsync {
 		settings["fsync"] = "on"
