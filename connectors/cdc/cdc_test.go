@@ -248,6 +248,9 @@ func TestNaming(t *testing.T) {
 	if got := n.Topic("public", `Ä b"c`); got != "p.public.__b_c" {
 		t.Error(got)
 	}
+	if got := n.Topic("public", "\U0001f600é"); got != "p.public.___" {
+		t.Error(got)
+	}
 	for _, c := range []struct {
 		mode     Adjustment
 		in, want string
@@ -279,6 +282,10 @@ func TestSideRecordsFitTheirSchemas(t *testing.T) {
 				t.Errorf("record %d: %v, %d bytes left", i, err, len(rest))
 			}
 		}
+	}
+	if schema, err := connectors.AppendJSONSchema(nil, b.Records[1].Value.Schema, connectors.JSONOptions{}); err != nil || !strings.Contains(string(schema),
+		`{"type":"array","items":{"type":"struct","fields":[{"type":"string","optional":false,"field":"data_collection"},{"type":"int64","optional":false,"field":"event_count"}],"optional":true,"name":"event.collection","version":1},"optional":true,"field":"data_collections"}`) {
+		t.Errorf("%s, %v", schema, err)
 	}
 	if v, _, err := connectors.ReadValue(Block(), block); err != nil || v.List()[0].Text() != "12:101" || v.List()[2].Int() != 1 {
 		t.Errorf("block: %v %v", v, err)

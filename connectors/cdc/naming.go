@@ -17,30 +17,21 @@ type Naming struct {
 const maxTopic = 249
 
 // Topic returns the topic of the parts behind the prefix: prefix.schema.table. What Kafka does not allow in a
-// topic's name becomes an underscore.
+// topic's name becomes an underscore, as Java counts characters: two for one beyond the basic plane.
 func (n Naming) Topic(parts ...string) string {
 	name := n.Prefix + n.Delimiter + strings.Join(parts, n.Delimiter)
-	out := []byte(name)
-	for i, c := range out {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-') {
-			out[i] = '_'
+	out := make([]byte, 0, len(name))
+	for _, c := range name {
+		switch {
+		case c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-':
+			out = append(out, byte(c))
+		case c > 0xffff:
+			out = append(out, "__"...)
+		default:
+			out = append(out, '_')
 		}
 	}
-	// A character of several bytes is one underscore in Java's count.
-	if len(name) != len([]rune(name)) {
-		out = out[:0]
-		for _, r := range name {
-			if r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-') {
-				out = append(out, byte(r))
-			} else {
-				out = append(out, '_')
-			}
-		}
-	}
-	if len(out) > maxTopic {
-		out = out[:maxTopic]
-	}
-	return string(out)
+	return string(out[:min(len(out), maxTopic)])
 }
 
 // Adjustment is the value of schema.name.adjustment.mode and field.name.adjustment.mode: how a name is made one that

@@ -31,7 +31,7 @@ type Order struct {
 // NewTransactions returns a writer of transaction metadata. block is the schema that the envelopes carry.
 func NewTransactions(topic string, block *connectors.Schema) *Transactions {
 	id := connectors.Field{Name: "id", Schema: connectors.StringSchema}
-	collection := &connectors.Schema{Type: connectors.Struct, Name: "event.collection", Version: 1, Fields: []connectors.Field{
+	collection := &connectors.Schema{Type: connectors.Struct, Optional: true, Name: "event.collection", Version: 1, Fields: []connectors.Field{
 		{Name: "data_collection", Schema: connectors.StringSchema}, {Name: "event_count", Schema: connectors.Int64Schema}}}
 	return &Transactions{
 		topic: topic, block: block,
@@ -141,7 +141,7 @@ func (t *Transactions) append(b *connectors.Batch, status, shown string, ms int6
 			b.Buf = connectors.AppendInt(b.Buf, int64(len(t.orders)))
 		}
 		for _, o := range javaOrder(t.orders) {
-			b.Buf = connectors.AppendString(b.Buf, o.Table)
+			b.Buf = connectors.AppendString(append(b.Buf, present), o.Table)
 			b.Buf = connectors.AppendInt(b.Buf, o.Count)
 		}
 		b.Buf = append(b.Buf, 0)

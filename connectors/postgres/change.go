@@ -139,19 +139,23 @@ func (st *stream) emitChange(b *connectors.Batch, t *table, kind byte, before *r
 		st.pos.Kind = "DELETE"
 		return st.delete(b, t, before, lsn, headers)
 	}
-	if st.s.skip[cdc.Update] || !st.s.unchangedToo && before != nil && !before.partial && t.sameRow(st.old, st.cells) {
+	if !st.s.unchangedToo && before != nil && !before.partial && t.sameRow(st.old, st.cells) {
 		return nil
 	}
-	st.pos.Kind = "UPDATE"
 	if before != nil && t.keySchema != nil {
 		moved, err := st.keyMoved(t, before, &after)
 		if err != nil {
 			return err
 		}
 		if moved {
+			st.pos.Kind = "UPDATE"
 			return st.move(b, t, before, &after, lsn)
 		}
 	}
+	if st.s.skip[cdc.Update] {
+		return nil
+	}
+	st.pos.Kind = "UPDATE"
 	return st.emit.change(b, t, cdc.Update, before, &after, lsn, headers)
 }
 
@@ -187,13 +191,19 @@ func (st *stream) keyMoved(t *table, before, after *row) (bool, error) {
 }
 
 // move appends what an update of the key is: a delete of the old key and an insert of the new, each naming the other.
+// skipped.operations counts them as what they are written as.
 func (st *stream) move(b *connectors.Batch, t *table, before, after *row, lsn pglogrepl.LSN) error {
 	header := func(name string, key []byte) []connectors.Header {
 		return cdc.KeyHeaders(name, connectors.Data{Schema: t.keySchema, Bytes: bytes.Clone(key)}, st.emit.context)
 	}
 	records, size := len(b.Records), len(b.Buf)
-	if err := st.delete(b, t, before, lsn, header(cdc.NewKeyHeader, st.key[1])); err != nil {
-		return err
+	if !st.s.skip[cdc.Delete] {
+		if err := st.delete(b, t, before, lsn, header(cdc.NewKeyHeader, st.key[1])); err != nil {
+			return err
+		}
+	}
+	if st.s.skip[cdc.Create] {
+		return nil
 	}
 	err := st.emit.change(b, t, cdc.Create, nil, after, lsn, header(cdc.OldKeyHeader, st.key[0]))
 	if err != nil { // both or none

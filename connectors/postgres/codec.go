@@ -69,7 +69,8 @@ func (c *codecs) of(t typ, mod int32, lookup func(oid uint32) (typ, bool)) (code
 		if mod == noModifier {
 			mod = t.BaseMod
 		}
-		return c.of(base, mod, lookup)
+		k, ok := c.of(base, mod, lookup)
+		return k.bare(), ok
 	case t.Kind == 'e':
 		return text(cdc.Enum(cdc.EnumName, strings.Join(t.Labels, ",")), ""), true
 	case t.IsArray:
@@ -338,7 +339,10 @@ func (c *codecs) array(t typ, mod int32, lookup func(oid uint32) (typ, bool)) (c
 			return codec{}, false // Debezium has no arrays of these, nor takes them for unknown
 		}
 	}
-	item, ok := c.of(elem, mod, lookup)
+	item, ok := c.unknown() // arrays of domains are
+	if elem.Kind != 'd' {
+		item, ok = c.of(elem, mod, lookup)
+	}
 	if !ok {
 		return codec{}, false
 	}

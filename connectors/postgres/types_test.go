@@ -10,7 +10,8 @@ import (
 )
 
 // TestEveryType writes every type by snapshot and by stream, with the values at the edges of each, under three sets of
-// handling modes, and columns under the rules for single columns, and compares with what Debezium wrote.
+// handling modes, columns under the rules for single columns, and domains and changes of keys, also with skipped
+// operations, and compares with what Debezium wrote.
 func TestEveryType(t *testing.T) {
 	t.Parallel()
 	excused := deviations(t, "- except")
@@ -19,6 +20,9 @@ func TestEveryType(t *testing.T) {
 	}
 	for _, name := range []string{"mask", "propagate", "datatype", "overlap"} {
 		t.Run(name, func(t *testing.T) { replayTypes(t, "testdata/columns", name, excused) })
+	}
+	for _, name := range []string{"domains", "skip"} {
+		t.Run(name, func(t *testing.T) { replayTypes(t, "testdata/domains", name, excused) })
 	}
 	for _, text := range excused.Unused() {
 		t.Errorf("DEVIATIONS.md excuses what no longer differs: %s", text)

@@ -198,7 +198,8 @@ func (t *unwrap) tombstone(r *connectors.Record) (keep bool) {
 	}
 	for _, h := range t.headers {
 		if h.name == "op" {
-			appendHeader(r, connectors.Header{Key: h.as, Value: connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, "d")}})
+			op := connectors.Header{Key: h.as, Value: connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, "d")}}
+			appendHeader(r, op, op) // Debezium adds it twice
 		}
 	}
 	return true

@@ -44,7 +44,7 @@ func TestDebeziumsTransforms(t *testing.T) {
 			"transforms.route.topic.regex": `(.*)\.(audit|stock|orders)`, "transforms.route.topic.replacement": "$1.all"}, "false"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := transformRecorded(t, c.config, c.schemas)
+			got := transformRecorded(t, recorded, c.config, c.schemas)
 			want := map[string][]string{}
 			for topic, lines := range readTopics(t, filepath.Join("testdata/debezium", name)) {
 				for _, line := range lines {
@@ -119,7 +119,7 @@ func steady(line string) string {
 }
 
 // transformRecorded passes the recorded records through a chain.
-func transformRecorded(t *testing.T, config map[string]string, schemas string) map[string][]string {
+func transformRecorded(t *testing.T, dir string, config map[string]string, schemas string) map[string][]string {
 	t.Helper()
 	chain, err := New(config)
 	if err != nil {
@@ -129,7 +129,7 @@ func transformRecorded(t *testing.T, config map[string]string, schemas string) m
 	out := newConverter(t, "json", map[string]string{"schemas.enable": schemas})
 	header := newConverter(t, "simple", nil)
 	got := map[string][]string{}
-	for topic, lines := range readTopics(t, recorded) {
+	for topic, lines := range readTopics(t, dir) {
 		for _, line := range lines {
 			// A streamed record's snapshot is null, which JSON shows as its default.
 			line = strings.Replace(line, `"snapshot":"false"`, `"snapshot":null`, 1)
@@ -199,7 +199,7 @@ func readRecord(t testing.TB, topic, line string, c, header converters.Converter
 
 func printRecord(t testing.TB, r connectors.Record, c, header converters.Converter) string {
 	t.Helper()
-	text := func(c converters.Converter, d connectors.Data) string {
+	text := func(c converters.Converter, d connectors.Data, quote func(string) []byte) string {
 		b, err := c.FromConnect(nil, r.Topic, d)
 		if err != nil {
 			t.Fatal(err)
@@ -207,13 +207,14 @@ func printRecord(t testing.TB, r connectors.Record, c, header converters.Convert
 		if b == nil {
 			return "null"
 		}
-		return string(b)
+		return string(quote(string(b)))
 	}
+	asItIs := func(text string) []byte { return []byte(text) }
 	var headers []string
 	for _, h := range r.Headers {
-		headers = append(headers, `{"key":`+string(jsonText(h.Key))+`,"value":`+string(jsonText(text(header, h.Value)))+`}`)
+		headers = append(headers, `{"key":`+string(jsonText(h.Key))+`,"value":`+text(header, h.Value, jsonText)+`}`)
 	}
-	return `{"key":` + text(c, r.Key) + `,"value":` + text(c, r.Value) + `,"headers":[` + strings.Join(headers, ",") + `]}`
+	return `{"key":` + text(c, r.Key, asItIs) + `,"value":` + text(c, r.Value, asItIs) + `,"headers":[` + strings.Join(headers, ",") + `]}`
 }
 
 // BenchmarkUnwrap is the way of a row through ExtractNewRecordState.

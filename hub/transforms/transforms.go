@@ -1,5 +1,5 @@
 // Package transforms changes records between a connector and the log, one at a time, as Kafka Connect's single message
-// transforms do: those of Apache Kafka and the two of Debezium that its users need most. They are configured as in
+// transforms do: those of Apache Kafka and those of Debezium that its users need most. They are configured as in
 // Connect:
 //
 //	transforms=unwrap,route
@@ -139,8 +139,10 @@ func Classes() []Class {
 	const kafka, debezium = "org.apache.kafka.connect.transforms.", "io.debezium.transforms."
 	return []Class{
 		{debezium + "ByLogicalTableRouter", false, logicalTableDefinition(), newLogicalTable},
+		{debezium + "outbox.EventRouter", false, eventRouterDefinition(), newEventRouter},
 		{debezium + "ExtractNewRecordState", false, unwrapDefinition(), newUnwrap},
 		{debezium + "UnwrapFromEnvelope", false, unwrapFromEnvelopeDefinition(), newUnwrapFromEnvelope},
+		{debezium + "HeaderToValue", false, headerToValueDefinition(), newHeaderToValue},
 		{kafka + "Cast", true, castDefinition(), newCast},
 		{kafka + "DropHeaders", false, dropHeadersDefinition(), newDropHeaders},
 		{kafka + "ExtractField", true, extractFieldDefinition(), newExtractField},

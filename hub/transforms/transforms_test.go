@@ -122,7 +122,7 @@ func TestTransforms(t *testing.T) {
 		"filter":                   {one(kafka + "Filter"), `1`, `dropped`},
 		"unwrap leaves others":     {one("io.debezium.transforms.ExtractNewRecordState"), schema(aField) + `{"a":1}}`, schema(aField) + `{"a":1}}`},
 		"unwrap drops tombstones":  {one("io.debezium.transforms.ExtractNewRecordState"), ``, `dropped`},
-		"unwrap keeps tombstones":  {one("io.debezium.transforms.ExtractNewRecordState", "drop.tombstones", "false", "add.headers", "op"), ``, ` __op={"schema":{"type":"string","optional":false},"payload":"d"}`},
+		"unwrap keeps tombstones":  {one("io.debezium.transforms.ExtractNewRecordState", "drop.tombstones", "false", "add.headers", "op"), ``, ` __op={"schema":{"type":"string","optional":false},"payload":"d"} __op={"schema":{"type":"string","optional":false},"payload":"d"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := envelope(t, c.in)

@@ -1,0 +1,12 @@
+CREATE DOMAIN di AS int;
+CREATE DOMAIN dt AS text DEFAULT 'dom';
+CREATE DOMAIN db AS boolean;
+CREATE DOMAIN dby AS bytea;
+CREATE DOMAIN dnum AS numeric(8,3);
+CREATE DOMAIN dts AS timestamp(3);
+CREATE DOMAIN dpt AS point;
+CREATE DOMAIN darr AS int[];
+CREATE TABLE d (id di PRIMARY KEY, t dt, t2 dt DEFAULT 'col', b db NOT NULL DEFAULT true, by dby, num dnum NOT NULL DEFAULT 1.5, ts dts DEFAULT '2020-01-01', pt dpt, a darr, ta dt[], na dnum[], n di NOT NULL DEFAULT 5);
+CREATE TABLE moved (id int PRIMARY KEY, v int);
+INSERT INTO d (id, by, pt, a, ta, na) VALUES (1, '\x01', '(1,2)', '{1,2}', '{x}', '{1.5,NULL}');
+INSERT INTO moved VALUES (1, 1), (2, 2);
