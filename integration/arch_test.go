@@ -39,7 +39,7 @@ func importRules() []rule {
 		{from: "integration/...", may: []string{"..."}},
 
 		{from: "hub/rest/...", may: []string{"connectors", "configs", "hub/..."}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},
-		{from: "hub/converters/...", may: []string{"connectors", "configs", "schemaregistry/avro"}, tests: []string{"schemaregistry/..."}},
+		{from: "hub/converters/...", may: []string{"connectors", "configs", "connectors/tlsstore", "schemaregistry/avro"}, tests: []string{"schemaregistry/..."}},
 		{from: "hub/transforms/...", may: contract, tests: []string{"hub/converters"}},
 		// A Kafka client's certificates are in the stores that sinks' clients have theirs in.
 		{from: "hub", may: []string{"connectors", "configs", "connectors/tlsstore", "hub/converters", "hub/transforms", "hub/durable"}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},

@@ -19,6 +19,9 @@ const (
 	groupRetries    = "Retries"
 )
 
+// passthroughNaming is the class of Debezium's that names tables as topics.
+const passthroughNaming = "io.debezium.sink.naming.PassthroughCollectionNamingStrategy"
+
 // definition declares the keys of the three sinks that people come from. Confluent's name is the key's, Aiven has the
 // same, Debezium's is an alias where it means the same. Where a default differs between them, settings.go decides by
 // the connector's class.
@@ -85,8 +88,8 @@ var definition = &configs.Definition{
 			Group: groupMapping, DisplayName: "Timestamp Precision Mode", Doc: "Unit of the numbers in the fields of timestamp.fields.list."},
 		{Name: "collection.naming.strategy", Aliases: []string{"table.naming.strategy"}, Type: configs.String, Importance: configs.Low, Group: groupMapping,
 			DisplayName: "Collection Naming Strategy", Check: checkClass("tables are named by collection.name.format, and the transform org.apache.kafka.connect.transforms.RegexRouter changes the topic in it",
-				"io.debezium.sink.naming.DefaultCollectionNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultCollectionNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultTableNamingStrategy"),
-			Doc: "Debezium's class that names tables: only its default, which is what collection.name.format says."},
+				"io.debezium.sink.naming.DefaultCollectionNamingStrategy", passthroughNaming, "io.debezium.connector.jdbc.naming.DefaultCollectionNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultTableNamingStrategy"),
+			Doc: "Debezium's class that names tables: its default, which is what collection.name.format says, or PassthroughCollectionNamingStrategy, which leaves the dots of the topic."},
 		{Name: "column.naming.strategy", Type: configs.String, Importance: configs.Low, Group: groupMapping, DisplayName: "Column Naming Strategy",
 			Check: checkClass("columns are named as the fields, which the transform org.apache.kafka.connect.transforms.ReplaceField$Value renames",
 				"io.debezium.sink.naming.DefaultColumnNamingStrategy", "io.debezium.connector.jdbc.naming.DefaultColumnNamingStrategy"),

@@ -39,6 +39,10 @@ func TestSettings(t *testing.T) {
 	if debezium.quoted || !debezium.underscores || !debezium.create || !debezium.evolve || debezium.user != "me" || debezium.keys != keyValue {
 		t.Errorf("Debezium's: %+v", debezium)
 	}
+	if through := parse("connector.class", "io.debezium.connector.jdbc.JdbcSinkConnector", "collection.naming.strategy", "io.debezium.sink.naming.PassthroughCollectionNamingStrategy",
+		"collection.name.format", "x.${topic}"); through.underscores || through.tableFormat != "x.${topic}" {
+		t.Errorf("Debezium's, with the topics as tables: %+v", through)
+	}
 }
 
 func TestTableNames(t *testing.T) {

@@ -137,6 +137,9 @@ func parseSettings(config map[string]string) (settings, error) {
 	if format := v.String("collection.name.format"); format != "" {
 		s.tableFormat, s.underscores = format, true
 	}
+	if v.String("collection.naming.strategy") == passthroughNaming {
+		s.underscores = false
+	}
 	for _, pair := range v.List("topics.to.tables.mapping") {
 		topic, table, _ := strings.Cut(pair, ":")
 		s.tables[strings.TrimSpace(topic)] = strings.TrimSpace(table)

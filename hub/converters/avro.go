@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 	"github.com/sluicehub/sluice/schemaregistry/avro"
 )
 
@@ -32,7 +33,7 @@ func avroDefinition() *configs.Definition {
 		configs.Key{Name: "enhanced.avro.schema.support", Type: configs.Boolean, Default: "false", Importance: configs.Low, Notice: noEffect, Doc: "Unused."},
 		configs.Key{Name: "connect.meta.data", Type: configs.Boolean, Default: "true", Importance: configs.Low, Notice: noEffect, Doc: "Unused."},
 	)
-	return plainDefinition(keys...)
+	return configs.Concat(plainDefinition(keys...), tlsstore.Definition().WithPrefix(registryPrefix, ""))
 }
 
 // avroConverter is Confluent's AvroConverter:

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -312,6 +315,33 @@ func TestAvroReadsForeignSchemas(t *testing.T) {
 	}
 	if _, _, err := c.ToConnect(nil, "t", []byte{0, 0, 0, 0, 1, 2, 2}); err == nil {
 		t.Error("bytes after the value are accepted")
+	}
+}
+
+// Confluent's converters take the keys of TLS behind schema.registry.
+func TestRemoteRegistryWithTLS(t *testing.T) {
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := `{"subject":"t-value","version":1,"id":7,"schema":"\"string\""}`
+		if strings.HasSuffix(r.URL.Path, "versions") && r.Method == http.MethodGet {
+			answer = `[{"subject":"t-value","version":1}]`
+		}
+		fmt.Fprint(w, answer)
+	}))
+	defer server.Close()
+	trusted := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(trusted, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	value := connectors.Data{Schema: connectors.StringSchema, Bytes: connectors.AppendString(nil, "x")}
+	for key, refused := range map[string]bool{"schema.registry.ssl.truststore.location": false, "schema.registry.ssl.truststore.type": true} {
+		c := mustNew(t, "avro", map[string]string{"schema.registry.url": server.URL, key: map[bool]string{false: trusted, true: "PEM"}[refused]}, Value, Deps{})
+		if b, err := c.FromConnect(nil, "t", value); (err != nil) != refused || err == nil && b[4] != 7 {
+			t.Errorf("with %s: %x, %v", key, b, err)
+		}
+	}
+	if _, err := New("avro", map[string]string{"schema.registry.url": server.URL, "schema.registry.ssl.truststore.location": trusted + "x"}, Value, Deps{}); err == nil ||
+		!strings.Contains(err.Error(), "schema.registry.ssl.truststore.location") {
+		t.Errorf("a truststore that is not there: %v", err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
+	"github.com/sluicehub/sluice/connectors/tlsstore"
 )
 
 // Registry is what an Avro converter needs of a schema registry. Schemas are Avro schemas in their text form. It is
@@ -27,6 +28,9 @@ type Registry interface {
 	// ByID returns the schema of that id.
 	ByID(ctx context.Context, id int) (schema string, err error)
 }
+
+// registryPrefix is before the keys of TLS (schema.registry.ssl.truststore.location), as with Confluent's converters.
+const registryPrefix = "schema.registry."
 
 // registryTimeout bounds each question to a registry.
 const registryTimeout = 30 * time.Second
@@ -64,7 +68,16 @@ func registryOf(v configs.Values, deps Deps) (Registry, error) {
 		}
 		return deps.Registry, nil
 	}
-	opts := []sr.ClientOpt{sr.HTTPClient(&http.Client{Timeout: registryTimeout})}
+	transport, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		transport = &http.Transport{}
+	}
+	transport = transport.Clone()
+	var err error
+	if transport.TLSClientConfig, err = tlsstore.Config(v, registryPrefix); err != nil {
+		return nil, err
+	}
+	opts := []sr.ClientOpt{sr.HTTPClient(&http.Client{Timeout: registryTimeout, Transport: transport})}
 	user, password, basic := strings.Cut(v.Password("basic.auth.user.info").Reveal(), ":")
 	for i, u := range urls {
 		parsed, err := url.Parse(u)
