@@ -30,17 +30,18 @@ func TestGoldenMySQL(t *testing.T) {
 	}
 	excused, err := goldentest.ReadExceptions(read(t, "../connectors/mysql/DEVIATIONS.md"), "- except golden")
 	must(t, err)
-	// One of its own: the metadata of transactions are of all transactions there.
-	server, err := services.StartMySQL(deadline(t), services.MySQLOptions{})
-	must(t, err)
-	t.Cleanup(func() { must(t, server.Close()) })
-	server.Exec(t, "", "CREATE USER IF NOT EXISTS dbz@'%' IDENTIFIED BY 'dbz'")
-	server.Exec(t, "", "GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO dbz@'%'")
-	server.Exec(t, "", "GRANT INSERT ON store.* TO dbz@'%'") // of watermarks
-	for _, path := range cases {
-		dir := filepath.Dir(path)
-		t.Run(filepath.Base(dir), func(t *testing.T) { replayMySQL(t, server, dir, excused) })
+	// Of their own: the metadata of transactions are of all transactions there.
+	var servers []*services.MySQL
+	for range goldenLanes {
+		server, err := services.StartMySQL(deadline(t), services.MySQLOptions{})
+		must(t, err)
+		closeLater(t, server)
+		server.Exec(t, "", "CREATE USER IF NOT EXISTS dbz@'%' IDENTIFIED BY 'dbz'")
+		server.Exec(t, "", "GRANT SELECT, RELOAD, SHOW DATABASES, REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO dbz@'%'")
+		server.Exec(t, "", "GRANT INSERT ON store.* TO dbz@'%'") // of watermarks
+		servers = append(servers, server)
 	}
+	inLanes(t, servers, cases, func(t *testing.T, server *services.MySQL, dir string) { replayMySQL(t, server, dir, excused) })
 }
 
 // mysqlStory is a case being replayed.

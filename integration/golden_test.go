@@ -26,8 +26,8 @@ import (
 
 const goldenPostgres = "../connectors/postgres/testdata/golden"
 
-// goldenLanes is how many cases run at a time. The cases name their database, slot and topics, so each lane has a
-// PostgreSQL, and each case a worker, of its own.
+// goldenLanes is how many cases run at a time. The cases name their database, slot and topics, so each lane has a server,
+// and each case a worker, of its own.
 const goldenLanes = 3
 
 // What Debezium on Kafka Connect wrote and answered, sluice writes and answers: every recorded case, through the real
@@ -47,26 +47,33 @@ func TestGoldenPostgres(t *testing.T) {
 			t.Errorf("DEVIATIONS.md excuses what no longer differs: %s", unused)
 		}
 	})
-	lanes := make(chan *services.Postgres, goldenLanes)
+	var servers []*services.Postgres
 	for range goldenLanes {
 		server, err := services.StartPostgres(t.Context(), services.PostgresOptions{})
 		must(t, err)
-		t.Cleanup(func() {
-			if err := server.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		closeLater(t, server)
 		server.Exec(t, "postgres", "CREATE ROLE dbz LOGIN SUPERUSER PASSWORD 'dbz'")
-		lanes <- server
+		servers = append(servers, server)
 	}
+	inLanes(t, servers, cases, func(t *testing.T, server *services.Postgres, dir string) {
+		replay(t, server, dir, excused)
+		replayed.Add(1)
+	})
+}
+
+// inLanes runs a subtest for each case, with one of the servers that has no other case meanwhile.
+func inLanes[S any](t *testing.T, servers []S, cases []string, replay func(t *testing.T, server S, dir string)) {
+	next := make(chan string, len(cases))
 	for _, path := range cases {
-		dir := filepath.Dir(path)
-		t.Run(filepath.Base(dir), func(t *testing.T) {
+		next <- filepath.Dir(path)
+	}
+	close(next)
+	for i, server := range servers {
+		t.Run(fmt.Sprintf("lane%d", i), func(t *testing.T) {
 			t.Parallel()
-			server := <-lanes
-			defer func() { lanes <- server }()
-			replay(t, server, dir, excused)
-			replayed.Add(1)
+			for dir := range next {
+				t.Run(filepath.Base(dir), func(t *testing.T) { replay(t, server, dir) })
+			}
 		})
 	}
 }

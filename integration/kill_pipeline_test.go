@@ -72,6 +72,9 @@ func prepare(t *testing.T, own func(*pipeline)) *pipeline {
 	}
 	p.db, p.bucket, p.index = p.pg.NewDatabase(t), p.s3.NewBucket(t), p.es.NewPrefix(t)+"items"
 	p.topic = p.db + ".public.items"
+	// What is asked of it is documents by their id, so it need not look into what it stores.
+	_, err := p.es.Do(p.deadline(), "PUT", "/"+p.index, `{"mappings":{"dynamic":false,"properties":{"id":{"type":"long"}}}}`)
+	must(t, err)
 	p.load = newLoad(t, p.pg.DSN(p.db), 100)
 	p.worker = newWorker(t, worker.Options{Settings: map[string]string{
 		"key.converter.schemas.enable": "false", "value.converter.schemas.enable": "true", "offset.flush.interval.ms": "300"}})

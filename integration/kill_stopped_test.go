@@ -78,16 +78,19 @@ func startMeter(t *testing.T, p *pipeline) *meter {
 	ctx, cancel := context.WithCancel(t.Context())
 	m := &meter{cancel: cancel, peaks: map[string]int64{}}
 	m.done.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
+		tick := time.NewTicker(500 * time.Millisecond)
 		defer tick.Stop()
-		for {
+		for stopped := false; ; {
 			if err := m.look(p); err != nil {
 				t.Error(err)
 				return
 			}
+			if stopped {
+				return
+			}
 			select {
 			case <-ctx.Done():
-				return
+				stopped = true // and once more
 			case <-tick.C:
 			}
 		}

@@ -120,7 +120,7 @@ func StartMySQL(ctx context.Context, o MySQLOptions) (*MySQL, error) {
 		return nil, errors.Join(fmt.Errorf("services: copy the empty data folder: %w", err), discard(dir, ports))
 	}
 	args := append(mysqlProgram(dist, "mysqld"), "--user="+serverUser(), "--mysqlx=OFF", "--secure-file-priv=", "--innodb-redo-log-capacity=64M",
-		"--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--server-id=1")
+		"--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--server-id=1", "--event-scheduler=OFF")
 	return startMySQL(ctx, "MySQL", dir, ports, args, o)
 }
 

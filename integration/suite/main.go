@@ -79,27 +79,27 @@ var errFailed = errors.New("failed")
 
 func (s *suite) test(ctx context.Context) error {
 	defer s.table()
-	if err := s.step("setup", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "setup") }); err != nil {
+	if err := s.step("setup", func() (time.Duration, error) { return s.run(ctx, s.env, "make", "--no-print-directory", "setup") }); err != nil {
 		return err
 	}
-	// The fuzz targets need no servers, and these mostly wait for their own disks while they start.
+	// These two need no servers. The other steps run whatever they say; s.failed sums up. The rest of `make lint` is among
+	// the integration tests.
 	var all sync.WaitGroup
-	env := s.env
-	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, env)) }) })
+	bare := s.env
+	all.Go(func() { _ = s.step("fuzz", func() (time.Duration, error) { return s.take(fuzz(ctx, bare)) }) })
+	all.Go(func() {
+		_ = s.step("style", func() (time.Duration, error) { return s.run(ctx, bare, "make", "--no-print-directory", "style") })
+	})
 	defer all.Wait()
 	var servers *services.Set
-	started := make(chan error, 1)
-	go func() {
-		var err error
+	err := s.step("servers", func() (_ time.Duration, err error) {
 		servers, err = services.Start(ctx, func(line string) { fmt.Fprintln(s.out, line) })
-		started <- err
-	}()
-	// The later steps run whatever these say; s.failed sums up. The rest of `make lint` is among the integration tests.
-	_ = s.step("style", func() (time.Duration, error) { return s.run(ctx, "make", "--no-print-directory", "style") })
-	if err := s.step("servers", func() (time.Duration, error) { return 0, <-started }); err != nil {
+		return 0, err
+	})
+	if err != nil {
 		return err
 	}
-	s.env = append(s.env, servers.Env()...)
+	s.env = slices.Concat(bare, servers.Env())
 	packages, err := listPackages(ctx)
 	if err != nil {
 		return err
@@ -145,7 +145,7 @@ func (s *suite) failed(ctx context.Context) error {
 
 // What go test is told of how many packages it builds or tests at a time, and how many parallel tests of each.
 var (
-	sideBySide            = []string{"-p=2", "-parallel=4"}
+	sideBySide            = []string{"-p=3", "-parallel=4"} // two of the packages wait for their servers for minutes
 	integrationSideBySide = []string{"-p=2", "-parallel=7"} // these wait for processes most of their time
 )
 
@@ -250,9 +250,9 @@ func childrenCPU() time.Duration {
 }
 
 // run runs a command that prints for itself.
-func (s *suite) run(ctx context.Context, name string, args ...string) (time.Duration, error) {
+func (s *suite) run(ctx context.Context, env []string, name string, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = s.env, s.out, s.out
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, s.out, s.out
 	err := cmd.Run()
 	return used(cmd), err
 }
