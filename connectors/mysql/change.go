@@ -250,7 +250,7 @@ func (st *stream) row(ctx context.Context, b *connectors.Batch, im *image, op re
 	if op == replication.EnumRowsEventTypeUpdate {
 		cells = st.cells[1]
 	}
-	return refuse(ctx, st.report, im.table, cells, place, bad)
+	return refuse(ctx, st.report, im.table, im.original(cells), place, bad)
 }
 
 func (st *stream) emitRow(b *connectors.Batch, im *image, op replication.EnumRowsEventType, row int) error {

@@ -43,10 +43,7 @@ type inflater struct {
 
 // inflated is a function that reads what a compressed column of the type has with one that reads the values themselves.
 func inflated(f appendFunc, typ byte, meta uint16) appendFunc {
-	i := &inflater{most: uint64(meta)}
-	if typ == typeBlobCompressed {
-		i.most = 1<<(8*min(meta, 4)) - 1
-	}
+	i := &inflater{most: mostOf(typ, meta)}
 	return func(dst, raw []byte) ([]byte, error) {
 		value, err := i.value(raw)
 		if err != nil {
@@ -54,6 +51,17 @@ func inflated(f appendFunc, typ byte, meta uint16) appendFunc {
 		}
 		return f(dst, value)
 	}
+}
+
+// mostOf is how many bytes a value of a compressed column has at most, 0 for a column of another type.
+func mostOf(typ byte, meta uint16) uint64 {
+	switch typ {
+	case typeVarcharCompressed:
+		return uint64(meta)
+	case typeBlobCompressed:
+		return 1<<(8*min(meta, 4)) - 1
+	}
+	return 0
 }
 
 // value returns what raw stands for, for as long as no other value is read.

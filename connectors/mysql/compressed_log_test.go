@@ -28,7 +28,7 @@ INSERT INTO c SELECT 4, NULL, 'a', 'é', 'я', 'я', hex(s), unhex(left(s, 398))
 			b := newBench(t, start, "")
 			session := "SET binlog_row_image = " + c.image + ", column_compression_zlib_wrap = " + c.wrap + ";\n"
 			b.script("CREATE TABLE c (" + columns + ");\nCREATE TABLE unwanted (" + columns + ");\n" + rows)
-			r := b.start(b.config(map[string]string{"include.schema.changes": "false", "table.exclude.list": b.db + ".unwanted", "skip.messages.without.change": "true"}), nil)
+			r := b.start(b.config(map[string]string{"include.schema.changes": "false", "table.exclude.list": b.db + ".unwanted", "skip.messages.without.change": "true", "time.precision.mode": "connect", "test.tolerate": "yes", "column.truncate.to.5.chars": b.db + ".bad.a"}), nil)
 			b.awaitStream(r)
 			b.script(session + "INSERT INTO unwanted SELECT * FROM c;\nCREATE TABLE log_c (" + columns + ");\nINSERT INTO log_c SELECT * FROM c ORDER BY id;")
 			b.settle(r)
@@ -82,7 +82,13 @@ DELETE FROM small;
 				want[i] = "p." + b.db + ".small " + want[i]
 			}
 			sameLines(t, "changes", want, lines(t, records[8:]))
+			// Where it was compressed, a change that cannot be written is shown as it was, and no more of it than a rule allows.
+			b.script("CREATE TABLE bad (id int PRIMARY KEY, a varchar(300) COMPRESSED, b text COMPRESSED, t time);\nINSERT INTO bad VALUES (1, repeat('y', 300), repeat('z', 200), '100:00:00');")
+			b.settle(r)
 			r.stop()
+			if want := `"a":"yyyyy","b":"` + strings.Repeat("z", 200) + `",`; len(r.bad) != 1 || !strings.Contains(string(r.bad[0].Value.Bytes), want) {
+				t.Errorf("%d refused: %v", len(r.bad), r.bad)
+			}
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // image is how the rows of a table stand in the log, by the description that precedes them.
@@ -99,7 +100,7 @@ func (im *image) sameRow(a, b []cell) bool {
 
 // sameValue reports whether two values that differ in the log are the same: a session may have compressed one in another way.
 func (im *image) sameValue(i int, a, b []byte) bool {
-	if !im.extents[i].compressed {
+	if im.extents[i].most == 0 {
 		return false
 	}
 	before, err := im.reader[i](nil, a)
@@ -108,6 +109,18 @@ func (im *image) sameValue(i int, a, b []byte) bool {
 	}
 	after, err := im.reader[i](nil, b)
 	return err == nil && bytes.Equal(before, after)
+}
+
+// original returns cells of a row without compression; a value that cannot be read is empty.
+func (im *image) original(cells []cell) []cell {
+	cells = slices.Clone(cells)
+	for i := range cells {
+		if c := &cells[i]; c.kind == cellValue && im.extents[i].most > 0 {
+			from := inflater{most: im.extents[i].most}
+			c.raw, _ = from.value(c.raw)
+		}
+	}
+	return cells
 }
 
 // A table of MariaDB's with system versioning keeps the former versions of its rows. Unless its definition names them, the

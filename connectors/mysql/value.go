@@ -44,10 +44,11 @@ const (
 	typeGeometry   = 255
 )
 
-// extent is how the size of a value in a row image is found: it is fixed, or stands before the value in so many bytes.
+// extent is how the size of a value in a row image is found: it is fixed, or stands before the value in so many bytes. A
+// compressed value stands for so many at most; 0 is for the others.
 type extent struct {
 	fixed, prefix int
-	compressed    bool
+	most          uint64
 }
 
 // errImage says that a row image does not have the form that its table's description promises.
@@ -105,12 +106,12 @@ func extentOf(typ byte, meta uint16) (extent, error) {
 		return extent{fixed: int(meta>>8) + (int(meta&0xff)+7)/8}, nil
 	case typeVarchar, typeVarcharCompressed, typeVarString, typeString:
 		if arg > 255 {
-			return extent{prefix: 2, compressed: isCompressed(real)}, nil
+			return extent{prefix: 2, most: mostOf(typ, meta)}, nil
 		}
-		return extent{prefix: 1, compressed: isCompressed(real)}, nil
+		return extent{prefix: 1, most: mostOf(typ, meta)}, nil
 	case typeBlob, typeBlobCompressed, typeJSON, typeGeometry, typeVector:
 		if arg >= 1 && arg <= 4 {
-			return extent{prefix: arg, compressed: isCompressed(real)}, nil
+			return extent{prefix: arg, most: mostOf(typ, meta)}, nil
 		}
 	}
 	return extent{}, fmt.Errorf("a column of type %d with meta data %#x is not known", typ, meta)

@@ -42,13 +42,17 @@ func (st *stream) relation(ctx context.Context, body []byte) error {
 // version returns the compiled table of a shape: the one in use, if nothing has changed.
 func (st *stream) version(s shape) (*table, error) {
 	id := s.Table.String()
-	if t := st.versions[id]; t != nil && t.shape.equal(&s) {
-		return t, nil
+	t, err := st.versions[id], error(nil)
+	used := t != nil && t.shape.equal(&s) && t.lists(st.comp.lookup)
+	if !used {
+		t, err = st.comp.compile(s)
 	}
-	t, err := st.comp.compile(s)
 	if err == nil && st.cat.err != nil {
 		err, st.cat.err = st.cat.err, nil
 		return nil, trouble("read the catalog for "+id, err)
+	}
+	if used {
+		return t, nil
 	}
 	if err != nil {
 		return nil, wrong("prepare table "+id, "", "%w", err)
@@ -94,6 +98,10 @@ func (st *stream) change(ctx context.Context, b *connectors.Batch, kind byte, ls
 	}
 	if f.bad || kind == 'D' && before == nil || kind != 'D' && len(st.cells) != len(t.columns) || before != nil && len(st.old) != len(t.columns) {
 		return errPgoutput
+	}
+	t, err := st.labelled(ctx, oid, t)
+	if err != nil {
+		return err
 	}
 	if st.backfill.Holds(t.Table) {
 		st.touched(t, kind, before)

@@ -17,8 +17,8 @@
 // those columns (ruled.go) and costs the others nothing. Keys keep their values, as Debezium's do.
 //
 // What the log says of a table (names, types) is taken from the log; what it does not say (nullability, defaults, keys,
-// labels) from the catalog, which may be later than the log. Where the two contradict (a null in a column that has
-// become NOT NULL), the log wins.
+// labels) from the catalog, which may be later than the log. Where the two contradict (a label that is not there, a null in
+// a column that has become NOT NULL), the log wins.
 //
 // # Where the source stands
 //

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -68,7 +69,7 @@ CREATE TABLE t_2 PARTITION OF t FOR VALUES IN (2); INSERT INTO t VALUES (1, 1)`)
 // TestEnumGrows adds a label, of which the log says nothing.
 func TestEnumGrows(t *testing.T) {
 	b := newBench(t)
-	b.exec("CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN de AS e; CREATE TABLE t (id int PRIMARY KEY, v e, d de, z timetz)")
+	b.exec("CREATE TYPE e AS ENUM ('a'); CREATE DOMAIN de AS e; CREATE TABLE t (id int PRIMARY KEY, v e, d de, z timetz, l e[])")
 	r := b.start(b.config(nil), nil)
 	b.awaitStream(r, b.db)
 	b.exec("INSERT INTO t VALUES (1, 'a', 'a', '01:00:00+02:00:30')")
@@ -76,10 +77,45 @@ func TestEnumGrows(t *testing.T) {
 	b.exec("ALTER TYPE e ADD VALUE 'b'")
 	b.exec("INSERT INTO t VALUES (2, 'b', 'b', NULL)")
 	b.settle(r, b.db)
-	records, _ := r.taken()
+	b.exec("ALTER TYPE e ADD VALUE 'c,\"' BEFORE 'a'")
+	b.exec("INSERT INTO t VALUES (3, 'a', 'a', NULL, '{a,NULL,\"c,\\\"\"}'); INSERT INTO t VALUES (4, 'c,\"', 'a')")
+	b.settle(r, b.db)
+	r.stop()
+	records, offsets := r.taken()
 	got := lines(t, records)
-	want := []string{`p.public.t {"id":1} null {"id":1,"v":"a","d":"a","z":"22:59:30Z"} "c"`, `p.public.t {"id":2} null {"id":2,"v":"b","d":"b","z":null} "c"`}
+	want := []string{`p.public.t {"id":1} null {"id":1,"v":"a","d":"a","z":"22:59:30Z","l":null} "c"`, `p.public.t {"id":2} null {"id":2,"v":"b","d":"b","z":null,"l":null} "c"`,
+		`p.public.t {"id":3} null {"id":3,"v":"a","d":"a","z":null,"l":["a",null,"c,\""]} "c"`, `p.public.t {"id":4} null {"id":4,"v":"c,\"","d":"a","z":null,"l":null} "c"`}
 	sameLines(t, "enum", want, got)
+	for i, want := range []string{"a", "a,b", `c,",a,b`, `c,",a,b`} {
+		if got := labelsOf(records[i]); !slices.Equal(got, []string{want, want, want}) {
+			t.Errorf("record %d has the labels %q", i+1, got)
+		}
+	}
+	// The log has labels that are renamed since.
+	b.exec("INSERT INTO t VALUES (5, 'a'), (6, 'a'); ALTER TYPE e RENAME VALUE 'a' TO 'x'; ALTER TYPE e RENAME VALUE 'b' TO 'y'")
+	r = b.start(b.config(nil), offsets)
+	b.settle(r, b.db)
+	records, _ = r.taken()
+	sameLines(t, "renamed", []string{`p.public.t {"id":5} null {"id":5,"v":"a","d":null,"z":null,"l":null} "c"`, `p.public.t {"id":6} null {"id":6,"v":"a","d":null,"z":null,"l":null} "c"`}, lines(t, records))
+	if got := labelsOf(records[0]); !slices.Equal(got[:1], []string{`c,",x,y,a`}) || records[0].Value.Schema != records[1].Value.Schema {
+		t.Errorf("renamed: the labels are %q", got)
+	}
+}
+
+// labelsOf are the labels that the schema of a row lists for v, d and l.
+func labelsOf(r connectors.Record) (labels []string) {
+	for _, f := range r.Value.Schema.Fields[1].Schema.Fields {
+		s := f.Schema
+		if s.Elem != nil {
+			s = s.Elem
+		}
+		for _, p := range s.Parameters {
+			if p.Name == "allowed" {
+				labels = append(labels, p.Value)
+			}
+		}
+	}
+	return labels
 }
 
 // TestFigures shows the slot's retained WAL.

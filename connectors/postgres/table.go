@@ -54,6 +54,7 @@ type table struct {
 	columns []column  // as the cells come
 	key     []int     // indexes of the key's columns, in order
 	keys    []*column // the same columns, as keys have them
+	enums   []enumeration
 
 	rowSchema, keySchema, envelope *connectors.Schema
 	place                          []byte // the source block's fields schema and table
@@ -117,6 +118,9 @@ func (c *compiler) compile(s shape) (*table, error) {
 			}
 			names[field] = a.Name
 			t.rowSchema.Fields = append(t.rowSchema.Fields, connectors.Field{Name: field, Schema: col.schema})
+		}
+		if e, ok := c.enumeration(len(t.columns), a.Type); ok && (col.out || slices.Contains(s.Key, a.Name)) {
+			t.enums = append(t.enums, e)
 		}
 		t.columns = append(t.columns, col)
 	}

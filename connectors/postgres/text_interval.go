@@ -1,13 +1,15 @@
 package postgres
 
 import (
+	"errors"
+	"math"
 	"strconv"
 
 	"github.com/sluicehub/sluice/connectors"
 )
 
-// microsecondsPerMonth is a twelfth of 365.25 days.
-const microsecondsPerMonth = 2629800e6
+// secondsPerMonth is a twelfth of 365.25 days.
+const secondsPerMonth = 2629800
 
 // interval is what PostgreSQL keeps of an interval.
 type interval struct{ months, days, us int64 }
@@ -77,17 +79,42 @@ func parseLongClock(hours int64, text []byte) (us int64, ok bool) {
 	return us + hours*3600e6, ok && len(rest) == 0
 }
 
-// appendMicroDuration appends an interval as microseconds.
+// errLongInterval says that an interval has more microseconds than a number can hold.
+var errLongInterval = errors.New("an interval of more than 292,271 years has no place in a number of microseconds, but in interval.handling.mode=string")
+
+// microseconds returns all of an interval as microseconds, if they are not too many.
+func (iv interval) microseconds() (us int64, ok bool) {
+	s := iv.months*secondsPerMonth + iv.days*86400 + iv.us/1e6
+	us = s*1e6 + iv.us%1e6
+	return us, s >= math.MinInt64/1_000_000 && s <= math.MaxInt64/1_000_000 && (s < 0 == (us < 0) || s == 0)
+}
+
+// appendMicroDuration appends an interval as microseconds. An infinite one (PostgreSQL 17) is the largest number there is,
+// or the smallest.
 func appendMicroDuration(dst, text []byte) ([]byte, error) {
+	if sign, ok := infinite(text); ok {
+		if sign > 0 {
+			return connectors.AppendInt(dst, math.MaxInt64), nil
+		}
+		return connectors.AppendInt(dst, math.MinInt64), nil
+	}
 	iv, ok := parseInterval(text)
 	if !ok {
 		return dst, malformed("interval", text)
 	}
-	return connectors.AppendInt(dst, iv.months*microsecondsPerMonth+iv.days*microsecondsPerDay+iv.us), nil
+	us, ok := iv.microseconds()
+	if !ok {
+		return dst, errLongInterval
+	}
+	return connectors.AppendInt(dst, us), nil
 }
 
-// appendISOInterval appends an interval as Debezium's Interval: P1Y2M3DT4H5M6.78S, with all parts in any case.
+// appendISOInterval appends an interval as Debezium's Interval: P1Y2M3DT4H5M6.78S, with all parts in any case, or an
+// infinite one by its word.
 func appendISOInterval(dst, text []byte) ([]byte, error) {
+	if _, ok := infinite(text); ok {
+		return connectors.AppendBytes(dst, text), nil
+	}
 	iv, ok := parseInterval(text)
 	if !ok {
 		return dst, malformed("interval", text)
