@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -83,7 +84,19 @@ func appendMicroDuration(dst, text []byte) ([]byte, error) {
 	if !ok {
 		return dst, malformed("interval", text)
 	}
-	return connectors.AppendInt(dst, iv.months*microsecondsPerMonth+iv.days*microsecondsPerDay+iv.us), nil
+	return connectors.AppendInt(dst, iv.microseconds()), nil
+}
+
+// microseconds returns the length of the interval, or the nearest number that there is: an int64 holds 292,000 years,
+// an interval 178 million.
+func (iv interval) microseconds() int64 {
+	switch about := float64(iv.months)*microsecondsPerMonth + float64(iv.days)*microsecondsPerDay + float64(iv.us); {
+	case about >= math.MaxInt64:
+		return math.MaxInt64
+	case about <= math.MinInt64:
+		return math.MinInt64
+	}
+	return iv.months*microsecondsPerMonth + iv.days*microsecondsPerDay + iv.us
 }
 
 // appendISOInterval appends an interval as Debezium's Interval: P1Y2M3DT4H5M6.78S, with all parts in any case.
