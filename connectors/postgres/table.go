@@ -180,7 +180,11 @@ func (c *compiler) column(a attribute) (column, bool) {
 	} else {
 		col.missing = mustAppend(&s, k.zero)
 	}
-	col.unchanged = mustAppend(&s, unchanged(&s, &c.s.values))
+	kept := unchanged(&s, &c.s.values)
+	if k.kept != nil {
+		kept = *k.kept
+	}
+	col.unchanged = mustAppend(&s, kept)
 	return col, true
 }
 

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"errors"
 	"math"
 	"strconv"
 
@@ -79,14 +78,18 @@ func parseLongClock(hours int64, text []byte) (us int64, ok bool) {
 	return us + hours*3600e6, ok && len(rest) == 0
 }
 
-// errLongInterval says that an interval has more microseconds than a number can hold.
-var errLongInterval = errors.New("an interval of more than 292,271 years has no place in a number of microseconds, but in interval.handling.mode=string")
-
-// microseconds returns all of an interval as microseconds, if they are not too many.
-func (iv interval) microseconds() (us int64, ok bool) {
+// microseconds returns all of an interval as microseconds, or the nearest number that there is: an int64 holds 292,271
+// years, an interval 178 million.
+func (iv interval) microseconds() int64 {
 	s := iv.months*secondsPerMonth + iv.days*86400 + iv.us/1e6
-	us = s*1e6 + iv.us%1e6
-	return us, s >= math.MinInt64/1_000_000 && s <= math.MaxInt64/1_000_000 && (s < 0 == (us < 0) || s == 0)
+	us := s*1e6 + iv.us%1e6
+	switch {
+	case s > math.MaxInt64/1_000_000 || s > 0 && us < 0:
+		return math.MaxInt64
+	case s < math.MinInt64/1_000_000 || s < 0 && us > 0:
+		return math.MinInt64
+	}
+	return us
 }
 
 // appendMicroDuration appends an interval as microseconds. An infinite one (PostgreSQL 17) is the largest number there is,
@@ -102,11 +105,7 @@ func appendMicroDuration(dst, text []byte) ([]byte, error) {
 	if !ok {
 		return dst, malformed("interval", text)
 	}
-	us, ok := iv.microseconds()
-	if !ok {
-		return dst, errLongInterval
-	}
-	return connectors.AppendInt(dst, us), nil
+	return connectors.AppendInt(dst, iv.microseconds()), nil
 }
 
 // appendISOInterval appends an interval as Debezium's Interval: P1Y2M3DT4H5M6.78S, with all parts in any case, or an

@@ -16,6 +16,14 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
 )
 
+// TestUnchangedHstore has a placeholder that is JSON, as all values of the column.
+func TestUnchangedHstore(t *testing.T) {
+	c, _ := testCompiler(t, map[string]string{"unavailable.value.placeholder": `a"b`})
+	if k, ok := c.codecs.extension("hstore", noModifier); !ok || k.kept == nil || k.kept.Text() != `{"a\"b":"a\"b"}` {
+		t.Errorf("%t, %v", ok, k.kept)
+	}
+}
+
 // TestText reads values of each form that the server prints, and refuses what it does not print.
 func TestText(t *testing.T) {
 	plain, _ := testCompiler(t, nil)
@@ -47,7 +55,7 @@ func TestText(t *testing.T) {
 		{plain, 1184, -1, "12345-02-28 12:34:56+00", `"+12345-02-28T12:34:56.000000Z"`}, {plain, 1184, -1, "0001-01-01 00:00:00+00 BC", `"0000-01-01T00:00:00.000000Z"`}, {plain, 1184, -1, "2024-02-29 12:34:56", ""},
 		{plain, 1186, -1, "1 mon", "2629800000000"}, {plain, 1186, -1, "-1 years -2 days +03:00:00", "-31719600000000"}, {plain, 1186, -1, "1000:00:00.000001", "3600000000001"},
 		{plain, 1186, -1, "infinity", "9223372036854775807"}, {plain, 1186, -1, "-infinity", "-9223372036854775808"}, {other, 1186, -1, "-infinity", `"-infinity"`}, {other, 1186, -1, "infinity", `"infinity"`},
-		{plain, 1186, -1, "292271 years", "9223371309600000000"}, {plain, 1186, -1, "292272 years", ""}, {plain, 1186, -1, "-1 mons +00:00:01", "-2629799000000"}, {plain, 1186, -1, "-2562047788:00:54.775808", "-9223372036854775808"}, {plain, 1186, -1, "1 day 2562047788:00:54.775807", ""}, {plain, 1186, -1, "178000000 years", ""}, {plain, 1186, -1, "-178000000 years", ""}, {plain, 1186, -1, "2147483647 days", ""},
+		{plain, 1186, -1, "292271 years", "9223371309600000000"}, {plain, 1186, -1, "292272 years", "9223372036854775807"}, {plain, 1186, -1, "-1 mons +00:00:01", "-2629799000000"}, {plain, 1186, -1, "-2562047788:00:54.775808", "-9223372036854775808"}, {plain, 1186, -1, "1 day 2562047788:00:54.775807", "9223372036854775807"}, {plain, 1186, -1, "178000000 years", "9223372036854775807"}, {plain, 1186, -1, "-178000000 years", "-9223372036854775808"}, {plain, 1186, -1, "2147483647 days", "9223372036854775807"},
 		{other, 1186, -1, "-178000000 years -11 mons", `"P-178000000Y-11M0DT0H0M0S"`}, {plain, 1186, -1, "-2562047788:00:54.775807", "-9223372036854775807"},
 		{plain, 1186, -1, "1 week", ""}, {plain, 1186, -1, "1 day ", ""}, {plain, 1186, -1, "", ""},
 		{other, 1186, -1, "1 year 2 mons 3 days 04:05:06.78", `"P1Y2M3DT4H5M6.78S"`}, {other, 1186, -1, "-00:00:00.5", `"P0Y0M0DT0H0M-0.5S"`},
