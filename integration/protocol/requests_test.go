@@ -23,6 +23,7 @@ func exchanges(prefix string) []exchange {
 		consumerExchanges(prefix, a),
 		migrationExchanges(prefix, a),
 		dynamicExchanges(prefix, a),
+		oddExchanges(prefix),
 		deleteExchanges(a),
 	)
 }

@@ -16,15 +16,15 @@ const maxPartitionsAtOnce = 10_000
 func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.CreateTopicsRequest)
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-	seen := make(map[string]int)
-	for i := range req.Topics {
-		seen[req.Topics[i].Topic]++
-	}
+	twice := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if twice.has(t.Topic) && !twice.first(t.Topic) {
+			continue
+		}
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
-		if seen[t.Topic] > 1 {
+		if twice.has(t.Topic) {
 			rt.ErrorCode, rt.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("Duplicate topic name.")
 		} else if err := b.createTopic(r, t, req.ValidateOnly, &rt); err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)
@@ -83,7 +83,12 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 	case len(t.ReplicaAssignment) > 0 && (t.NumPartitions != -1 || t.ReplicationFactor != -1):
 		return 0, fmt.Errorf("%w: both a replica assignment and numbers were given", kerr.InvalidRequest)
 	case len(t.ReplicaAssignment) > 0:
+		listed := make([]bool, len(t.ReplicaAssignment))
 		for _, a := range t.ReplicaAssignment {
+			if a.Partition < 0 || int(a.Partition) >= len(listed) || listed[a.Partition] {
+				return 0, fmt.Errorf("%w: partitions are not listed from 0 to %d, each once", kerr.InvalidReplicaAssignment, len(listed)-1)
+			}
+			listed[a.Partition] = true
 			if len(a.Replicas) != 1 || a.Replicas[0] != nodeID {
 				return 0, fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
 			}

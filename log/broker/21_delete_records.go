@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -21,6 +22,9 @@ func (b *Broker) deleteRecords(r *request, kreq kmsg.Request) (reply, error) {
 			part, err := r.partition(mayDelete, false, [16]byte{}, t.Topic, p.Partition)
 			if err == nil && isInternal(t.Topic) { // the broker reads them from their beginning
 				err = fmt.Errorf("%w: the records of %s are the broker's own", log.ErrInvalidTopic, t.Topic)
+			}
+			if err == nil && !part.Topic().Config().Delete {
+				err = fmt.Errorf("%w: cleanup.policy of %s does not have delete", kerr.PolicyViolation, t.Topic)
 			}
 			if err == nil {
 				rp.LowWatermark, err = part.DeleteRecords(p.Offset)

@@ -9,6 +9,9 @@ import (
 func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	twice := repeated(req.Resources, func(r *kmsg.IncrementalAlterConfigsRequestResource) configsOwner {
+		return configsOwner{r.ResourceType, r.ResourceName}
+	})
 	for i := range req.Resources {
 		want := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
@@ -16,6 +19,9 @@ func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, 
 		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
 		switch {
 		case err != nil:
+		case twice.has(configsOwner{want.ResourceType, want.ResourceName}),
+			len(repeated(want.Configs, func(c *kmsg.IncrementalAlterConfigsRequestResourceConfig) string { return c.Name })) > 0:
+			err = errConfigsTwice
 		case want.ResourceType == kmsg.ConfigResourceTypeTopic:
 			err = b.log.AlterTopicConfig(want.ResourceName, configChanges(want), req.ValidateOnly)
 		default:
