@@ -24,6 +24,7 @@ func exchanges(prefix string) []exchange {
 		migrationExchanges(prefix, a),
 		dynamicExchanges(prefix, a),
 		refusedExchanges(prefix),
+		oddExchanges(prefix),
 		deleteExchanges(a),
 	)
 }

@@ -77,7 +77,7 @@ func (f *fetching) unwatch() {
 
 // ready reports whether there is enough to answer with, or an error that the client should know at once.
 func (f *fetching) ready() bool {
-	need := int64(f.req.MinBytes)
+	need := int64(min(int(f.req.MinBytes), f.most())) // more than an answer holds never comes
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]
 		for j := range t.Partitions {
@@ -105,15 +105,19 @@ func epochError(p *log.Partition, current int32) int16 {
 	return kerr.UnknownLeaderEpoch.Code
 }
 
+// most is how many bytes of records an answer may have.
+func (f *fetching) most() int {
+	if most := f.b.set.Load().maxFetchBytes; f.req.MaxBytes <= 0 || int(f.req.MaxBytes) > most {
+		return most
+	}
+	return int(f.req.MaxBytes)
+}
+
 // read makes the response: partitions in the order asked for, until the bytes are used up. The first batch found is
 // given even when it is larger than all limits (KIP-74).
 func (f *fetching) read() *kmsg.FetchResponse {
 	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	left := min(int(f.req.MaxBytes), f.b.set.Load().maxFetchBytes)
-	if f.req.MaxBytes <= 0 {
-		left = f.b.set.Load().maxFetchBytes
-	}
-	left = f.r.loan.reserve(min(left, f.r.mayUse(consumerByteRate)))
+	left := f.r.loan.reserve(min(f.most(), f.r.mayUse(consumerByteRate)))
 	first, given := true, 0
 	for i := range f.req.Topics {
 		t := &f.req.Topics[i]

@@ -24,8 +24,16 @@ func (b *Broker) listOffsets(r *request, kreq kmsg.Request) (reply, error) {
 		t := &req.Topics[i]
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
+		twice := repeated(t.Partitions, func(p *kmsg.ListOffsetsRequestTopicPartition) int32 { return p.Partition })
 		for j := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			if n := t.Partitions[j].Partition; twice.has(n) {
+				if twice.first(n) {
+					rp.Partition, rp.Timestamp, rp.Offset, rp.ErrorCode = n, -1, -1, kerr.InvalidRequest.Code
+					rt.Partitions = append(rt.Partitions, rp)
+				}
+				continue
+			}
 			b.listOffset(r, t.Topic, &t.Partitions[j], req.IsolationLevel, &rp)
 			rt.Partitions = append(rt.Partitions, rp)
 		}

@@ -16,15 +16,15 @@ const maxPartitionsAtOnce = 10_000
 func (b *Broker) createTopics(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.CreateTopicsRequest)
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
-	seen := make(map[string]int)
-	for i := range req.Topics {
-		seen[req.Topics[i].Topic]++
-	}
+	twice := repeated(req.Topics, func(t *kmsg.CreateTopicsRequestTopic) string { return t.Topic })
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if twice.has(t.Topic) && !twice.first(t.Topic) {
+			continue
+		}
 		rt := kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic, rt.NumPartitions, rt.ReplicationFactor = t.Topic, -1, -1
-		if seen[t.Topic] > 1 {
+		if twice.has(t.Topic) {
 			rt.ErrorCode, rt.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("Duplicate topic name.")
 		} else if err := b.createTopic(r, t, req.ValidateOnly, &rt); err != nil {
 			rt.ErrorCode, rt.ErrorMessage = errorCode(err), errorText(err)

@@ -7,8 +7,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// initProducerID answers InitProducerID: an id nobody had before, or the next epoch of the one that is named. With a
-// transactional id, its open transaction is aborted, and earlier producers of that id are fenced.
+// initProducerID answers InitProducerID: an id nobody had before. With a transactional id, it is that of the id, in its next
+// epoch, its open transaction is aborted, and earlier producers of that id are fenced.
 func (b *Broker) initProducerID(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.InitProducerIDRequest)
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
@@ -16,15 +16,15 @@ func (b *Broker) initProducerID(r *request, kreq kmsg.Request) (reply, error) {
 	if resp.ErrorCode = errorCode(b.mayInit(r, req)); resp.ErrorCode != 0 {
 		return now(resp), nil
 	}
+	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {
+		resp.ErrorCode = kerr.InvalidRequest.Code
+		return now(resp), nil
+	}
 	if req.TransactionalID != nil {
 		id, epoch, err := b.txns.init(*req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch)
 		if resp.ErrorCode = fencedCode(err, r.version >= 4); err == nil {
 			resp.ProducerID, resp.ProducerEpoch = id, epoch
 		}
-		return now(resp), nil
-	}
-	if req.ProducerID >= 0 && req.ProducerEpoch >= 0 && req.ProducerEpoch < lastEpoch {
-		resp.ProducerID, resp.ProducerEpoch = req.ProducerID, req.ProducerEpoch+1
 		return now(resp), nil
 	}
 	id, err := b.log.NextProducerID()

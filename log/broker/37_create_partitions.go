@@ -12,11 +12,18 @@ import (
 func (b *Broker) createPartitions(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.CreatePartitionsRequest)
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	twice := repeated(req.Topics, func(t *kmsg.CreatePartitionsRequestTopic) string { return t.Topic })
 	for i := range req.Topics {
 		t := &req.Topics[i]
+		if twice.has(t.Topic) && !twice.first(t.Topic) {
+			continue
+		}
 		rt := kmsg.NewCreatePartitionsResponseTopic()
 		rt.Topic = t.Topic
 		more, err := b.morePartitions(r, t)
+		if twice.has(t.Topic) {
+			err = fmt.Errorf("%w: topic %s is named more than once", kerr.InvalidRequest, t.Topic)
+		}
 		if err == nil {
 			err = r.mutates(more, 3)
 		}

@@ -12,11 +12,17 @@ import (
 func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, error) {
 	req := kreq.(*kmsg.IncrementalAlterConfigsRequest)
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	twice := repeated(req.Resources, func(r *kmsg.IncrementalAlterConfigsRequestResource) configsOwner {
+		return configsOwner{r.ResourceType, r.ResourceName}
+	})
 	for i := range req.Resources {
 		want := &req.Resources[i]
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = want.ResourceType, want.ResourceName
 		err := r.configs(mayAlterConfigs, want.ResourceType, want.ResourceName)
+		if err == nil && twice.has(configsOwner{want.ResourceType, want.ResourceName}) {
+			err = errConfigsTwice
+		}
 		if err == nil {
 			err = checkChanges(want)
 		}
@@ -37,15 +43,13 @@ func (b *Broker) incrementalAlterConfigs(r *request, kreq kmsg.Request) (reply, 
 
 // checkChanges refuses two changes of one config, and a value that is missing.
 func checkChanges(r *kmsg.IncrementalAlterConfigsRequestResource) error {
-	seen := make(map[string]bool)
+	if len(repeated(r.Configs, func(c *kmsg.IncrementalAlterConfigsRequestResourceConfig) string { return c.Name })) > 0 {
+		return errConfigsTwice
+	}
 	for _, c := range r.Configs {
-		if seen[c.Name] {
-			return fmt.Errorf("%w: two changes of %s", kerr.InvalidRequest, c.Name)
-		}
 		if c.Value == nil && c.Op != kmsg.IncrementalAlterConfigOpDelete {
 			return fmt.Errorf("%w: null value for %s", kerr.InvalidRequest, c.Name)
 		}
-		seen[c.Name] = true
 	}
 	return nil
 }
