@@ -111,16 +111,16 @@ func (c *checker) wrongTime(ms int64) string {
 func (c *checker) each(h *segment.Header, batch []byte) error {
 	maxTS := int64(segment.NoTimestamp)
 	anyTime := c.cfg.LogAppendTime || h.LogAppendTime()
+	var bad RecordErrors
 	err := segment.Briefs(h, batch, func(i int, r segment.Brief) error {
 		if r.Offset != h.BaseOffset+int64(i) {
-			return &RecordError{Index: i, Reason: fmt.Sprintf("offset delta %d", r.Offset-h.BaseOffset)}
+			return RecordErrors{{i, fmt.Sprintf("offset delta %d", r.Offset-h.BaseOffset), ErrInvalidRecord}}
 		}
 		if r.Keyless && c.cfg.Compact {
-			return &RecordError{Index: i, Reason: "a record of a compacted topic needs a key"}
-		}
-		if !anyTime && (r.Timestamp > c.latest || r.Timestamp < c.earliest) {
+			bad.blame(i, ErrInvalidRecord, "a record of a compacted topic needs a key")
+		} else if !anyTime && (r.Timestamp > c.latest || r.Timestamp < c.earliest) {
 			if reason := c.wrongTime(r.Timestamp); reason != "" {
-				return &RecordError{Index: i, Reason: reason, Kind: ErrInvalidTimestamp}
+				bad.blame(i, ErrInvalidTimestamp, reason)
 			}
 		}
 		maxTS = max(maxTS, r.Timestamp)
@@ -131,6 +131,9 @@ func (c *checker) each(h *segment.Header, batch []byte) error {
 	}
 	if err != nil {
 		return err
+	}
+	if bad != nil {
+		return bad
 	}
 	if maxTS != h.MaxTimestamp && !h.LogAppendTime() {
 		h.MaxTimestamp = maxTS

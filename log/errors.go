@@ -44,7 +44,7 @@ var (
 	ErrUnsupportedFormat = errors.New("unsupported message format")
 	// ErrInvalidRecord: the batch is well formed but breaks a rule: counts,
 	// control bit, key missing on a compacted topic (INVALID_RECORD 87).
-	// errors.As finds the *RecordError when one record is to blame.
+	// errors.As finds the RecordErrors when records are to blame.
 	ErrInvalidRecord = errors.New("invalid record")
 	// ErrInvalidTimestamp: outside message.timestamp.{before,after}.max.ms
 	// (INVALID_TIMESTAMP 32).
@@ -97,17 +97,37 @@ func (e *OffsetError) Unwrap() error { return ErrOffsetOutOfRange }
 type RecordError struct {
 	Index  int // in the batch, from 0
 	Reason string
-	Kind   error // ErrInvalidTimestamp; nil is ErrInvalidRecord
+	Kind   error // ErrInvalidRecord or ErrInvalidTimestamp
 }
 
-func (e *RecordError) Error() string {
-	return fmt.Sprintf("%v: record %d of the batch: %s", e.Unwrap(), e.Index, e.Reason)
+// RecordErrors blames records of one batch, in order: at least one, at most
+// maxBlamed. Clients tell those who sent the others that they may try again.
+type RecordErrors []RecordError
+
+// maxBlamed bounds what a batch of many small records takes in memory and in
+// the answer.
+const maxBlamed = 10_000
+
+func (e *RecordErrors) blame(i int, kind error, reason string) {
+	if len(*e) < maxBlamed {
+		*e = append(*e, RecordError{i, reason, kind})
+	}
 }
 
-// Unwrap makes the error one of its kind.
-func (e *RecordError) Unwrap() error {
-	if e.Kind != nil {
-		return e.Kind
+func (e RecordErrors) Error() string {
+	more := ""
+	if len(e) > 1 {
+		more = fmt.Sprintf(", and %d more", len(e)-1)
+	}
+	return fmt.Sprintf("%v: record %d of the batch: %s%s", e.Unwrap(), e[0].Index, e[0].Reason, more)
+}
+
+// Unwrap is ErrInvalidTimestamp if one of them is, as Kafka has it.
+func (e RecordErrors) Unwrap() error {
+	for _, r := range e {
+		if r.Kind == ErrInvalidTimestamp {
+			return ErrInvalidTimestamp
+		}
 	}
 	return ErrInvalidRecord
 }

@@ -253,6 +253,8 @@ func TestRefusals(t *testing.T) {
 	var keyless segment.Builder
 	keyless.Add(testNow, []byte("k"), nil)
 	keyless.Add(testNow, nil, nil)
+	keyless.Add(testNow, []byte("k"), nil)
+	keyless.Add(testNow, nil, nil)
 	var future segment.Builder
 	future.Add(testNow+3_600_001, nil, nil)
 	txn := batch("x")
@@ -290,8 +292,8 @@ func TestRefusals(t *testing.T) {
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}
-			if re := (*RecordError)(nil); tt.name == "no key" && (!errors.As(err, &re) || re.Index != 1) {
-				t.Errorf("record error %v", re)
+			if bad := (RecordErrors)(nil); tt.name == "no key" && (!errors.As(err, &bad) || len(bad) != 2 || bad[0].Index != 1 || bad[1].Index != 3) {
+				t.Errorf("record errors %v", bad)
 			}
 			if p.LogEnd() != 0 || p.Err() != nil {
 				t.Errorf("end %d, err %v after a refusal", p.LogEnd(), p.Err())

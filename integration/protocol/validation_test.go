@@ -60,6 +60,11 @@ func validationExchanges(prefix string) []exchange {
 	}
 	add("a good batch", plain, batch(at, key, value, nil))
 	add("without a key", compacted, batch(at, nil, value, nil))
+	var some segment.Builder
+	for _, k := range [][]byte{key, nil, key, nil} {
+		some.Add(at, k, value)
+	}
+	add("some without a key", compacted, some.Batch())
 	add("a tombstone", compacted, batch(at, key, nil, nil))
 	add("too large", small, batch(at, key, make([]byte, 300), nil))
 	add("too old", small, batch(at-3_600_000, key, value, nil))

@@ -54,8 +54,9 @@ func (b *Broker) append(r *request, req *kmsg.ProduceRequest, txn *producing, t 
 	rp.Partition, rp.BaseOffset, rp.LogAppendTime, rp.LogStartOffset = p.Partition, -1, -1, -1
 	fail := func(err error) {
 		rp.ErrorCode, rp.ErrorMessage, rp.BaseOffset = errorCode(err), errorText(err), -1
-		var re *log.RecordError
-		if errors.As(err, &re) {
+		var bad log.RecordErrors
+		errors.As(err, &bad)
+		for _, re := range bad {
 			er := kmsg.NewProduceResponseTopicPartitionErrorRecord()
 			er.RelativeOffset, er.ErrorMessage = int32(re.Index), kmsg.StringPtr(re.Reason)
 			rp.ErrorRecords = append(rp.ErrorRecords, er)

@@ -385,6 +385,8 @@ func TestRegularExpressions(t *testing.T) {
 	bad := gt.client("b")
 	bad.regex = "orders-("
 	gt.refused("no expression", bad.send(bad.whole()), kerr.InvalidRegularExpression)
+	bad.regex = "orders)|(?:" // only within another group
+	gt.refused("half an expression", bad.send(bad.whole()), kerr.InvalidRegularExpression)
 	gt.want("who is refused is no member", gt.g.Size(), 1)
 	a.regex, a.topics = "", []string{"others"}
 	req := a.whole()

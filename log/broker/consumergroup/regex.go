@@ -3,6 +3,7 @@ package consumergroup
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"time"
 
@@ -20,6 +21,9 @@ type resolved struct {
 
 // compile reads an expression, which is of RE2's syntax as Go's are, and matches whole names.
 func compile(regex string) (*regexp.Regexp, error) {
+	if _, err := syntax.Parse(regex, syntax.Perl); err != nil { // by itself: a bracket too many must not close ours
+		return nil, fmt.Errorf("%w: %w", kerr.InvalidRegularExpression, err)
+	}
 	re, err := regexp.Compile(`\A(?:` + regex + `)\z`)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", kerr.InvalidRegularExpression, err)
