@@ -2,6 +2,7 @@ package connectors
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -61,8 +62,21 @@ func canonicalList(src []byte, at, depth int, last byte) int {
 	}
 }
 
-// plainEnd returns the end of a string, from behind its first quote.
+// plainEnd returns the end of a string, from behind its first quote. Most have nothing in them that is to be looked at.
 func plainEnd(src []byte, at int) int {
+	for i := at; len(src)-i >= 8; i += 8 {
+		if plain := plainBytes(binary.LittleEndian.Uint64(src[i:])); plain < 8 {
+			if i += plain; src[i] == '"' {
+				return i + 1
+			}
+			break
+		}
+	}
+	return escapedEnd(src, at)
+}
+
+// escapedEnd is plainEnd of a string with escapes, or characters beyond ASCII, or at the end of src.
+func escapedEnd(src []byte, at int) int {
 	start, ascii := at, true
 	for {
 		if at += plainPrefix(src[at:]); at == len(src) {
@@ -128,6 +142,13 @@ func canonicalNumber(src []byte, at int) int {
 }
 
 func digitsEnd(src []byte, at int) int {
+	for ; len(src)-at >= 8; at += 8 {
+		x := binary.LittleEndian.Uint64(src[at:])
+		// Digits are 0x30 to 0x39: their upper halves are 3, also when 6 is added.
+		if (x&0xF0F0F0F0F0F0F0F0)|(x+0x0606060606060606)&0xF0F0F0F0F0F0F0F0>>4 != 0x3333333333333333 {
+			break
+		}
+	}
 	for at < len(src) && src[at]-'0' <= 9 {
 		at++
 	}

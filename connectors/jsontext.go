@@ -55,17 +55,21 @@ func AppendJSONString(dst, s []byte) []byte {
 // plainPrefix returns how many bytes at the start of s surely are ASCII and need no escape. It looks at whole eights
 // only: at the end of s it may say less than is true.
 func plainPrefix(s []byte) (n int) {
-	const ones, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s)-n >= 8; n += 8 {
-		x := binary.LittleEndian.Uint64(s[n:])
-		quote, slash := x^(ones*'"'), x^(ones*'\\')
-		// A bit for each byte below 0x20, a quote, a backslash or beyond ASCII. A borrow may set more of them, but none
-		// before the first that is right.
-		if found := (x | (x - ones*0x20) | (quote - ones) | (slash - ones)) & high; found != 0 {
-			return n + bits.TrailingZeros64(found)/8
+		if plain := plainBytes(binary.LittleEndian.Uint64(s[n:])); plain < 8 {
+			return n + plain
 		}
 	}
 	return n
+}
+
+// plainBytes returns how many of eight bytes are ASCII and need no escape, before the first that is or does not.
+func plainBytes(x uint64) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, slash := x^(ones*'"'), x^(ones*'\\')
+	// A bit for each byte below 0x20, a quote, a backslash or beyond ASCII. A borrow may set more of them, but none
+	// before the first that is right.
+	return bits.TrailingZeros64((x|(x-ones*0x20)|(quote-ones)|(slash-ones))&high) / 8
 }
 
 func appendEscaped(dst []byte, c byte) []byte {
