@@ -149,3 +149,16 @@ func FuzzColumnRule(f *testing.F) {
 		}
 	})
 }
+
+// TestRank finds the first pattern of a list that matches.
+func TestRank(t *testing.T) {
+	p, err := ParsePatterns(`db\.z, db\.[a-c], db\.a`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"db.z": 0, "DB.A": 1, "db.c": 1, "db.q": 3} {
+		if got := p.Rank(name); got != want {
+			t.Errorf("%s: %d, want %d", name, got, want)
+		}
+	}
+}

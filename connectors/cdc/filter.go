@@ -47,6 +47,17 @@ func (p Patterns) Match(name string) bool {
 	return false
 }
 
+// Rank returns the place in the list of the first pattern that matches the name, the list's length if none does.
+// Debezium's snapshots read the tables in the order of their patterns.
+func (p Patterns) Rank(name string) int {
+	for i, re := range p {
+		if re.MatchString(name) {
+			return i
+		}
+	}
+	return len(p)
+}
+
 // Filter decides by an include and an exclude list. An empty include list includes everything.
 type Filter struct{ Include, Exclude Patterns }
 

@@ -2,9 +2,12 @@ package mysql
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
@@ -51,10 +54,6 @@ func (c *catalog) tables(ctx context.Context, captures func(cdc.Table) bool) ([]
 const columnsSQL = `SELECT COLUMN_NAME, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME, ''), IS_NULLABLE, COLUMN_DEFAULT IS NULL, COALESCE(COLUMN_DEFAULT, ''), EXTRA, COLUMN_COMMENT,
   GENERATION_EXPRESSION IS NOT NULL AND GENERATION_EXPRESSION <> '' FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s ORDER BY ORDINAL_POSITION`
 
-// Indexes on expressions and on prefixes are no keys. MariaDB has no EXPRESSION; there is a COLUMN_NAME always.
-const indexesSQL = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS
-WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s AND NON_UNIQUE = 0 ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX`
-
 const tableSQL = `SELECT COALESCE(c.CHARACTER_SET_NAME, ''), t.TABLE_COMMENT, t.TABLE_TYPE = 'SYSTEM VERSIONED' FROM information_schema.TABLES t
 LEFT JOIN information_schema.COLLATIONS c ON c.COLLATION_NAME = t.TABLE_COLLATION WHERE t.TABLE_SCHEMA = %s AND t.TABLE_NAME = %s`
 
@@ -90,26 +89,30 @@ func (c *catalog) define(ctx context.Context, name cdc.Table) (*definition, erro
 		}
 		def.Columns = append(def.Columns, col)
 	}
-	if rows, err = query(indexesSQL); err != nil {
-		return nil, err
+	// It has the indexes as SHOW CREATE TABLE does: the primary key, those on NOT NULL columns, in the order of their
+	// making. The catalog's own table has them by name only.
+	if rows, err = c.conn.query(ctx, "SHOW INDEX FROM "+quoteTable(name)); err != nil {
+		return nil, fmt.Errorf("read the indexes of %s: %w", name, err)
 	}
-	broken := map[string]bool{}
-	for _, r := range rows {
-		if n := len(def.Unique); n == 0 || def.Unique[n-1].Name != r[0] {
-			def.Unique = append(def.Unique, index{Name: r[0]})
-		}
-		last := &def.Unique[len(def.Unique)-1]
-		last.Columns = append(last.Columns, r[1])
-		broken[r[0]] = broken[r[0]] || r[1] == "" || r[2] == "1" && r[0] != primary
-	}
-	kept := def.Unique[:0]
-	for _, u := range def.Unique {
-		if !broken[u.Name] {
-			kept = append(kept, u)
-		}
-	}
-	def.Unique = kept
+	def.addIndexes(rows)
 	return def, nil
+}
+
+// addIndexes adds the unique ones of what SHOW INDEX says, which is a row for each part: the table, whether it is not
+// unique, the index, the number of the part, the column. A part that is an expression has none, and its index is no key.
+func (d *definition) addIndexes(rows [][]string) {
+	const notUnique, name, column = 1, 2, 4
+	for _, r := range rows {
+		if r[notUnique] != "0" {
+			continue
+		}
+		if n := len(d.Unique); n == 0 || d.Unique[n-1].Name != r[name] {
+			d.Unique = append(d.Unique, index{Name: r[name]})
+		}
+		last := &d.Unique[len(d.Unique)-1]
+		last.Columns = append(last.Columns, r[column])
+	}
+	d.Unique = slices.DeleteFunc(d.Unique, func(u index) bool { return slices.Contains(u.Columns, "") })
 }
 
 // now is what Debezium shows for a default that is the time of the insert.
@@ -122,6 +125,14 @@ func (f flavor) constant(c *column, text string, expression bool) *string {
 	isNow := strings.HasPrefix(lower, "current_timestamp") || strings.HasPrefix(lower, "now(")
 	s := text
 	switch {
+	case c.Type == "bit" && (strings.HasPrefix(s, "b'") || strings.HasPrefix(s, "B'")):
+		s = strings.Trim(s[1:], "'")
+	case !f.mariadb && strings.HasSuffix(c.Type, "binary"): // 0x6162
+		b, err := hex.DecodeString(strings.TrimPrefix(s, "0x"))
+		if err != nil || len(b) == 0 || !utf8.Valid(b) {
+			return nil
+		}
+		s = string(b)
 	case isNow:
 		s = now
 	case f.mariadb && strings.HasPrefix(text, "'"):

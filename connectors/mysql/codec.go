@@ -45,6 +45,9 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 func (c *codecs) of(ctx context.Context, col *column) (codec, bool, error) {
 	switch col.Type {
 	case "tinyint":
+		if col.isFlag() {
+			return truth(true), true, nil // negative ones, too
+		}
 		return integer(connectors.Int16Schema, typeTiny, col.Unsigned), true, nil
 	case "smallint":
 		if col.Unsigned {

@@ -59,7 +59,11 @@ func labelled(col *column) codec {
 		name, typ = cdc.EnumSetName, typeSet
 	}
 	labels := col.Labels
-	k := codec{schema: cdc.Enum(name, strings.Join(labels, ",")), text: appendUTF8, zero: connectors.StringValue("")}
+	allowed := make([]string, len(labels))
+	for i, l := range labels {
+		allowed[i] = strings.ReplaceAll(l, ",", `\,`)
+	}
+	k := codec{schema: cdc.Enum(name, strings.Join(allowed, ",")), text: appendUTF8, zero: connectors.StringValue("")}
 	enum := func(dst, raw []byte) ([]byte, error) {
 		n := little(raw)
 		if n > uint64(len(labels)) {
@@ -97,7 +101,7 @@ func labelled(col *column) codec {
 
 // binary is a codec of bytes. The log leaves out zeros at the end of a binary(n).
 func (c *codecs) binary(col *column) codec {
-	k := codec{schema: c.modes.binary.Schema(), cannotDefault: true, zero: connectors.StringValue("")}
+	k := codec{schema: c.modes.binary.Schema(), cannotDefault: strings.HasSuffix(col.Type, "blob"), zero: connectors.StringValue("")}
 	if c.modes.binary == cdc.RawBinary {
 		k.zero = connectors.BytesValue(nil)
 	}

@@ -1,14 +1,15 @@
 package mysql
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/pingcap/tidb/pkg/parser"
 	"github.com/pingcap/tidb/pkg/parser/ast"
 	"github.com/pingcap/tidb/pkg/parser/format"
+	"github.com/pingcap/tidb/pkg/parser/mysql"
 	_ "github.com/pingcap/tidb/pkg/parser/test_driver" // the parser's own values; it cannot parse without some
 
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -58,6 +59,26 @@ type ddl struct {
 
 func newDDL(lower bool) *ddl { return &ddl{parser: parser.New(), lower: lower} }
 
+// mode takes the sql_mode of a statement from the variables that the log has with it. They begin with
+//
+//	0 | flags uint32 | 1 | sql_mode uint64
+//
+// (Q_FLAGS2_CODE and Q_SQL_MODE_CODE of MySQL's Query_event).
+func (d *ddl) mode(variables []byte) {
+	const ansiQuotes, noBackslashes = 1 << 2, 1 << 20
+	var mode mysql.SQLMode
+	if len(variables) >= 14 && variables[0] == 0 && variables[5] == 1 {
+		bits := binary.LittleEndian.Uint64(variables[6:])
+		if bits&ansiQuotes != 0 {
+			mode |= mysql.ModeANSIQuotes
+		}
+		if bits&noBackslashes != 0 {
+			mode |= mysql.ModeNoBackslashEscapes
+		}
+	}
+	d.parser.SetSQLMode(mode)
+}
+
 // name returns a name as the server has it.
 func (d *ddl) name(name string) string {
 	if d.lower {
@@ -87,6 +108,7 @@ func (d *ddl) read(sql, database string, defs definitions) (statement, error) {
 		st.kind = unreadable
 		return st, nil
 	}
+	nameTypes(nodes[0], sql)
 	a := &applier{ddl: d, defs: defs, database: database, st: &st, made: map[cdc.Table]*definition{}}
 	if err := a.apply(nodes[0]); err != nil {
 		return st, fmt.Errorf("%w: %s", err, sql)
@@ -281,9 +303,15 @@ func (d *definition) column(n *ast.ColumnDef) (column, error) {
 	if c.Type == "enum" || c.Type == "set" {
 		c.Labels = n.Tp.GetElems()
 	}
+	c.Zerofill = mysql.HasZerofillFlag(n.Tp.GetFlag())
+	c.named(n.Text())
 	if c.isText() {
 		if c.Charset = charsetName(n.Tp.GetCharset()); c.Charset == "" {
 			c.Charset = d.Charset
+		}
+		switch n.Text() {
+		case "NATIONAL", "NCHAR", "NVARCHAR":
+			c.Charset = "utf8mb3"
 		}
 	}
 	for _, o := range n.Options {
@@ -302,9 +330,23 @@ func (d *definition) column(n *ast.ColumnDef) (column, error) {
 			}
 		case ast.ColumnOptionDefaultValue:
 			c.Default = defaultOf(o.Expr)
+			if c.Default != nil && c.Type == "bit" {
+				*c.Default = strings.Trim(strings.TrimPrefix(*c.Default, "b"), "'")
+			}
 		}
 	}
 	return c, nil
+}
+
+// named keeps the name of the column's type in a statement, if that is not the server's.
+func (c *column) named(word string) {
+	first, _, _ := strings.Cut(strings.ToLower(word), " ")
+	if flag := first == "boolean" || first == "bool"; flag || synonym(first) == c.Type && word != strings.ToUpper(c.Type) {
+		c.Word = word
+		if flag {
+			c.Length = -1
+		}
+	}
 }
 
 // restored prints an expression as SQL.
@@ -333,8 +375,11 @@ func defaultOf(e ast.ExprNode) *string {
 	s := constantOf(e)
 	switch e.(type) {
 	case ast.ValueExpr, *ast.UnaryOperationExpr:
-		if s == "NULL" {
+		switch text := e.Text(); {
+		case s == "NULL", strings.HasPrefix(s, "x'"), text == "(":
 			return nil
+		case strings.EqualFold(text, s): // TRUE, as it was written
+			s = text
 		}
 	case *ast.FuncCallExpr:
 		if !strings.HasPrefix(s, "CURRENT_TIMESTAMP") && !strings.HasPrefix(s, "NOW") && !strings.HasPrefix(s, "LOCALTIME") {
@@ -345,69 +390,4 @@ func defaultOf(e ast.ExprNode) *string {
 		return nil
 	}
 	return &s
-}
-
-// columnKeys takes the keys that a column's definition declares.
-func (d *definition) columnKeys(n *ast.ColumnDef) {
-	for _, o := range n.Options {
-		switch o.Tp {
-		case ast.ColumnOptionPrimaryKey:
-			d.addIndex(primary, []string{n.Name.Name.O})
-		case ast.ColumnOptionUniqKey:
-			d.addIndex(n.Name.Name.O, []string{n.Name.Name.O})
-		}
-	}
-}
-
-func (d *definition) addIndex(name string, columns []string) {
-	d.dropIndex(name)
-	d.Unique = append(d.Unique, index{Name: name, Columns: columns})
-	if name == primary {
-		for _, c := range columns {
-			if i := d.find(c); i >= 0 {
-				d.Columns[i].NotNull = true
-			}
-		}
-	}
-}
-
-func (d *definition) dropIndex(name string) {
-	d.Unique = slices.DeleteFunc(d.Unique, func(u index) bool { return strings.EqualFold(u.Name, name) })
-}
-
-// unique adds an index, unless it is on an expression or on the begin of a text.
-func (d *definition) unique(name string, parts []*ast.IndexPartSpecification) {
-	var columns []string
-	for _, p := range parts {
-		if p.Column == nil || p.Length > 0 && name != primary {
-			return
-		}
-		columns = append(columns, p.Column.Name.O)
-	}
-	if name == "" && len(columns) > 0 {
-		name = columns[0]
-	}
-	d.addIndex(name, columns)
-}
-
-func (d *definition) constraint(c *ast.Constraint) {
-	switch c.Tp {
-	case ast.ConstraintPrimaryKey:
-		d.unique(primary, c.Keys)
-	case ast.ConstraintUniq, ast.ConstraintUniqKey, ast.ConstraintUniqIndex:
-		d.unique(c.Name, c.Keys)
-	}
-}
-
-// sortKeys puts the indexes into the order of the catalog: the primary key, then by name.
-func (d *definition) sortKeys() {
-	slices.SortStableFunc(d.Unique, func(a, b index) int {
-		switch {
-		case a.Name == primary:
-			return -1
-		case b.Name == primary:
-			return 1
-		}
-		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
-	})
 }

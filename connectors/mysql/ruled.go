@@ -1,7 +1,6 @@
 package mysql
 
 import (
-	"math"
 	"slices"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -51,10 +50,6 @@ func (c *compiler) facts(table string, col *column) cdc.ColumnFacts {
 		f.Length = 1
 	case "set":
 		f.Length = max(2*len(col.Labels)-1, 0)
-	case "tinytext", "text", "mediumtext", "longtext", "tinyblob", "blob", "mediumblob", "longblob", "json":
-		if f.Length < 0 {
-			f.Length = math.MaxInt32
-		}
 	}
 	return f
 }

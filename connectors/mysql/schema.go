@@ -17,6 +17,9 @@ type column struct {
 	Length   int    `json:"length"` // or precision, or digits of a fraction of a second; -1 is none
 	Scale    int    `json:"scale"`  // -1 is none
 	Unsigned bool   `json:"unsigned,omitempty"`
+	Zerofill bool   `json:"zerofill,omitempty"`
+	// Word is the type as the statement had it that made the column, if that is another name: INTEGER, BOOLEAN.
+	Word string `json:"word,omitempty"`
 	// Labels are those of an enum or set.
 	Labels    []string `json:"labels,omitempty"`
 	Charset   string   `json:"charset,omitempty"` // of text; "" of anything else
@@ -30,7 +33,7 @@ type column struct {
 	was string // the name before the statement that is being applied
 }
 
-// index is a unique index; the primary key is called PRIMARY.
+// index is a unique index, of columns or of the begins of columns; the primary key is called PRIMARY.
 type index struct {
 	Name    string   `json:"name"`
 	Columns []string `json:"columns"`
@@ -60,7 +63,7 @@ func (d *definition) clone() *definition {
 // sameDefinition reports whether two definitions say the same.
 func sameDefinition(a, b *definition) bool {
 	column := func(x, y column) bool {
-		return x.Name == y.Name && x.Type == y.Type && x.Length == y.Length && x.Scale == y.Scale && x.Unsigned == y.Unsigned && slices.Equal(x.Labels, y.Labels) &&
+		return x.Name == y.Name && x.Type == y.Type && x.Length == y.Length && x.Scale == y.Scale && x.Unsigned == y.Unsigned && x.isFlag() == y.isFlag() && slices.Equal(x.Labels, y.Labels) &&
 			x.Charset == y.Charset && x.NotNull == y.NotNull && x.Comment == y.Comment && (x.Default == nil) == (y.Default == nil) && (x.Default == nil || *x.Default == *y.Default)
 	}
 	return a.Versioned == b.Versioned && slices.EqualFunc(a.Columns, b.Columns, column) &&
@@ -81,7 +84,7 @@ func (d *definition) primaryKey() []string {
 	return nil
 }
 
-// key returns the names of the key's columns: the configured ones, else the primary key, else the first unique index.
+// key returns the names of the key's columns: the configured ones, else those of naturalKey.
 func (d *definition) key(name cdc.Table, keys cdc.KeyColumns) []string {
 	columns := make([]string, len(d.Columns))
 	for i := range d.Columns {
@@ -90,11 +93,22 @@ func (d *definition) key(name cdc.Table, keys cdc.KeyColumns) []string {
 	if k := keys.For(name.String(), columns); k != nil {
 		return k
 	}
+	return d.naturalKey()
+}
+
+// naturalKey returns the columns of the primary key, else of the first unique index whose columns are all NOT NULL.
+func (d *definition) naturalKey() []string {
 	if k := d.primaryKey(); k != nil {
 		return k
 	}
-	if len(d.Unique) > 0 {
-		return d.Unique[0].Columns
+	nullable := func(name string) bool {
+		i := d.find(name)
+		return i < 0 || !d.Columns[i].NotNull
+	}
+	for _, u := range d.Unique {
+		if !slices.ContainsFunc(u.Columns, nullable) {
+			return u.Columns
+		}
 	}
 	return nil
 }
@@ -144,9 +158,8 @@ func (c *column) setType(text string) error {
 		}
 	}
 	for _, word := range strings.Fields(strings.ToLower(rest)) {
-		if word == "unsigned" || word == "zerofill" {
-			c.Unsigned = true
-		}
+		c.Unsigned = c.Unsigned || word == "unsigned" || word == "zerofill"
+		c.Zerofill = c.Zerofill || word == "zerofill"
 	}
 	switch {
 	case c.Type == "boolean" || c.Type == "bool":
@@ -157,6 +170,8 @@ func (c *column) setType(text string) error {
 		c.Scale = 0
 	case (c.Type == "char" || c.Type == "binary" || c.Type == "bit") && c.Length < 0:
 		c.Length = 1
+	case c.Type == "vector" && c.Length < 0:
+		c.Length = 2048
 	case c.Type == "float" && c.Scale < 0 && c.Length > 24:
 		c.Type = "double"
 	}
@@ -223,6 +238,11 @@ func (c *column) isText() bool {
 		return true
 	}
 	return false
+}
+
+// isFlag reports whether the column was made as a BOOLEAN, by a statement in the log. The server has a tinyint(1) then.
+func (c *column) isFlag() bool {
+	return c.Type == "tinyint" && (c.Word == "BOOLEAN" || c.Word == "BOOL")
 }
 
 // digits are those of a fraction of a second.

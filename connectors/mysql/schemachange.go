@@ -1,6 +1,7 @@
 package mysql
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -86,7 +87,7 @@ func appendTexts(dst []byte, list []string) []byte {
 
 func appendTable(dst []byte, d *definition, comments bool) []byte {
 	dst = cdc.AppendOptionalString(dst, d.Charset)
-	dst = appendTexts(append(dst, 2), d.primaryKey())
+	dst = appendTexts(append(dst, 2), d.naturalKey())
 	if len(d.Columns) > 0 {
 		dst = connectors.AppendInt(dst, int64(len(d.Columns)))
 	}
@@ -128,7 +129,7 @@ func appendColumn(dst []byte, c *column, position int, comments bool) []byte {
 	dst = connectors.AppendInt(dst, int64(position))
 	flag(!c.NotNull)
 	flag(c.Increment)
-	flag(c.Generated || c.Increment)
+	flag(c.Increment) // of Debezium's "generated", too
 	if c.Comment == "" || !comments {
 		dst = cdc.AppendOptionalNull(dst)
 	} else {
@@ -151,15 +152,29 @@ func appendColumn(dst []byte, c *column, position int, comments bool) []byte {
 
 // typeName returns the name that Debezium gives a column's type.
 func typeName(c *column) string {
-	name := strings.ToUpper(c.Type)
+	name := cmp.Or(c.Word, strings.ToUpper(c.Type))
+	if c.Type == "geometrycollection" {
+		name = "GEOMCOLLECTION" // as SHOW CREATE TABLE has it
+	}
 	if c.Unsigned {
 		name += " UNSIGNED"
+	}
+	if c.Zerofill {
+		name += " ZEROFILL"
 	}
 	return name
 }
 
 // jdbcType returns the number of java.sql.Types that Debezium gives a column.
 func jdbcType(c *column) int {
+	switch {
+	case c.isFlag():
+		return 16
+	case c.Word == "NUMERIC":
+		return 2
+	case c.Word == "REAL":
+		return 7
+	}
 	switch c.Type {
 	case "tinyint", "smallint":
 		return 5

@@ -1,9 +1,11 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -99,11 +101,16 @@ func (t *task) openSnapshot(ctx context.Context, data bool, reached *cdc.Reached
 		return err
 	}
 	var read []*entry
-	var tables []cdc.Table
 	for _, e := range entries {
 		if data && t.s.listed(e.name) && (len(t.s.snapshotTables) == 0 || t.s.snapshotTables.Match(e.name.String())) {
-			read, tables = append(read, e), append(tables, e.name)
+			read = append(read, e)
 		}
+	}
+	rank := func(e *entry) int { return t.s.tables.Include.Rank(e.name.String()) }
+	slices.SortStableFunc(read, func(a, b *entry) int { return cmp.Compare(rank(a), rank(b)) })
+	tables := make([]cdc.Table, len(read))
+	for i, e := range read {
+		tables[i] = e.name
 	}
 	delivered, resumed := reached.Find(tables, t.log)
 	sn.resumed, sn.markers.Resumed = resumed, resumed != nil

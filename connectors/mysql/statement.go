@@ -27,7 +27,11 @@ func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication
 		if st.resuming || st.tx.file == "" { // the log begins at the BEGIN: an offset of Debezium's
 			st.begin(h, start, "", 0)
 		}
-		st.open(b, int64(ev.SlaveProxyID))
+		thread := int64(ev.SlaveProxyID)
+		if first == "XA" {
+			thread = 0
+		}
+		st.open(b, thread)
 		return nil
 	case first == "COMMIT", first == "ROLLBACK" && second != "TO" && second != "WORK":
 		return st.commit(b)
@@ -39,6 +43,7 @@ func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication
 	// CREATE TABLE … SELECT: the rows follow, in the same transaction.
 	bare, rows := strings.CutSuffix(sql, " START TRANSACTION")
 	st.tx.ts, st.tx.thread = int64(h.Timestamp), int64(ev.SlaveProxyID)
+	st.ddl.mode(ev.StatusVars)
 	tell, err := st.statement(ctx, b, start, bare, string(ev.Schema))
 	if err != nil {
 		return err
@@ -46,11 +51,11 @@ func (st *stream) query(ctx context.Context, b *connectors.Batch, h *replication
 	thread := int64(ev.SlaveProxyID)
 	finish := func(b *connectors.Batch) error {
 		tell(b)
-		if rows {
-			st.open(b, thread)
+		if st.tx.open { // MySQL has the statement behind a BEGIN
 			return nil
 		}
-		if st.tx.open {
+		if rows {
+			st.open(b, thread)
 			return nil
 		}
 		return st.commit(b)
@@ -72,7 +77,10 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	}
 	here := mark{File: st.file, Pos: st.end, GTID: st.tx.gtid}
 	o := st.tx.origin
-	o.file, o.pos, o.thread = st.file, start, 0
+	o.file, o.pos = st.file, start
+	if !st.tx.open {
+		o.thread = 0
+	}
 	o.ns -= o.ns % 1e6
 	switch s.kind {
 	case ofNoConcern:
@@ -86,11 +94,10 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	case truncates:
 		return nothing, st.truncate(ctx, b, &o, s.tables)
 	case unreadable:
-		if err := st.unread(ctx, &s, database, here); err != nil {
-			return nil, err
-		}
+		told, err := st.unread(ctx, &s, database, here)
+		return func(b *connectors.Batch) { st.tell(b, &o, database, sql, told) }, err
 	}
-	tell = func(b *connectors.Batch) { st.tell(b, &o, database, &s) }
+	tell = func(b *connectors.Batch) { st.tell(b, &o, database, sql, s.changes) }
 	if included, err := st.headIncludes(&s, here); included || err != nil {
 		return tell, err
 	}
@@ -111,16 +118,20 @@ func (st *stream) statement(ctx context.Context, b *connectors.Batch, start uint
 	return tell, nil
 }
 
-// unread handles a statement that the parser cannot read. The definition of its table is read from the server; where
-// not even the table's name can be found, all definitions are doubtful.
-func (st *stream) unread(ctx context.Context, s *statement, database string, here mark) error {
+// unread handles a statement that the parser cannot read. The definition of its table is read from the server, and
+// returned for the record of the statement; where not even the table's name can be found, all definitions are doubtful.
+func (st *stream) unread(ctx context.Context, s *statement, database string, here mark) (told []tableChange, err error) {
 	clear(st.images)
 	if name, ok := tableIn(s.sql, database); ok && len(s.tables) == 0 {
 		s.tables = []cdc.Table{st.ddl.table(name)}
 	}
 	if len(s.tables) == 0 {
 		st.history.doubts(nil, s.sql)
-		return nil
+		return nil, nil
+	}
+	kind := "ALTER"
+	if keywords(s.sql, 1)[0] == "CREATE" {
+		kind = "CREATE"
 	}
 	for _, name := range s.tables {
 		if !st.history.follows(name) {
@@ -129,15 +140,16 @@ func (st *stream) unread(ctx context.Context, s *statement, database string, her
 		st.log.Warn("a statement could not be read; the definition of its table is read from the server, and checked with the log", "table", name.String(), "statement", s.sql)
 		def, err := st.history.reread(ctx, name, here)
 		if err != nil {
-			return trouble("read the definition of "+name.String(), err)
+			return nil, trouble("read the definition of "+name.String(), err)
 		}
 		if def == nil { // renamed or dropped since
 			st.history.doubts([]cdc.Table{name}, s.sql)
 			continue
 		}
 		st.history.tables[name].unread = s.sql
+		told = append(told, tableChange{kind: kind, name: name, def: def})
 	}
-	return nil
+	return told, nil
 }
 
 // headIncludes reports whether the definitions were read from the server when it was past the statement already. If
@@ -161,23 +173,27 @@ func (st *stream) headIncludes(s *statement, here mark) (bool, error) {
 }
 
 // tell appends the record of a statement.
-func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *statement) {
+func (st *stream) tell(b *connectors.Batch, o *origin, database, sql string, told []tableChange) {
 	if st.changes == nil {
 		return
 	}
-	dropped := len(s.changes) > 0 && s.changes[0].kind == "DROP"
+	dropped := len(told) > 0 && told[0].kind == "DROP"
 	if dropped { // one statement for each table
-		for _, c := range s.changes {
+		drop := "DROP TABLE "
+		if w := keywords(sql, 4); len(w) > 2 && w[2] == "IF" {
+			drop += "IF EXISTS "
+		}
+		for _, c := range told {
 			if st.s.capturesDatabase(c.name.Schema) {
 				st.emit.at(o, cdc.NoSnapshot, c.name.Schema)
-				st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, c.name.Name), c.name.Schema, "DROP TABLE "+quoteTable(c.name), []tableChange{c})
+				st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, c.name.Name), c.name.Schema, drop+quoteTable(c.name), []tableChange{c})
 			}
 		}
 		return
 	}
 	var names []string
 	var changes []tableChange
-	for _, c := range s.changes {
+	for _, c := range told {
 		if c.def != nil {
 			database = c.name.Schema
 			names, changes = append(names, c.name.Name), append(changes, c)
@@ -185,7 +201,11 @@ func (st *stream) tell(b *connectors.Batch, o *origin, database string, s *state
 	}
 	if st.s.capturesDatabase(database) {
 		st.emit.at(o, cdc.NoSnapshot, database)
-		st.emit.schemaChange(b, st.changes, cdc.AppendOptionalString(nil, strings.Join(names, ",")), database, s.sql, changes)
+		place := cdc.AppendOptionalString(nil, strings.Join(names, ","))
+		if w := keywords(sql, 2); w[0] == "DROP" && (w[1] == "DATABASE" || w[1] == "SCHEMA") {
+			place = cdc.AppendOptionalNull(nil)
+		}
+		st.emit.schemaChange(b, st.changes, place, database, bareStatement(sql), changes)
 	}
 }
 

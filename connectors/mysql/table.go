@@ -2,8 +2,11 @@ package mysql
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc"
@@ -177,11 +180,23 @@ func defaultValue(k *codec, col *column) (connectors.Value, bool) {
 	text := []byte(*col.Default)
 	switch col.Type {
 	case "bit":
-		text = bitLiteral(*col.Default)
+		var ok bool
+		if text, ok = bitLiteral(*col.Default); !ok {
+			return connectors.Null(), false
+		}
+	case "timestamp":
+		if *col.Default == now || *col.Default == "0" || strings.HasPrefix(*col.Default, "0000-00-00") {
+			return k.zero, col.NotNull // without the digits of a fraction
+		}
+	case "decimal":
+		if k.schema.Type == connectors.String {
+			text = padFraction(text, col.Scale)
+		}
 	case "tinyint", "smallint", "mediumint", "int", "bigint", "year":
-		if s := *col.Default; s == "TRUE" || s == "true" {
+		switch strings.ToUpper(*col.Default) {
+		case "TRUE":
 			text = []byte("1")
-		} else if s == "FALSE" || s == "false" {
+		case "FALSE":
 			text = []byte("0")
 		}
 	}
@@ -199,22 +214,19 @@ func defaultValue(k *codec, col *column) (connectors.Value, bool) {
 	return v, err == nil
 }
 
-// bitLiteral reads b'101', as a bit column's value.
-func bitLiteral(s string) []byte {
-	var u uint64
-	for _, c := range s {
-		switch c {
-		case '0':
-			u <<= 1
-		case '1':
-			u = u<<1 | 1
-		}
+// bitLiteral reads 101, as a bit column's value; ok is false if it has other digits.
+func bitLiteral(s string) (value []byte, ok bool) {
+	u, err := strconv.ParseUint(s, 2, 64)
+	return binary.BigEndian.AppendUint64(nil, u), err == nil
+}
+
+// padFraction gives a decimal as many digits behind the point as its column has.
+func padFraction(text []byte, scale int) []byte {
+	whole, fraction, _ := strings.Cut(string(text), ".")
+	if scale <= len(fraction) {
+		return text
 	}
-	out := make([]byte, 8)
-	for i := range out {
-		out[7-i] = byte(u >> (8 * i))
-	}
-	return out
+	return []byte(whole + "." + fraction + strings.Repeat("0", scale-len(fraction)))
 }
 
 // reader says how the cells of a row are read: as the text of a SELECT, or as one version of a table's row image.

@@ -113,13 +113,24 @@ func tableIn(sql, database string) (name cdc.Table, ok bool) {
 	return cdc.Table{Schema: database, Name: first}, true
 }
 
-// identifier reads a name, in backquotes or not.
+// bareStatement is a statement without the comments before and behind it.
+func bareStatement(sql string) string {
+	for sql = strings.TrimSpace(sql); strings.HasPrefix(sql, "/*") && !strings.HasPrefix(sql, "/*!"); sql = strings.TrimSpace(sql) {
+		_, sql, _ = strings.Cut(sql, "*/")
+	}
+	if at := strings.LastIndex(sql, "/*"); at > 0 && strings.Index(sql[at:], "*/") == len(sql)-at-2 && sql[at+2] != '!' {
+		sql = strings.TrimSpace(sql[:at])
+	}
+	return sql
+}
+
+// identifier reads a name, in backquotes, in double quotes, or without.
 func identifier(s string) (name, rest string, ok bool) {
-	if strings.HasPrefix(s, "`") {
+	if strings.HasPrefix(s, "`") || strings.HasPrefix(s, `"`) {
 		var b strings.Builder
 		for i := 1; i < len(s); i++ {
-			if s[i] == '`' {
-				if i+1 < len(s) && s[i+1] == '`' {
+			if s[i] == s[0] {
+				if i+1 < len(s) && s[i+1] == s[0] {
 					i++
 				} else {
 					return b.String(), s[i+1:], true
