@@ -18,7 +18,10 @@ import (
 // TestServer is all that needs a server. What measures time, memory or goroutines comes first and has nothing beside it.
 func TestServer(t *testing.T) {
 	server := services.UseElasticsearch(t)
-	t.Run("conformance", func(t *testing.T) { conformance(t, server) })
+	t.Run("conformance", func(t *testing.T) {
+		t.Parallel()
+		conformance(t, server)
+	})
 	t.Run("a blocked index", func(t *testing.T) { blockedIndex(t, newWorld(t, server)) })
 	t.Run("a hanging server", func(t *testing.T) { hangingServer(t, newWorld(t, server)) })
 	t.Run("a server of its own", ownServer)

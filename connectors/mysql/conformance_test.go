@@ -21,6 +21,7 @@ func TestMain(m *testing.M) { plugintest.Main(m, mysql.New()) }
 //
 // There is no faulty world: an error of the source's Read always ends the task.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := server()(t)
 	fresh := func(t *testing.T, rows int) connectortest.SourceWorld {
 		b := newBench(t, server, "")

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 //
 // There is no faulty world: an error of the source's Read always ends the task.
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	server := serverWithPasswords(t)
 	w := &worlds{server: server, db: server.NewDatabase(t)}
 	plugintest.Walls(t, postgres.New(), func(t *testing.T, c connectors.Connector) {
