@@ -13,9 +13,8 @@ import (
 func TestPublishedConfigurations(t *testing.T) {
 	t.Parallel()
 	dropped := map[string][]string{
-		"elasticsearch-daily.json":     {"type.name"},
-		"elasticsearch-tls.json":       {"auto.create.indices.at.start", "topic.index.map"},
-		"elasticsearch-unwrapped.json": {"type.name"},
+		"elasticsearch-tls.json":       {"auto.create.indices.at.start"},
+		"elasticsearch-unwrapped.json": {"transforms.unwrap.drop.deletes"},
 		"s3-avro-stamped.json":         {"schema.generator.class"},
 		"s3-parquet-hourly.json":       {"confluent.topic.bootstrap.servers", "schema.cache.size"},
 	}

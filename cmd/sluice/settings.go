@@ -27,7 +27,7 @@ func workerDefinition() *configs.Definition {
 		{Name: "sluice.data.dir", Type: configs.String, Default: "./sluice-data", Importance: configs.High, Group: group,
 			Doc: "Folder of the embedded log. One process at a time may have it."},
 		{Name: "sluice.kafka.replication.factor.lenient", Type: configs.Boolean, Default: "true", Group: group,
-			Doc: "Whether a topic that asks for several replicas gets the one that there can be. Otherwise it is refused."},
+			Doc: "Whether a topic that asks for several replicas, or for one on another broker, gets the one that there can be. Otherwise it is refused."},
 		{Name: "sluice.log.durability", Type: configs.String, Default: log.DurabilitySync.String(),
 			Enum: []string{log.DurabilitySync.String(), log.DurabilityInterval.String(), log.DurabilityOS.String()}, Importance: configs.Medium, Group: group,
 			Doc: "When the embedded log answers a producer: sync after an fsync, interval after the write with an fsync ten times a second, os without."},

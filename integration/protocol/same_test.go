@@ -85,7 +85,7 @@ type exchange struct {
 // TestAnswersAsKafka puts the same requests to the log and to Apache Kafka.
 func TestAnswersAsKafka(t *testing.T) {
 	t.Parallel()
-	ours, kafka := dialNode(t, startBroker(t, broker.Options{Settings: map[string]string{"auto.create.topics.enable": "false"}})), dialNode(t, services.UseKafka(t).Bootstrap)
+	ours, kafka := dialNode(t, startBroker(t, broker.Options{OneReplicaOnly: true, Settings: map[string]string{"auto.create.topics.enable": "false"}})), dialNode(t, services.UseKafka(t).Bootstrap)
 	prefix := fmt.Sprintf("same-%d", time.Now().UnixNano()) // Kafka may have been here before
 	for _, x := range exchanges(prefix) {
 		diff := x.diff(kafka, ours)

@@ -60,9 +60,8 @@ func (b *Broker) createTopic(r *request, t *kmsg.CreateTopicsRequestTopic, valid
 	if err != nil {
 		return err
 	}
-	if t.ReplicationFactor > 1 && b.saidOneReplica.CompareAndSwap(false, true) {
-		b.logger.Warn("topics have one replica: this log is one machine; sluice.kafka.replication.factor.lenient=false refuses topics that ask for more",
-			"topic", t.Topic, "asked", t.ReplicationFactor)
+	if t.ReplicationFactor > 1 {
+		b.sayOneReplica(t.Topic)
 	}
 	rt.TopicID, rt.NumPartitions, rt.ReplicationFactor = topic.ID(), partitions, 1
 	if r.topic(mayDescribeConfigs, t.Topic) != nil {
@@ -83,7 +82,7 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 	case len(t.ReplicaAssignment) > 0 && (t.NumPartitions != -1 || t.ReplicationFactor != -1):
 		return 0, fmt.Errorf("%w: both a replica assignment and numbers were given", kerr.InvalidRequest)
 	case len(t.ReplicaAssignment) > 0:
-		return assignedPartitions(t.ReplicaAssignment)
+		return b.assignedPartitions(t.Topic, t.ReplicaAssignment)
 	case t.ReplicationFactor < -1 || t.ReplicationFactor == 0:
 		return 0, fmt.Errorf("%w: replication factor must be larger than 0, or -1", kerr.InvalidReplicationFactor)
 	case t.ReplicationFactor > 1 && b.opts.OneReplicaOnly:
@@ -98,10 +97,10 @@ func (b *Broker) partitionsOf(t *kmsg.CreateTopicsRequestTopic) (int32, error) {
 }
 
 // assignedPartitions is how many partitions a list of their replicas makes: each once, from 0 on.
-func assignedPartitions(list []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int32, error) {
+func (b *Broker) assignedPartitions(topic string, list []kmsg.CreateTopicsRequestTopicReplicaAssignment) (int32, error) {
 	seen := make([]bool, len(list))
 	for _, a := range list {
-		if err := checkReplicas(a.Replicas); err != nil {
+		if err := b.checkReplicas(topic, a.Replicas); err != nil {
 			return 0, err
 		}
 		if a.Partition < 0 || int(a.Partition) >= len(list) || seen[a.Partition] {
@@ -112,10 +111,26 @@ func assignedPartitions(list []kmsg.CreateTopicsRequestTopicReplicaAssignment) (
 	return int32(len(list)), nil
 }
 
-// checkReplicas refuses replicas other than the one that there can be.
-func checkReplicas(replicas []int32) error {
-	if len(replicas) != 1 || replicas[0] != nodeID {
-		return fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
+// checkReplicas refuses replicas of a partition other than the one that there can be, if topics are to ask for no others.
+func (b *Broker) checkReplicas(topic string, replicas []int32) error {
+	switch {
+	case onlyHere(replicas):
+	case len(replicas) == 0 || b.opts.OneReplicaOnly:
+		return errElsewhere
+	default:
+		b.sayOneReplica(topic)
 	}
 	return nil
+}
+
+var errElsewhere = fmt.Errorf("%w: the only broker is %d", kerr.InvalidReplicaAssignment, nodeID)
+
+func onlyHere(replicas []int32) bool { return len(replicas) == 1 && replicas[0] == nodeID }
+
+// sayOneReplica says once that topics get less than was asked for.
+func (b *Broker) sayOneReplica(topic string) {
+	if b.saidOneReplica.CompareAndSwap(false, true) {
+		b.logger.Warn("topics have one replica, on this broker: this log is one machine; sluice.kafka.replication.factor.lenient=false refuses topics that ask for more, or for others",
+			"topic", topic)
+	}
 }

@@ -57,7 +57,7 @@ func (b *Broker) morePartitions(r *request, t *kmsg.CreatePartitionsRequestTopic
 		return 0, fmt.Errorf("%w: topic %q is to have %d more partitions, and the replicas of %d are given", kerr.InvalidReplicaAssignment, t.Topic, more, len(t.Assignment))
 	}
 	for _, a := range t.Assignment {
-		if err := checkReplicas(a.Replicas); err != nil {
+		if err := b.checkReplicas(t.Topic, a.Replicas); err != nil {
 			return 0, err
 		}
 	}

@@ -37,5 +37,8 @@ func (b *Broker) checkAssignment(topic string, partition int32, replicas []int32
 	if replicas == nil {
 		return kerr.NoReassignmentInProgress
 	}
-	return checkReplicas(replicas)
+	if !onlyHere(replicas) {
+		return errElsewhere
+	}
+	return nil
 }

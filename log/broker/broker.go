@@ -26,8 +26,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Settings are broker configs by Kafka's names, those of Settings(). The ones that ApplyToLog takes are only shown.
 	Settings map[string]string
-	// OneReplicaOnly refuses topics that ask for more replicas than the one there can be. Otherwise they get one, since
-	// many clients ask for three by default.
+	// OneReplicaOnly refuses topics that ask for more replicas than the one there can be, or for one on another broker.
+	// Otherwise they get the one, since many clients ask for three by default.
 	OneReplicaOnly bool
 	// RequestTimeout is how long a started request may take to arrive whole; 0 means 30 s. It is what ends a
 	// client that sends a byte at a time.
