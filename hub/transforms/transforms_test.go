@@ -258,7 +258,7 @@ func TestBadConfigurations(t *testing.T) {
 		key, text string
 	}{
 		"unknown class":     {one("io.debezium.transforms.ExtractNewRecordStat"), "transforms.t.type", "did you mean io.debezium.transforms.ExtractNewRecordState?"},
-		"another's class":   {one("io.debezium.transforms.outbox.EventRouter"), "transforms.t.type", "is not known; there are"},
+		"another's class":   {one("io.debezium.transforms.partitions.PartitionRouting"), "transforms.t.type", "is not known; there are"},
 		"no side":           {one("org.apache.kafka.connect.transforms.MaskField"), "transforms.t.type", "MaskField$Value"},
 		"no type":           {map[string]string{"transforms": "t"}, "transforms.t.type", ""},
 		"twice":             {map[string]string{"transforms": "t,t", "transforms.t.type": "Filter"}, "transforms", "twice"},
