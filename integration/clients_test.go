@@ -127,7 +127,8 @@ func TestConfluentKafkaPythonSerializes(t *testing.T) {
 func TestConfluentGoClient(t *testing.T) {
 	t.Parallel()
 	w := startWorker(t, worker.Options{})
-	if got := output(t, "", "env", "CGO_ENABLED=0", "go", "run", "-C", "testdata/confluentgo", ".", w.Registry); strings.TrimSpace(got) != "ok" {
+	// The first time, go says what it downloads.
+	if got := output(t, "", "env", "CGO_ENABLED=0", "go", "run", "-C", "testdata/confluentgo", ".", w.Registry); !strings.HasSuffix("\n"+strings.TrimSpace(got), "\nok") {
 		t.Errorf("got %s", got)
 	}
 }
