@@ -29,8 +29,9 @@
 // there, and rows of one COPY share one. These events are skipped (stream.counted). So nothing is read twice and
 // nothing is lost, whichever batch was the last to be durable.
 //
-// The server is told lsn_commit of committed offsets only (I1), by a goroutine of its own, so that it keeps the
-// session while nobody reads, and as often as wal_sender_timeout needs. Outside of transactions a keepalive moves the
+// The server is told lsn_commit of committed offsets only (I1), and only what its WAL sender has read in this session
+// (status.go), by a goroutine of its own, so that it keeps the session while nobody reads, and as often as
+// wal_sender_timeout needs. Outside of transactions a keepalive moves the
 // position; every status.update.interval.ms it becomes an offset without records, so that an idle database in a busy
 // cluster does not hold back its WAL. The offset is stored before the slot moves: the slot is never ahead of it, unless
 // somebody else moved it, which guard.go finds before anything is read.

@@ -11,11 +11,14 @@ import (
 
 // acknowledger tells the server how far the source has come, also while nobody reads from the task: else the server
 // would end the connection after wal_sender_timeout. What it reports, as written, flushed and applied, is only ever
-// what Commit said is durable (I1).
+// what Commit said is durable (I1), and what this session's WAL sender has read: a slot keeps the restart_lsn that the
+// sender before it proposed, and takes it at a report of what that one had read (PostgreSQL, LogicalConfirmReceivedLocation);
+// the next checkpoint would then remove WAL that this sender has still to read.
 type acknowledger struct {
 	conn    net.Conn
 	durable atomic.Uint64
-	sent    atomic.Uint64
+	read    atomic.Uint64 // by the server, in this session
+	sent    uint64        // of the goroutine, then of close
 	kick    chan struct{}
 	stop    chan struct{}
 	ended   chan struct{}
@@ -51,6 +54,19 @@ func (a *acknowledger) advance(lsn pglogrepl.LSN) {
 		}
 	}
 }
+
+// heard takes in that the server has read its log up to the LSN.
+func (a *acknowledger) heard(lsn pglogrepl.LSN) {
+	if old := a.read.Load(); old < uint64(lsn) {
+		a.read.Store(uint64(lsn)) // by one goroutine only
+		if old < a.durable.Load() {
+			a.report()
+		}
+	}
+}
+
+// reportable is what the next report says.
+func (a *acknowledger) reportable() uint64 { return min(a.durable.Load(), a.read.Load()) }
 
 // report makes the next report come soon.
 func (a *acknowledger) report() {
@@ -94,7 +110,7 @@ func (a *acknowledger) run(every time.Duration) {
 //
 //	'd' | length: int32 | 'r' | written: int64 | flushed: int64 | applied: int64 | time: µs since 2000 | reply: byte
 func (a *acknowledger) send() error {
-	lsn := a.durable.Load()
+	lsn := a.reportable()
 	msg := make([]byte, 0, 39)
 	msg = append(msg, 'd', 0, 0, 0, 38, pglogrepl.StandbyStatusUpdateByteID)
 	for range 3 {
@@ -107,7 +123,7 @@ func (a *acknowledger) send() error {
 	}
 	_, err := a.conn.Write(append(msg, reply))
 	if err == nil {
-		a.sent.Store(lsn)
+		a.sent = lsn
 	}
 	return err
 }
@@ -117,7 +133,7 @@ func (a *acknowledger) close() {
 	a.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
 	close(a.stop)
 	<-a.ended
-	if a.sent.Load() != a.durable.Load() {
+	if a.sent != a.reportable() {
 		a.send()
 	}
 }

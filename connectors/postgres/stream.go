@@ -201,11 +201,15 @@ func (st *stream) copied(ctx context.Context, b *connectors.Batch, kind byte, bo
 		if err := st.event(ctx, b, data.WALStart, data.WALData); err != nil {
 			return st.place(err, data.WALStart)
 		}
+		if !st.open {
+			st.acks.heard(st.pos.Commit)
+		}
 	case pglogrepl.PrimaryKeepaliveMessageByteID:
 		k, err := pglogrepl.ParsePrimaryKeepaliveMessage(body[1:])
 		if err != nil {
 			return trouble("read the replication stream", err)
 		}
+		st.acks.heard(k.ServerWALEnd)
 		if k.ReplyRequested {
 			st.acks.report()
 		}

@@ -210,8 +210,8 @@ func initPostgres(ctx context.Context, bin, dir string, cred *syscall.Credential
 	}
 	settings := map[string]string{
 		"wal_level":             "logical",
-		"max_wal_senders":       "40",
-		"max_replication_slots": "40",
+		"max_wal_senders":       "100",
+		"max_replication_slots": "100",
 		"max_connections":       "200",
 		"fsync":                 "off",
 		// In the data folder, which goes with the server; in /dev/shm it stays when the server is killed.
