@@ -1,16 +1,16 @@
 package cdc
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"slices"
 	"strconv"
 )
 
-// Reached is how far a snapshot has come: the tables before Table are delivered, in the order of their names, and of
-// Table what lies before From. Every batch of a snapshot stores it in its source offset, in a member that Debezium passes
+// Reached is how far a snapshot has come: the tables before Table are delivered, in the order of reading, and of Table
+// what lies before From. Every batch of a snapshot stores it in its source offset, in a member that Debezium passes
 // over, as a text of JSON:
 //
 //	snapshot_reached  {"schema":"shop","table":"orders","from":"2048","form":"16403/9c2f1b","since":"731","before":"2/af63dc4c","chunks":17}
@@ -60,17 +60,15 @@ func ReadReached(m map[string]json.RawMessage) (*Reached, error) {
 	return r, nil
 }
 
-// Find returns how many of the tables, which are in the order of their names, are delivered, and where to go on with the
-// others. Nothing is, and the place is nil, if there is none, or if the tables before it are not those that were, because
-// then nobody knows that the rows of each were delivered.
+// Find returns how many of the tables, which are in the order of reading, are delivered, and where to go on with the
+// others. Nothing is, and the place is nil, if there is none, or if no tables before it are those that were, because then
+// nobody knows that the rows of each were delivered.
 func (r *Reached) Find(tables []Table, log *slog.Logger) (delivered int, resumed *Reached) {
 	if r == nil {
 		return 0, nil
 	}
-	for delivered < len(tables) && tables[delivered].compare(Table{r.Schema, r.Table}) < 0 {
-		delivered++
-	}
-	if Digests(tables[:delivered])[delivered] != r.Before {
+	delivered = slices.Index(Digests(tables), r.Before)
+	if delivered < 0 {
 		log.Warn("the interrupted snapshot begins anew: the tables that it has read are not those that are captured now")
 		return 0, nil
 	}
@@ -89,8 +87,4 @@ func Digests(tables []Table) []string {
 		out = append(out, strconv.Itoa(i+1)+"/"+strconv.FormatUint(h.Sum64(), 16))
 	}
 	return out
-}
-
-func (t Table) compare(o Table) int {
-	return cmp.Or(cmp.Compare(t.Schema, o.Schema), cmp.Compare(t.Name, o.Name))
 }

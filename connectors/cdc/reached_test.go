@@ -39,7 +39,9 @@ func TestReached(t *testing.T) {
 	}{
 		{[]Table{a, b, c}, 1, true},
 		{[]Table{a, c}, 1, true},                 // it was dropped
-		{[]Table{a, {"p", "aa"}, b}, 2, false},   // one more before it
+		{[]Table{a, {"p", "aa"}, b}, 1, true},    // one more before it, that is not delivered
+		{[]Table{a, c, b}, 1, true},              // in another order
+		{[]Table{{"p", "0"}, a, b}, 0, false},    // one more among those before it
 		{[]Table{b, c}, 0, false},                // one less
 		{[]Table{a, b, {"p", "bb"}, c}, 1, true}, // one more behind it
 		{nil, 0, false},

@@ -1,8 +1,6 @@
 package mysql_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -43,7 +41,6 @@ func TestConformance(t *testing.T) {
 		connectortest.RunSource(t, c.(connectors.SourceConnector), connectortest.Source{
 			Rows:     100,
 			Identify: keyAndOp,
-			Anew:     func(o json.RawMessage) bool { return bytes.Contains(o, []byte(`"snapshot_completed":false`)) },
 			Fresh:    fresh,
 			Broken: func(t *testing.T) []connectortest.Broken {
 				config := fresh(t, 0).Config

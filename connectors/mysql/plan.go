@@ -25,7 +25,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
 			switch e.def.Columns[i].Type {
 			case "tinyint", "smallint", "mediumint", "int", "bigint":
-				src.key = quote(f.name)
+				src.key, src.keyAt, src.ordered = quote(f.name), i, e.clustered
 			}
 		}
 	}
@@ -33,7 +33,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 	for _, o := range t.s.v.List("snapshot.select.statement.overrides") {
 		if strings.EqualFold(o, tb.id) {
 			sql := t.s.v.String("snapshot.select.statement.overrides." + o)
-			src.from, src.key = "("+strings.TrimRight(strings.TrimSpace(sql), ";")+") AS overridden", ""
+			src.from, src.key, src.ordered = "("+strings.TrimRight(strings.TrimSpace(sql), ";")+") AS overridden", "", false
 			return src, nil
 		}
 	}
@@ -89,6 +89,9 @@ func (s *source) selectSQL(c cdc.Chunk) string {
 	}
 	if c.To != "" {
 		sql += sep + c.By + " < " + c.To
+	}
+	if s.ordered {
+		sql += " ORDER BY " + s.key
 	}
 	return sql
 }

@@ -1,8 +1,10 @@
 package mysql
 
 import (
+	"cmp"
 	"encoding/json"
 	"hash/fnv"
+	"math"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -10,10 +12,11 @@ import (
 	"github.com/sluicehub/sluice/connectors/cdc"
 )
 
-// A snapshot that was interrupted goes on with the chunks that were not delivered, which are read as of the moment in
-// which the new snapshot's sessions meet, behind the catch-up to it (catchup.go). Chunks are ranges of the primary key: a
-// row that comes to lie in a range that was delivered has got another key, and the log has all of it, if binlog_row_image
-// is FULL. If it is not, the table that was being read begins anew.
+// A snapshot that was interrupted goes on behind the last row that was delivered. What is left is read as of the moment in
+// which the new snapshot's sessions meet, behind the catch-up to it (catchup.go). Rows come in the order of the primary
+// key: a row that comes to lie before that place has got another key, and the log has all of it, if binlog_row_image is
+// FULL. If it is not, the table that was being read begins anew. So it does if its key has no order that can be asked for,
+// and the chunk does if the table's engine does not keep rows in the order of the key.
 
 // form is what the delivered ranges of a table are worth nothing without.
 func (d *definition) form() string {
@@ -54,8 +57,8 @@ func (sn *snapshot) reached() *cdc.Reached {
 	if sn.resumed != nil {
 		r.Chunks += sn.resumed.Chunks
 	}
-	if sn.done.source == src && src.cursor != nil {
-		r.From = src.cursor.place(sn.done.row, len(src.table.fields))
+	if sn.done.source == src {
+		r.From = cmp.Or(src.place(sn.done.row), r.From)
 	}
 	if r.From != "" {
 		r.Form = src.form
@@ -69,6 +72,27 @@ func (sn *snapshot) reached() *cdc.Reached {
 type doneRow struct {
 	source *source
 	row    []byte
+}
+
+// place is where reading goes on behind a row: the key of the row, or the one after it where rows are cut by an integer. It
+// is "" if there is none, or if it cannot be stored; then that is the begin of the row's chunk, which of a table with a
+// cursor is the only one.
+func (s *source) place(row []byte) string {
+	switch {
+	case s.cursor != nil:
+		return s.cursor.place(row, len(s.table.fields))
+	case !s.ordered:
+		return ""
+	}
+	cells, err := splitRow(row, nil)
+	if err != nil || len(cells) != len(s.table.fields) {
+		return ""
+	}
+	n, err := strconv.ParseInt(string(cells[s.keyAt].raw), 10, 64)
+	if err != nil || n == math.MaxInt64 {
+		return ""
+	}
+	return strconv.FormatInt(n+1, 10)
 }
 
 // cursor is the order in which the rows of a table are read: columns of the table's primary key, which come once more

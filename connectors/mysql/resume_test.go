@@ -52,8 +52,8 @@ func (b *bench) interrupt(config map[string]string, offsets []connectors.SourceO
 	return records, offsets
 }
 
-// TestSnapshotResumes interrupts a snapshot again and again while rows change: those that were read come again only with
-// the chunk that was being read, and a target has in the end what the tables have.
+// TestSnapshotResumes interrupts a snapshot again and again while rows change: those that were read do not come again, and
+// a target has in the end what the tables have.
 func TestSnapshotResumes(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server(), "mariadb": mariadb()} {
@@ -97,7 +97,7 @@ func resumes(t *testing.T, b *bench, threads string) {
 	for _, n := range keys {
 		again += n - 1
 	}
-	if again > interruptions*500 || keys[`a {"id":5}`] != 1 || tables["0"] != 50 || tables["z"] != 50 || tables["keys2"] < 500 {
+	if again > 0 || keys[`a {"id":5}`] != 1 || tables["0"] != 50 || tables["z"] != 50 || tables["keys2"] < 500 {
 		t.Errorf("rows read %v, of them %d again", tables, again)
 	}
 	if markers["first"] != 1 || markers["last"] != 1 {
@@ -171,7 +171,9 @@ func beginsAnew(t *testing.T, server *services.MySQL) {
 		{"the end of it", "", "initial_only", "0 rest"},
 		{"always", "", "always", "50 4000"},
 		{"altered", "ALTER TABLE a ADD COLUMN more int NOT NULL DEFAULT 7;\n", "initial", "0 4000"},
-		{"another table", "CREATE TABLE `1` (id int PRIMARY KEY);\n", "initial", "50 4000"},
+		{"another table", "CREATE TABLE `1` (id int PRIMARY KEY);\n", "initial", "0 rest"},
+		{"another first table", "CREATE TABLE `00` (id int PRIMARY KEY);\n", "initial", "0 rest"},
+		{"another table before", "RENAME TABLE `0` TO `00`;\n", "initial", "0 4000"},
 		{"no table", "DROP TABLE a;\n", "initial", "0 0"},
 		{"half rows", "SET GLOBAL binlog_row_image = MINIMAL;\n", "initial", "0 4000"},
 	} {

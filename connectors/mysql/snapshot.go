@@ -60,6 +60,8 @@ type source struct {
 	from    string // table, or the SELECT that replaces it
 	rows    float64
 	key     string  // a single integer column that rows can be cut by, "" if there is none
+	keyAt   int     // its field
+	ordered bool    // rows come in the order of key
 	cursor  *cursor // the order in which rows come if they cannot be cut; nil if there is none
 	before  string  // a digest of the tables before
 	form    string  // what ranges of it are worth nothing without
