@@ -125,8 +125,8 @@ func (f flavor) constant(c *column, text string, expression bool) *string {
 	isNow := strings.HasPrefix(lower, "current_timestamp") || strings.HasPrefix(lower, "now(")
 	s := text
 	switch {
-	case c.Type == "bit" && (strings.HasPrefix(s, "b'") || strings.HasPrefix(s, "B'")):
-		s = strings.Trim(s[1:], "'")
+	case c.Type == "bit" && strings.HasPrefix(lower, "b'"):
+		s = bitDigits(s)
 	case !f.mariadb && strings.HasSuffix(c.Type, "binary"): // 0x6162
 		b, err := hex.DecodeString(strings.TrimPrefix(s, "0x"))
 		if err != nil || len(b) == 0 || !utf8.Valid(b) {

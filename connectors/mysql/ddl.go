@@ -331,7 +331,7 @@ func (d *definition) column(n *ast.ColumnDef) (column, error) {
 		case ast.ColumnOptionDefaultValue:
 			c.Default = defaultOf(o.Expr)
 			if c.Default != nil && c.Type == "bit" {
-				*c.Default = strings.Trim(strings.TrimPrefix(*c.Default, "b"), "'")
+				*c.Default = bitDigits(*c.Default)
 			}
 		}
 	}

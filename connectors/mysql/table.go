@@ -214,6 +214,9 @@ func defaultValue(k *codec, col *column) (connectors.Value, bool) {
 	return v, err == nil
 }
 
+// bitDigits returns the digits of b'101'; other texts stay as they are.
+func bitDigits(s string) string { return strings.Trim(strings.TrimLeft(s, "bB"), "'") }
+
 // bitLiteral reads 101, as a bit column's value; ok is false if it has other digits.
 func bitLiteral(s string) (value []byte, ok bool) {
 	u, err := strconv.ParseUint(s, 2, 64)

@@ -100,10 +100,10 @@ func lex(sql string) (out []lexeme) {
 		case strings.HasPrefix(sql, "-- "), sql[0] == '#':
 			_, sql, _ = strings.Cut(sql, "\n")
 		case sql[0] == '`' || sql[0] == '"':
-			text, rest := between(sql)
+			text, rest, _ := between(sql, sql[0] == '"')
 			out, sql = append(out, lexeme{quoted, text}), rest
 		case sql[0] == '\'':
-			text, rest := between(sql)
+			text, rest, _ := between(sql, true)
 			out, sql = append(out, lexeme{literal, text}), rest
 		default:
 			name, rest, ok := identifier(sql)
@@ -119,22 +119,4 @@ func lex(sql string) (out []lexeme) {
 		}
 	}
 	return out
-}
-
-// between returns what stands between the quotes with which the text begins, and what follows them.
-func between(s string) (text, rest string) {
-	quote := s[0]
-	var b strings.Builder
-	for i := 1; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && quote != '`' && i+1 < len(s):
-			i++
-		case s[i] == quote && i+1 < len(s) && s[i+1] == quote:
-			i++
-		case s[i] == quote:
-			return b.String(), s[i+1:]
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), ""
 }

@@ -127,18 +127,7 @@ func bareStatement(sql string) string {
 // identifier reads a name, in backquotes, in double quotes, or without.
 func identifier(s string) (name, rest string, ok bool) {
 	if strings.HasPrefix(s, "`") || strings.HasPrefix(s, `"`) {
-		var b strings.Builder
-		for i := 1; i < len(s); i++ {
-			if s[i] == s[0] {
-				if i+1 < len(s) && s[i+1] == s[0] {
-					i++
-				} else {
-					return b.String(), s[i+1:], true
-				}
-			}
-			b.WriteByte(s[i])
-		}
-		return "", "", false
+		return between(s, false)
 	}
 	end := strings.IndexFunc(s, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '$' || r >= 0x80)
@@ -147,6 +136,25 @@ func identifier(s string) (name, rest string, ok bool) {
 		end = len(s)
 	}
 	return s[:end], s[end:], end > 0
+}
+
+// between returns what stands between the quotes with which the text begins, and what follows them. A doubled quote is one;
+// escapes says whether a backslash is before a character of the text. ok is false, and text what there is, without an end.
+func between(s string, escapes bool) (text, rest string, ok bool) {
+	quote := s[0]
+	var b strings.Builder
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && escapes && i+1 < len(s):
+			i++
+		case s[i] == quote && i+1 < len(s) && s[i+1] == quote:
+			i++
+		case s[i] == quote:
+			return b.String(), s[i+1:], true
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String(), "", false
 }
 
 // withoutCompressed returns a statement without the attribute COMPRESSED of MariaDB's columns, which the parser does not

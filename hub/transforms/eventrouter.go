@@ -2,7 +2,9 @@ package transforms
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sluicehub/sluice/configs"
@@ -76,6 +78,7 @@ type eventRouter struct {
 	id, key, payload, timestamp, version, routeBy string
 
 	placements                 []placement
+	beside                     bool // one of them is in the value, beside the payload
 	missing, fatal, tombstones bool
 	expand                     *jsonExpander // nil: the payload stays as it is
 	router                     *regexRouter
@@ -121,6 +124,7 @@ func newEventRouter(v configs.Values, _ side, a *arena) (transform, error) {
 		t.expand = &jsonExpander{nulls: v.String("table.json.payload.null.behavior") == "optional_bytes"}
 	}
 	t.placements, err = parsePlacements(v.List("table.fields.additional.placement"))
+	t.beside = slices.ContainsFunc(t.placements, func(f placement) bool { return f.place == "envelope" })
 	return t, err
 }
 
@@ -154,7 +158,7 @@ func (t *eventRouter) apply(r *connectors.Record) (bool, error) {
 	}
 	present, row, err := connectors.ReadPresent(p.row, envelope[p.after])
 	if err != nil || !present {
-		return false, orElse(err, fmt.Errorf("the change has no new row: an outbox takes inserts and deletes"))
+		return false, cmp.Or(err, fmt.Errorf("the change has no new row: an outbox takes inserts and deletes"))
 	}
 	columns, err := t.inner.split(p.row, row)
 	if err != nil {
@@ -170,13 +174,6 @@ func (t *eventRouter) apply(r *connectors.Record) (bool, error) {
 
 // opUpdate is the encoded operation of an update.
 const opUpdate = "\x02u"
-
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
-}
 
 // event makes the event of the columns of a row.
 func (t *eventRouter) event(r *connectors.Record, p *eventPlan, envelope, columns [][]byte) error {
@@ -226,11 +223,7 @@ func (t *eventRouter) event(r *connectors.Record, p *eventPlan, envelope, column
 
 // value returns the payload, or the struct of it and the columns beside it.
 func (t *eventRouter) value(p *eventPlan, columns [][]byte, payload connectors.Data, route string) (connectors.Data, error) {
-	inside := false
-	for _, f := range t.placements {
-		inside = inside || f.place == "envelope"
-	}
-	if !inside {
+	if !t.beside {
 		return payload, nil
 	}
 	key := valueKey{payload: payload.Schema, route: route}
@@ -319,7 +312,7 @@ func (p *eventPlan) content(columns [][]byte, i int) (content []byte, present bo
 func (p *eventPlan) text(columns [][]byte, i int) (string, error) {
 	content, present, err := p.content(columns, i)
 	if err != nil || !present || p.row.Fields[i].Schema.Type != connectors.String {
-		return "", orElse(err, fmt.Errorf("column %s has no text to route by", p.row.Fields[i].Name))
+		return "", cmp.Or(err, fmt.Errorf("column %s has no text to route by", p.row.Fields[i].Name))
 	}
 	return string(content), nil
 }

@@ -134,7 +134,11 @@ func (t *headerToValue) plan(s *connectors.Schema) (*plan, error) {
 	if len(plans.list) >= cacheSize {
 		plans.list = nil
 	}
-	plans.list = append(plans.list, headerPlan{slices.Clone(t.found), p})
+	with := slices.Clone(t.found)
+	for i := range with {
+		with[i].value.Bytes = nil // of the record, which goes
+	}
+	plans.list = append(plans.list, headerPlan{with, p})
 	return p, nil
 }
 

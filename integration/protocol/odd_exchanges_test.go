@@ -21,9 +21,9 @@ func oddExchanges(prefix string) []exchange {
 		}},
 		{name: "alter a topic's config twice", version: 1, request: twice(alterConfig(topic, a, set, "retention.ms", "1000")(nil))},
 		{name: "the odd topic's config", version: 4, request: describeConfigs(topic, a, "retention.ms"), differs: []string{"ConfigSynonyms"}},
-		{name: "more partitions twice", once: true, version: 3, request: twice(morePartitions(a, 3))},
-		{name: "more partitions, one of them assigned", once: true, version: 3, request: always(morePartitions(a, 3, 1))},
-		{name: "more partitions, assigned to none", once: true, version: 3, request: always(morePartitions(a, 2, 99))},
+		{name: "more partitions twice", once: true, version: 3, request: twice(createPartitions(a, 3)(nil))},
+		{name: "more partitions, one of them assigned", once: true, version: 3, request: growTo(a, 3, []int32{1})},
+		{name: "more partitions, assigned to none", once: true, version: 3, request: growTo(a, 2, []int32{99})},
 		{name: "metadata of the odd topic", version: 12, request: metadata(a), differs: []string{"LeaderEpoch"}},
 	}
 	for name, in := range map[string][2]int64{"a producer without its epoch": {5, -1}, "an epoch without its producer": {-1, 5}} {
@@ -64,15 +64,6 @@ func twice(r kmsg.Request) func(*node) kmsg.Request {
 		req.Resources = slices.Repeat(req.Resources, 2)
 	}
 	return always(r)
-}
-
-// morePartitions assigns each to a broker if any are given.
-func morePartitions(topic string, count int32, brokers ...int32) kmsg.Request {
-	t := kmsg.CreatePartitionsRequestTopic{Topic: topic, Count: count}
-	for _, id := range brokers {
-		t.Assignment = append(t.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: []int32{id}})
-	}
-	return &kmsg.CreatePartitionsRequest{TimeoutMillis: 10_000, Topics: []kmsg.CreatePartitionsRequestTopic{t}}
 }
 
 func initProducer(transactional *string, id int64, epoch int16) func(*node) kmsg.Request {
