@@ -185,6 +185,12 @@ func atATime[T any](n int, list []T, do func(T) error) error {
 	return errors.Join(errs...)
 }
 
+// instrumented is what `go test -fuzz` compiles with (the compiler's -d=libfuzzer), but for this module's packages only.
+// That instruments all of a program, the standard library and what others wrote too, and the engine looks at the counters of
+// all of it after each input: FuzzDDL, with a parser of SQL behind it, tried 11 inputs in its ten seconds, and a thousand
+// without. Nor has everything to be compiled once more.
+const instrumented = "-gcflags=./...=-d=libfuzzer"
+
 // fuzzer builds and runs test programs with the instrumentation that fuzzing is guided by.
 type fuzzer struct {
 	time     string
@@ -221,7 +227,7 @@ func (f *fuzzer) output(cmd *exec.Cmd) ([]byte, error) {
 }
 
 func (f *fuzzer) link(ctx context.Context, p goPackage) error {
-	out, err := f.output(exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-fuzz=.", "-o", f.program(p), p.ImportPath))
+	out, err := f.output(exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-ldflags=-s -w", instrumented, "-o", f.program(p), p.ImportPath))
 	if err != nil {
 		return fmt.Errorf("build the fuzz targets of %s: %w\n%s", p.ImportPath, err, out)
 	}
