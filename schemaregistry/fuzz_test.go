@@ -7,7 +7,7 @@ import (
 
 func FuzzKey(f *testing.F) {
 	for _, key := range []string{string(keyOfSchema(`a"\é`, 3)), string(keyOf(configKey, "")), string(keyOfContext(".c")), string(keyOfNoop()),
-		`{"magic":0,"keytype":"SCHEMA","subject":":.:x","version":-1}`, `[]`, `{"subject":1}`} {
+		`{"magic":0,"keytype":"SCHEMA","subject":":.:x","version":-1}`, `{"keytype":"SCHEMA","subject":":.::.:x","version":1}`, `[]`, `{"subject":1}`} {
 		f.Add(key)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

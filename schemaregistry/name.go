@@ -32,7 +32,7 @@ func contextOf(qualified string) string {
 }
 
 func joinSubject(context, subject string) string {
-	if context == defaultContext {
+	if context == defaultContext && !namesContext(subject) { // else it would be taken for a qualified name
 		return subject
 	}
 	return ":" + context + ":" + subject
