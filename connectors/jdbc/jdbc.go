@@ -13,7 +13,7 @@ import (
 const version = "1.0.0"
 
 // validateTimeout bounds a question to the database while a configuration is checked.
-const validateTimeout = 10 * time.Second
+const validateTimeout = 20 * time.Second
 
 // Sink is the connector.
 type Sink struct{}

@@ -15,7 +15,7 @@ import (
 const version = "1.0.0"
 
 // validateTimeout bounds the questions to the database while a configuration is checked.
-const validateTimeout = 10 * time.Second
+const validateTimeout = 20 * time.Second
 
 // Source is the connector.
 type Source struct{}
