@@ -22,13 +22,12 @@ type catalog struct {
 // entry is a table as the catalog has it.
 type entry struct {
 	name cdc.Table
-	rows float64 // estimated
 	// clustered says that rows lie in the order of the primary key.
 	clustered bool
 	def       *definition
 }
 
-const tablesSQL = `SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(TABLE_ROWS, 0), COALESCE(ENGINE, '') FROM information_schema.TABLES
+const tablesSQL = `SELECT TABLE_SCHEMA, TABLE_NAME, COALESCE(ENGINE, '') FROM information_schema.TABLES
 WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') AND TABLE_SCHEMA NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 ORDER BY CAST(TABLE_SCHEMA AS BINARY), CAST(TABLE_NAME AS BINARY)`
 
@@ -42,13 +41,22 @@ func (c *catalog) tables(ctx context.Context, captures func(cdc.Table) bool) ([]
 	}
 	var out []*entry
 	for _, r := range rows {
-		e := &entry{name: cdc.Table{Schema: r[0], Name: r[1]}, clustered: r[3] == "InnoDB"}
-		e.rows, _ = strconv.ParseFloat(r[2], 64)
+		e := &entry{name: cdc.Table{Schema: r[0], Name: r[1]}, clustered: r[2] == "InnoDB"}
 		if captures(e.name) {
 			out = append(out, e)
 		}
 	}
 	return out, nil
+}
+
+// rows returns about how many rows a table has now, as its engine counts them: what MySQL has in the catalog may be of a day
+// before (information_schema_stats_expiry).
+func (c *catalog) rows(ctx context.Context, name cdc.Table) (float64, error) {
+	r, err := c.conn.query(ctx, fmt.Sprintf("SELECT COALESCE(TABLE_ROWS, 0) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s", quoteText(name.Schema), quoteText(name.Name)))
+	if err != nil || len(r) == 0 {
+		return 0, err
+	}
+	return strconv.ParseFloat(r[0][0], 64)
 }
 
 const columnsSQL = `SELECT COLUMN_NAME, COLUMN_TYPE, COALESCE(CHARACTER_SET_NAME, ''), IS_NULLABLE, COLUMN_DEFAULT IS NULL, COALESCE(COLUMN_DEFAULT, ''), EXTRA, COLUMN_COMMENT,

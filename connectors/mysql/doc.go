@@ -45,6 +45,10 @@
 // is visible (meet.go), so without GTIDs MySQL needs a lock. Large tables are cut by their integer key;
 // chunks are read ahead by several sessions and delivered in order. With another key rows are read in its order.
 //
+// A view is one of rows, not of tables. So each session keeps all tables of the snapshot from being altered, renamed and
+// truncated from the meeting to its end (pin in meet.go), as pg_dump does: who alters one waits, and whoever uses that table
+// waits behind him. Programs that alter tables in use ask with a short lock_wait_timeout, and again.
+//
 // A snapshot that was interrupted has left rows in the log; what became of them until the moment in which the sessions
 // of the next one meet is read from the log first, so that no row stays that was deleted meanwhile (catchup.go). Then the
 // next one reads only the rest (resume.go; the argument is in connectors/DESIGN.md). For its sake the rows of a table whose

@@ -95,7 +95,16 @@ type run struct {
 	bad     []connectors.Record
 	stopped bool
 	log     *saying
-	most    int // records after which no further batch is taken; 0 is no limit
+	most    int           // records after which no further batch is taken; 0 is no limit
+	on      chan struct{} // closed when more are
+}
+
+// goOn takes further batches of a run that has come to test.most.
+func (r *run) goOn() {
+	r.mu.Lock()
+	r.most = 0
+	r.mu.Unlock()
+	close(r.on)
 }
 
 func logger(testing.TB) *slog.Logger {
@@ -153,7 +162,7 @@ func (b *bench) tryStart(config map[string]string, offsets []connectors.SourceOf
 
 // tryStartLogging is tryStart for those who look into the log meanwhile.
 func (b *bench) tryStartLogging(config map[string]string, offsets []connectors.SourceOffset, log *saying) (*run, error) {
-	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}, log: log}
+	r := &run{t: b.t, task: b.newTask(), done: make(chan struct{}), offsets: map[string]connectors.SourceOffset{}, log: log, on: make(chan struct{})}
 	for _, o := range offsets {
 		r.offsets[string(o.Partition)] = o
 	}
@@ -203,8 +212,11 @@ func (r *run) loop(ctx context.Context) {
 			return
 		}
 		if most > 0 && n >= most {
-			<-ctx.Done()
-			return
+			select {
+			case <-ctx.Done():
+				return
+			case <-r.on:
+			}
 		}
 		if err := r.task.Commit(ctx, b.Offsets); err != nil {
 			r.t.Error(err)

@@ -52,6 +52,21 @@ func (t *task) lockTrouble(op string, err error) error {
 		Remedy: "a long transaction holds a table; wait for it or end it, or raise snapshot.lock.timeout.ms"}
 }
 
+// met ends the lock when the sessions have met. If somebody has ended it before, they met in the midst of writes.
+func (t *task) met(ctx context.Context) error {
+	if t.locker == nil {
+		return nil
+	}
+	if _, err := t.locker.query(ctx, "SELECT 1"); err != nil {
+		return &connectors.Error{Op: "keep the lock until all sessions of the snapshot have begun", Class: connectors.ClassEnvironment, Retriable: true, Err: err,
+			Remedy: "do not KILL the session that holds the lock, it ends it in a moment; the snapshot begins anew by itself"}
+	}
+	if t.s.locking != "extended" {
+		t.unlock()
+	}
+	return nil
+}
+
 // unlock ends the lock.
 func (t *task) unlock() {
 	t.locker.close()

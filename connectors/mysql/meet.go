@@ -36,13 +36,26 @@ func (sn *snapshot) meet(ctx context.Context) ([]*entry, error) {
 	sn.pos.TS, sn.pos.Snapshot = now.Unix(), true
 	sn.origin = origin{ns: now.Truncate(time.Second).UnixNano(), file: sn.pos.File, pos: sn.pos.Pos}
 	entries, err := t.history.readAll(ctx, mark{File: sn.pos.File, Pos: sn.pos.Pos}, nil)
-	if err != nil {
-		return nil, err
+	return entries, err
+}
+
+// pin keeps the tables from being altered and replaced until the snapshot ends. A view is one of rows, not of tables: behind
+// a RENAME, with which online schema changes end, it shows what the other table had when the sessions met. Each session has
+// the locks itself: else it would wait behind a statement that waits for another session of the snapshot.
+func (sn *snapshot) pin(ctx context.Context, entries []*entry) error {
+	for _, c := range sn.idle {
+		if _, err := c.query(ctx, "SET SESSION lock_wait_timeout = 1"); err != nil {
+			return trouble("begin the snapshot", err)
+		}
+		for _, e := range entries {
+			if _, err := c.query(ctx, "SELECT 1 FROM "+quoteTable(e.name)+" LIMIT 0"); isLockWait(err) {
+				return sn.t.lockTrouble("keep "+e.name.String()+" from being altered", err)
+			} else if err != nil {
+				return trouble("read "+e.name.String(), err)
+			}
+		}
 	}
-	if t.s.locking != "extended" {
-		t.unlock()
-	}
-	return entries, nil
+	return nil
 }
 
 // before returns a place in the log that views that are opened later have, where no lock keeps others from writing. The end

@@ -3,7 +3,6 @@ package mysql
 import (
 	"context"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 
@@ -20,7 +19,7 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 	if len(tb.dropped) > 0 {
 		t.log.Warn("columns of types without a mapping are left out", "table", tb.id, "columns", tb.dropped)
 	}
-	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), rows: e.rows, form: tb.def.form()}
+	src := &source{table: tb, reader: tb.texts(), from: quoteTable(e.name), form: tb.def.form()}
 	for i, f := range tb.fields {
 		if k := e.def.primaryKey(); len(k) == 1 && strings.EqualFold(k[0], f.name) {
 			switch e.def.Columns[i].Type {
@@ -40,40 +39,63 @@ func (sn *snapshot) source(ctx context.Context, e *entry) (*source, error) {
 	if src.key == "" && e.clustered {
 		src.order()
 	}
+	if src.ordered || src.cursor != nil { // with another index that has all columns, the server would sort the table
+		src.from += " FORCE INDEX (PRIMARY)"
+	}
 	return src, nil
 }
 
 // extent says where a table can be cut: its keys, in steps of about so many rows.
 func (sn *snapshot) extent(ctx context.Context, src *source) (cdc.Extent, error) {
 	x := cdc.Extent{Table: src.table.name}
-	last := int64(math.MinInt64)
+	last := uint64(0)
 	if sn.inside(src) {
 		x.By, x.From = src.key, sn.resumed.From
-		last, _ = strconv.ParseInt(x.From, 10, 64)
+		last, _ = src.ordinal(x.From)
 	}
-	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
-	if src.key == "" || src.rows <= chunk {
+	if src.key == "" {
 		return x, nil
+	}
+	rows, err := sn.t.catalog.rows(ctx, x.Table)
+	chunk := float64(sn.t.s.v.Int("snapshot.chunk.rows"))
+	if err != nil || rows <= chunk {
+		return x, err
 	}
 	r, err := sn.idle[0].one(ctx, fmt.Sprintf("SELECT MIN(%s), MAX(%[1]s) FROM %s", src.key, src.from))
 	if err != nil || r[0] == "" {
 		return x, err
 	}
-	low, err1 := strconv.ParseFloat(r[0], 64)
-	high, err2 := strconv.ParseFloat(r[1], 64)
-	if err1 != nil || err2 != nil || high-low > 1<<62 {
+	low, err1 := src.ordinal(r[0])
+	high, err2 := src.ordinal(r[1])
+	if err1 != nil || err2 != nil {
 		return x, nil
 	}
 	x.By = src.key
-	pieces := int(src.rows/chunk) + 1
-	step := max((high-low)/float64(pieces), 1)
-	for i := 1; i < pieces; i++ {
-		at := low + step*float64(i)
-		if n := int64(at); at < high && n > last {
-			x.Bounds, last = append(x.Bounds, strconv.FormatInt(n, 10)), n
+	pieces := uint64(rows/chunk) + 1
+	step := max((high-low)/pieces, 1)
+	for at := low; pieces > 1 && high-at > step; pieces-- {
+		if at += step; at > last {
+			x.Bounds, last = append(x.Bounds, src.integer(at)), at
 		}
 	}
 	return x, nil
+}
+
+// ordinal is the place of an integer among all that the key can have, of which 0 is the least.
+func (s *source) ordinal(text string) (uint64, error) {
+	if s.table.def.Columns[s.keyAt].Unsigned {
+		return strconv.ParseUint(text, 10, 64)
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return uint64(n) ^ 1<<63, err
+}
+
+// integer is the one at a place.
+func (s *source) integer(ordinal uint64) string {
+	if s.table.def.Columns[s.keyAt].Unsigned {
+		return strconv.FormatUint(ordinal, 10)
+	}
+	return strconv.FormatInt(int64(ordinal^1<<63), 10)
 }
 
 // selectSQL is the statement that reads a chunk.

@@ -88,11 +88,11 @@ func (s *source) place(row []byte) string {
 	if err != nil || len(cells) != len(s.table.fields) {
 		return ""
 	}
-	n, err := strconv.ParseInt(string(cells[s.keyAt].raw), 10, 64)
-	if err != nil || n == math.MaxInt64 {
+	n, err := s.ordinal(string(cells[s.keyAt].raw))
+	if err != nil || n == math.MaxUint64 {
 		return ""
 	}
-	return strconv.FormatInt(n+1, 10)
+	return s.integer(n + 1)
 }
 
 // cursor is the order in which the rows of a table are read: columns of the table's primary key, which come once more
@@ -163,8 +163,11 @@ func (s *source) reads(place string) bool {
 	if s.cursor != nil {
 		return s.cursor.key(place) != nil
 	}
-	_, err := strconv.ParseInt(place, 10, 64)
-	return err == nil && s.key != ""
+	if s.key == "" {
+		return false
+	}
+	_, err := s.ordinal(place)
+	return err == nil
 }
 
 // behind is the end of the statement that reads the rows behind a place, "" for all.

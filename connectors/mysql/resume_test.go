@@ -53,7 +53,7 @@ func (b *bench) interrupt(config map[string]string, offsets []connectors.SourceO
 }
 
 // TestSnapshotResumes interrupts a snapshot again and again while rows change: those that were read do not come again, and
-// a target has in the end what the tables have.
+// a target has in the end what the tables have. Other things that can happen to a snapshot use the same servers.
 func TestSnapshotResumes(t *testing.T) {
 	t.Parallel()
 	for name, start := range map[string]func(testing.TB) *services.MySQL{"mysql": server(), "mariadb": mariadb()} {
@@ -64,6 +64,7 @@ func TestSnapshotResumes(t *testing.T) {
 			}
 			t.Run("keys", func(t *testing.T) { resumesByKey(t, server) })
 			t.Run("anew", func(t *testing.T) { beginsAnew(t, server) })
+			t.Run("hostile", func(t *testing.T) { hostile(t, server) })
 		})
 	}
 }

@@ -43,7 +43,9 @@ func (s *settings) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	out := &session{Conn: c}
-	settings := "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 31536000, wait_timeout = 31536000, character_set_results = utf8mb4, autocommit = 1"
+	settings := "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 31536000, wait_timeout = 31536000, character_set_results = utf8mb4, autocommit = 1" +
+		" /*!80000 , max_execution_time = 0, information_schema_stats_expiry = 0 */" + // MariaDB passes over what is of MySQL 8
+		" /*M!100300 , max_statement_time = 0, idle_transaction_timeout = 0, idle_readonly_transaction_timeout = 0 */"
 	for _, statement := range append([]string{settings}, initialStatements(s.v.String("database.initial.statements"))...) {
 		if _, err := out.Execute(statement); err != nil {
 			out.close()

@@ -56,9 +56,8 @@ type snapshot struct {
 type source struct {
 	table   *table
 	reader  reader
-	columns string // as they are selected
-	from    string // table, or the SELECT that replaces it
-	rows    float64
+	columns string  // as they are selected
+	from    string  // table, or the SELECT that replaces it
 	key     string  // a single integer column that rows can be cut by, "" if there is none
 	keyAt   int     // its field
 	ordered bool    // rows come in the order of key
@@ -116,6 +115,12 @@ func (t *task) openSnapshot(ctx context.Context, data bool, reached *cdc.Reached
 	}
 	delivered, resumed := reached.Find(tables, t.log)
 	sn.resumed, sn.markers.Resumed = resumed, resumed != nil
+	if err := sn.pin(ctx, read[delivered:]); err != nil {
+		return err
+	}
+	if err := t.met(ctx); err != nil {
+		return err
+	}
 	if resumed == nil { // else they came before the first row
 		if err := sn.define(ctx, entries); err != nil {
 			return err
