@@ -211,15 +211,14 @@ func (h *Hub) SetTarget(ctx context.Context, name string, target TargetState) er
 	if err != nil {
 		return err
 	}
-	if target == Stopped && len(sp.tasks) > 0 {
-		if err := h.configs.putTasks(ctx, name, nil); err != nil {
-			return err
-		}
+	switch {
+	case target == Stopped && (sp.target != Stopped || len(sp.tasks) > 0):
+		err = h.configs.stop(ctx, name)
+	case target != sp.target:
+		err = h.configs.putTarget(ctx, name, target)
 	}
-	if sp.target != target {
-		if err := h.configs.putTarget(ctx, name, target); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if r := h.runner(name); r != nil {
 		r.poke()
