@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sluicehub/sluice/configs"
 )
@@ -60,5 +62,58 @@ func TestNothingIsCountedOfADeletedConnector(t *testing.T) {
 	defer r.hub.mu.Unlock()
 	if len(r.hub.figures)+len(r.hub.versions) > 0 {
 		t.Errorf("%d figures, %d versions are left", len(r.hub.figures), len(r.hub.versions))
+	}
+}
+
+// A request that waits for the world keeps nobody waiting who changes another connector, and is not waited for longer
+// than somebody wants to.
+func TestOneRequestAtATimeForEachConnector(t *testing.T) {
+	r := newRig(t, nil)
+	r.create("slow", source())
+	r.create("other", source())
+	r.set("slow", Stopped)
+	r.untilState("slow", StoppedState)
+	launching, answer := make(chan struct{}), make(chan struct{})
+	r.world.update(func() {
+		r.world.launch = func(l Launch) error {
+			if l.Connector == "slow" {
+				close(launching)
+				<-answer
+			}
+			return nil
+		}
+	})
+	reset := make(chan error, 1)
+	go func() {
+		_, err := r.hub.ResetOffsets(t.Context(), "slow")
+		reset <- err
+	}()
+	<-launching
+	paused := make(chan error, 1)
+	go func() { paused <- r.hub.SetTarget(t.Context(), "other", Paused) }()
+	select {
+	case err := <-paused:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a connector cannot be paused while the offsets of another one are reset")
+	}
+	soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	deleted := make(chan error, 1)
+	go func() { deleted <- r.hub.Delete(soon, "slow") }()
+	select {
+	case err := <-deleted:
+		var refused *RequestError
+		if !errors.As(err, &refused) || refused.Fault != Conflict {
+			t.Errorf("deleted while its offsets are reset: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("a request waits for another one for longer than its client does")
+	}
+	close(answer)
+	if err := <-reset; err != nil {
+		t.Error(err)
 	}
 }

@@ -336,6 +336,8 @@ func (s *configStore) taskCount(name string) (n int, known bool) {
 // remove forgets a connector. Beyond what Connect does, the tasks go too, so that nothing is left in the topic.
 func (s *configStore) remove(ctx context.Context, name string) error {
 	records := []*kgo.Record{tombstone("connector-" + name), tombstone("target-state-" + name)}
+	s.write.Lock()
+	defer s.write.Unlock()
 	s.mu.Lock()
 	if c := s.all[name]; c != nil {
 		for _, i := range slices.Sorted(maps.Keys(c.pending)) {
@@ -343,7 +345,7 @@ func (s *configStore) remove(ctx context.Context, name string) error {
 		}
 	}
 	s.mu.Unlock()
-	return s.append(ctx, append(records, tombstone("commit-"+name))...)
+	return s.appendLocked(ctx, append(records, tombstone("commit-"+name))...)
 }
 
 // spec is one connector as it is stored now. Its maps are never changed.
