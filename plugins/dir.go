@@ -55,11 +55,20 @@ type Dir struct {
 	described map[string]described // by path
 }
 
-// described is what an executable said of itself, and which file it was then.
+// described is what an executable said of itself, or that it cannot be used, and which file it was then.
 type described struct {
 	size     int64
 	modified time.Time
+	asked    time.Time
 	Description
+}
+
+// retryBroken is how long an executable that cannot be used is not asked again: tools list connectors every few seconds.
+const retryBroken = time.Minute
+
+// isOf reports whether it still holds for the file.
+func (d described) isOf(file os.FileInfo) bool {
+	return d.size == file.Size() && d.modified.Equal(file.ModTime()) && (d.Err == nil || time.Since(d.asked) < retryBroken)
 }
 
 // Description is a connector that could be started.
@@ -92,7 +101,8 @@ func NewDir(o Options) *Dir {
 }
 
 // List describes all connectors, sorted by name, built-in ones first. Those of third parties are started once to ask
-// them, and again only when the file has changed; one that does not answer is in the list with the reason.
+// them, and again only when the file has changed; one that does not answer is in the list with the reason, and is asked
+// again after a minute.
 func (d *Dir) List(ctx context.Context) []Description {
 	list := d.builtins()
 	paths, problems := executables(d.options.Path)
@@ -129,16 +139,23 @@ func (d *Dir) describe(ctx context.Context, path string) Description {
 	d.mu.Lock()
 	known, ok := d.described[path]
 	d.mu.Unlock()
-	if ok && known.size == info.Size() && known.modified.Equal(info.ModTime()) {
+	if ok && known.isOf(info) {
 		return known.Description
 	}
 	name := filepath.Base(path)
-	child, err := d.launch(ctx, Description{Info: connectors.Info{Name: name}, Path: path}, name)
-	if err != nil {
-		return Description{Info: connectors.Info{Name: name}, Path: path, Err: err} // asked again the next time
+	known = described{size: info.Size(), modified: info.ModTime(), Description: Description{Info: connectors.Info{Name: name}, Path: path}}
+	child, err := d.launch(ctx, known.Description, name)
+	switch {
+	case err == nil:
+		known.Info = child.Info()
+		child.Kill() // it has no task
+	case ctx.Err() != nil: // nobody waited for what it says
+		known.Err = err
+		return known.Description
+	default:
+		known.Err = err
 	}
-	known = described{size: info.Size(), modified: info.ModTime(), Description: Description{Info: child.Info(), Path: path}}
-	child.Kill() // it has no task
+	known.asked = time.Now()
 	d.mu.Lock()
 	d.described[path] = known
 	d.mu.Unlock()
