@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -62,6 +63,7 @@ type Hub struct {
 	running      sync.WaitGroup
 	mu           sync.Mutex
 	changing     map[string]chan struct{} // connectors that a request changes; closed when it has ended
+	validations  atomic.Int64             // that have begun
 	state        health
 	runners      map[string]*runner
 	figures      map[string]map[int]*taskFigures

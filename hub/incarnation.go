@@ -19,6 +19,11 @@ type prepared struct {
 	settings settings
 }
 
+// secrets returns what must not be shown of the configuration.
+func (p prepared) secrets() []string {
+	return Secrets(configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config), p.resolved)
+}
+
 // prepare resolves and checks a stored configuration. From here on its secrets are masked (I8).
 func (h *Hub) prepare(ctx context.Context, name string, config map[string]string) (prepared, error) {
 	var p prepared
@@ -35,8 +40,7 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
 	}
 	h.noteVersion(name, p.info)
-	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
-	h.redactor.Set("connector "+name, Secrets(definition, p.resolved))
+	h.redactor.Set("connector "+name, p.secrets())
 	p.settings, problems = h.checkedSettings(p.info.Kind, p.resolved.Config)
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
