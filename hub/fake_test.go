@@ -31,6 +31,7 @@ type fakeWorld struct {
 	opened   map[connectors.TopicPartition]int64
 	plan     func(ctx context.Context, max int) ([]map[string]string, error)
 	launch   func(Launch) error
+	findErr  error
 	validate func(map[string]string) []configs.Problem
 }
 
@@ -85,6 +86,9 @@ var fakeDefinition = &configs.Definition{Keys: []configs.Key{
 func (w *fakeWorld) Plugins(context.Context) ([]connectors.Info, error) { return fakeInfos, nil }
 
 func (w *fakeWorld) Find(_ context.Context, class, _ string) (connectors.Info, error) {
+	if err := look(w, func() error { return w.findErr }); err != nil {
+		return connectors.Info{}, err
+	}
 	for _, in := range fakeInfos {
 		if in.Name == class || slices.Contains(in.Classes, class) {
 			return in, nil

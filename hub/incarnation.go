@@ -37,7 +37,12 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	if p.info, err = h.launcher.Find(ctx, class, version); err != nil {
 		// Without the plugin's declarations, what looks like a secret counts as one.
 		h.redactor.Set("connector "+name, Secrets(&configs.Definition{}, p.resolved))
-		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
+		why := connectors.ClassConfig
+		var classed *connectors.Error
+		if errors.As(err, &classed) { // a plugin that could not be asked may answer later
+			why = classed.Class
+		}
+		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: why, Err: err}
 	}
 	h.noteVersion(name, p.info)
 	h.redactor.Set("connector "+name, p.secrets())

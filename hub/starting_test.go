@@ -123,3 +123,22 @@ func TestACorrectionThatComesDuringALaunch(t *testing.T) {
 		return err == nil && state == Running && len(tasks) == 1 && tasks[0] == Running && len(list) == 1 && list[0]["interval"] == "7"
 	})
 }
+
+// A plugin that could not be asked what it is, on a machine that is busy perhaps, is asked again.
+func TestAPluginThatIsNotFoundForAWhile(t *testing.T) {
+	r := newRig(t, nil)
+	r.create("in", source())
+	r.untilState("in", Running, Running)
+	r.world.update(func() {
+		r.world.findErr = &connectors.Error{Class: connectors.ClassEnvironment, Err: errors.New("it cannot be used")}
+	})
+	if err := r.hub.configs.putConnector(t.Context(), "in", source("name", "in", "interval", "6"), ""); err != nil {
+		t.Fatal(err)
+	}
+	r.hub.runner("in").poke()
+	if trace := r.untilState("in", Failed, Failed); !strings.Contains(trace, "next restart in 1s") {
+		t.Errorf("trace %q", trace)
+	}
+	r.world.update(func() { r.world.findErr = nil })
+	r.untilState("in", Running, Running)
+}

@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -202,7 +203,8 @@ func escapeGlob(path string) string {
 }
 
 // Find returns the connector that a value of connector.class means: its name, one of its classes, the class's simple
-// name, or that without "Connector" at its end, as in Connect.
+// name, or that without "Connector" at its end, as in Connect. If there is none, but an executable that could not be asked,
+// the error may pass.
 func (d *Dir) Find(ctx context.Context, class string) (Description, error) {
 	class = strings.TrimSpace(class)
 	if found, err := match(d.builtins(), class); found != nil || err != nil {
@@ -213,18 +215,23 @@ func (d *Dir) Find(ctx context.Context, class string) (Description, error) {
 	if found != nil || err != nil {
 		return deref(found), err
 	}
+	missing := &connectors.Error{Op: "find connector.class " + class, Class: connectors.ClassConfig}
 	var broken string
 	var names []string
 	for _, c := range list {
-		if c.Err != nil {
-			broken += fmt.Sprintf("; %s cannot be used: %v", c.Path, c.Err)
+		if c.Err == nil {
+			names = append(names, c.Name)
 			continue
 		}
-		names = append(names, c.Name)
+		broken += fmt.Sprintf("; %s cannot be used: %v", c.Path, c.Err)
+		var start *connectors.Error
+		if errors.As(c.Err, &start) && start.Retriable { // it may be this one, and start the next time
+			missing.Class, missing.Retriable = connectors.ClassEnvironment, true
+		}
 	}
-	return Description{}, &connectors.Error{Op: "find connector.class " + class, Class: connectors.ClassConfig,
-		Err:    fmt.Errorf("no connector has this name or class%s", broken),
-		Remedy: "there are: " + strings.Join(names, ", ") + "; others are found on plugin.path by the name " + executablePrefix + "…"}
+	missing.Err = fmt.Errorf("no connector has this name or class%s", broken)
+	missing.Remedy = "there are: " + strings.Join(names, ", ") + "; others are found on plugin.path by the name " + executablePrefix + "…"
+	return Description{}, missing
 }
 
 func deref(d *Description) Description {

@@ -114,6 +114,10 @@ func TestFindFollowsConnectsRuleForAliases(t *testing.T) {
 	}
 	_, err := d.Find(t.Context(), "nothing")
 	wantError(t, err, connectors.ClassConfig, "nothing", "filestream-sink, filestream-source, mock")
+	// It may be the one that could not be asked.
+	o.Path = []string{script(t, t.TempDir(), "sluice-connector-nothing", "#!/bin/sh\nexit 7\n")}
+	_, err = plugins.NewDir(o).Find(t.Context(), "nothing")
+	wantError(t, err, connectors.ClassEnvironment, "nothing", "exit status 7")
 }
 
 func TestFindRefusesToChooseBetweenTwo(t *testing.T) {
