@@ -21,10 +21,11 @@ func (h *Hub) Create(ctx context.Context, name string, config map[string]string,
 	if err := h.check(ctx, config); err != nil {
 		return Info{}, err
 	}
-	if err := h.begin(); err != nil {
+	end, err := h.begin(ctx, name)
+	if err != nil {
 		return Info{}, err
 	}
-	defer h.change.Unlock()
+	defer end()
 	if _, exists := h.configs.get(name); exists {
 		return Info{}, refuse(Conflict, "Connector %s already exists", name)
 	}
@@ -125,10 +126,11 @@ func (h *Hub) put(ctx context.Context, name string, config map[string]string, fr
 	if err := check(ctx, config); err != nil {
 		return Info{}, false, err
 	}
-	if err := h.begin(); err != nil {
+	end, err := h.begin(ctx, name)
+	if err != nil {
 		return Info{}, false, err
 	}
-	defer h.change.Unlock()
+	defer end()
 	sp, exists := h.configs.get(name)
 	if from != nil && (!exists || sp.revision != from.revision) {
 		return Info{}, false, errChanged
@@ -185,10 +187,11 @@ var errChanged = errors.New("the configuration was changed meanwhile")
 // Delete removes a connector. Its source offsets and its consumer group stay, as in Connect: a connector of that name
 // goes on where this one was.
 func (h *Hub) Delete(ctx context.Context, name string) error {
-	if err := h.begin(); err != nil {
+	end, err := h.begin(ctx, name)
+	if err != nil {
 		return err
 	}
-	defer h.change.Unlock()
+	defer end()
 	if _, err := h.lookup(name); err != nil {
 		return err
 	}
@@ -203,23 +206,23 @@ func (h *Hub) Delete(ctx context.Context, name string) error {
 
 // SetTarget pauses, resumes or stops a connector.
 func (h *Hub) SetTarget(ctx context.Context, name string, target TargetState) error {
-	if err := h.begin(); err != nil {
+	end, err := h.begin(ctx, name)
+	if err != nil {
 		return err
 	}
-	defer h.change.Unlock()
+	defer end()
 	sp, err := h.lookup(name)
 	if err != nil {
 		return err
 	}
-	if target == Stopped && len(sp.tasks) > 0 {
-		if err := h.configs.putTasks(ctx, name, nil); err != nil {
-			return err
-		}
+	switch {
+	case target == Stopped && (sp.target != Stopped || len(sp.tasks) > 0):
+		err = h.configs.stop(ctx, name)
+	case target != sp.target:
+		err = h.configs.putTarget(ctx, name, target)
 	}
-	if sp.target != target {
-		if err := h.configs.putTarget(ctx, name, target); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if r := h.runner(name); r != nil {
 		r.poke()

@@ -219,6 +219,10 @@ func (s *configStore) applyCount(name string, value []byte) error {
 func (s *configStore) append(ctx context.Context, records ...*kgo.Record) error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	return s.appendLocked(ctx, records...)
+}
+
+func (s *configStore) appendLocked(ctx context.Context, records ...*kgo.Record) error {
 	for _, r := range records {
 		r.Topic = s.topic
 	}
@@ -292,13 +296,25 @@ func (s *configStore) putTarget(ctx context.Context, name string, target TargetS
 	return s.append(ctx, targetRecord(name, target))
 }
 
-// putTasks stores how the work of a connector is split.
-func (s *configStore) putTasks(ctx context.Context, name string, tasks []map[string]string) error {
+// stop stores that a connector is to be stopped, which has no tasks.
+func (s *configStore) stop(ctx context.Context, name string) error {
+	return s.append(ctx, jsonRecord("commit-"+name, storedCommit{}), targetRecord(name, Stopped))
+}
+
+// putTasks stores how the work of a connector is split, and reports whether it did: not if the connector has been
+// stopped or deleted meanwhile.
+func (s *configStore) putTasks(ctx context.Context, name string, tasks []map[string]string) (kept bool, err error) {
 	var records []*kgo.Record
 	for i, t := range tasks {
 		records = append(records, jsonRecord(fmt.Sprintf("task-%s-%d", name, i), storedProperties{t}))
 	}
-	return s.append(ctx, append(records, jsonRecord("commit-"+name, storedCommit{len(tasks)}))...)
+	records = append(records, jsonRecord("commit-"+name, storedCommit{len(tasks)}))
+	s.write.Lock()
+	defer s.write.Unlock()
+	if now, ok := s.get(name); !ok || now.target == Stopped {
+		return false, nil
+	}
+	return true, s.appendLocked(ctx, records...)
 }
 
 // putTaskCount stores how many tasks of a source may write in transactions from now on.
@@ -320,6 +336,8 @@ func (s *configStore) taskCount(name string) (n int, known bool) {
 // remove forgets a connector. Beyond what Connect does, the tasks go too, so that nothing is left in the topic.
 func (s *configStore) remove(ctx context.Context, name string) error {
 	records := []*kgo.Record{tombstone("connector-" + name), tombstone("target-state-" + name)}
+	s.write.Lock()
+	defer s.write.Unlock()
 	s.mu.Lock()
 	if c := s.all[name]; c != nil {
 		for _, i := range slices.Sorted(maps.Keys(c.pending)) {
@@ -327,7 +345,7 @@ func (s *configStore) remove(ctx context.Context, name string) error {
 		}
 	}
 	s.mu.Unlock()
-	return s.append(ctx, append(records, tombstone("commit-"+name))...)
+	return s.appendLocked(ctx, append(records, tombstone("commit-"+name))...)
 }
 
 // spec is one connector as it is stored now. Its maps are never changed.

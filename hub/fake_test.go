@@ -29,7 +29,9 @@ type fakeWorld struct {
 	starts   int
 	held     chan struct{} // not nil: Put waits for it
 	opened   map[connectors.TopicPartition]int64
-	plan     func(max int) []map[string]string
+	plan     func(ctx context.Context, max int) ([]map[string]string, error)
+	launch   func(Launch) error
+	findErr  error
 	validate func(map[string]string) []configs.Problem
 }
 
@@ -84,6 +86,9 @@ var fakeDefinition = &configs.Definition{Keys: []configs.Key{
 func (w *fakeWorld) Plugins(context.Context) ([]connectors.Info, error) { return fakeInfos, nil }
 
 func (w *fakeWorld) Find(_ context.Context, class, _ string) (connectors.Info, error) {
+	if err := look(w, func() error { return w.findErr }); err != nil {
+		return connectors.Info{}, err
+	}
 	for _, in := range fakeInfos {
 		if in.Name == class || slices.Contains(in.Classes, class) {
 			return in, nil
@@ -96,6 +101,11 @@ func (w *fakeWorld) Launch(ctx context.Context, l Launch) (Child, error) {
 	info, err := w.Find(ctx, l.Class, "")
 	if err != nil {
 		return nil, err
+	}
+	if launch := look(w, func() func(Launch) error { return w.launch }); launch != nil {
+		if err := launch(l); err != nil {
+			return nil, err
+		}
 	}
 	c := &fakeChild{world: w, info: info, name: l.Connector, ended: make(chan struct{})}
 	w.mu.Lock()
@@ -131,9 +141,12 @@ func (c *fakeChild) Stop(context.Context)          { c.die(nil) }
 func (c *fakeChild) Usage() (time.Duration, int64) { return time.Second, 1 << 20 }
 func (c *fakeChild) die(err error)                 { c.once.Do(func() { c.err = err; close(c.ended) }) }
 
-func (c *fakeChild) Plan(_ context.Context, config map[string]string, max int) ([]map[string]string, error) {
-	if plan := look(c.world, func() func(int) []map[string]string { return c.world.plan }); plan != nil {
-		return plan(max), nil
+func (c *fakeChild) Plan(ctx context.Context, config map[string]string, max int) ([]map[string]string, error) {
+	c.world.mu.Lock()
+	plan := c.world.plan
+	c.world.mu.Unlock()
+	if plan != nil {
+		return plan(ctx, max)
 	}
 	n := 1
 	if c.info.Kind == connectors.Sink {

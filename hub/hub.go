@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -60,8 +61,9 @@ type Hub struct {
 	runCtx       context.Context
 	runEnd       context.CancelFunc
 	running      sync.WaitGroup
-	change       sync.Mutex // held while what is stored is changed by a request
 	mu           sync.Mutex
+	changing     map[string]chan struct{} // connectors that a request changes; closed when it has ended
+	validations  atomic.Int64             // that have begun
 	state        health
 	runners      map[string]*runner
 	figures      map[string]map[int]*taskFigures
@@ -110,7 +112,7 @@ func New(o Options) (*Hub, error) {
 	v, problems := WorkerDefinition().Parse(o.Worker)
 	declared := len(problems) // who made Options.Worker has told of the warnings among these
 	var more []configs.Problem
-	h := &Hub{up: make(chan struct{}), fenced: make(chan error, 1), ownOffsets: map[string]offsetTopic{}, stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
+	h := &Hub{up: make(chan struct{}), changing: map[string]chan struct{}{}, fenced: make(chan error, 1), ownOffsets: map[string]offsetTopic{}, stopped: make(chan struct{}), done: make(chan struct{}), runners: map[string]*runner{},
 		figures: map[string]map[int]*taskFigures{}, versions: map[string]connectors.Info{}, started: time.Now()}
 	h.options = options{worker: o.Worker, values: v, external: external(o.Worker), seeds: o.Client, launcher: o.Launcher, formats: o.Formats, resolver: o.Resolver,
 		redactor: o.Redactor, log: o.Log, workerID: o.WorkerID, instance: cmp.Or(o.Instance, o.WorkerID), version: o.Version}

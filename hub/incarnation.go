@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,11 @@ type prepared struct {
 	settings settings
 }
 
+// secrets returns what must not be shown of the configuration.
+func (p prepared) secrets() []string {
+	return Secrets(configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config), p.resolved)
+}
+
 // prepare resolves and checks a stored configuration. From here on its secrets are masked (I8).
 func (h *Hub) prepare(ctx context.Context, name string, config map[string]string) (prepared, error) {
 	var p prepared
@@ -31,11 +37,15 @@ func (h *Hub) prepare(ctx context.Context, name string, config map[string]string
 	if p.info, err = h.launcher.Find(ctx, class, version); err != nil {
 		// Without the plugin's declarations, what looks like a secret counts as one.
 		h.redactor.Set("connector "+name, Secrets(&configs.Definition{}, p.resolved))
-		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: connectors.ClassConfig, Err: err}
+		why := connectors.ClassConfig
+		var classed *connectors.Error
+		if errors.As(err, &classed) { // a plugin that could not be asked may answer later
+			why = classed.Class
+		}
+		return p, &connectors.Error{Op: "find the plugin of connector.class " + class, Class: why, Err: err}
 	}
 	h.noteVersion(name, p.info)
-	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
-	h.redactor.Set("connector "+name, Secrets(definition, p.resolved))
+	h.redactor.Set("connector "+name, p.secrets())
 	p.settings, problems = h.checkedSettings(p.info.Kind, p.resolved.Config)
 	if err := configs.Err(problems); err != nil {
 		return p, &connectors.Error{Op: "read the configuration", Class: connectors.ClassConfig, Err: err}
@@ -59,6 +69,10 @@ func (r *runner) incarnate(ctx context.Context, sp spec) error {
 	defer r.end(child)
 	defer end() // first the tasks, then the child
 	configs, err := r.plan(ctx, child, p, sp)
+	if errors.Is(err, errOutdated) {
+		r.failures.reset()
+		return nil
+	}
 	if err != nil {
 		return r.orDeath(child, err)
 	}
@@ -75,7 +89,6 @@ func (r *runner) incarnate(ctx context.Context, sp spec) error {
 func (r *runner) begin(child Child, sp spec) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.quiet = make(chan struct{})
 	r.child, r.restart = child, false
 	r.gate = &gate{}
 	r.gate.set(sp.target == Paused)
@@ -95,7 +108,6 @@ func (r *runner) end(child Child) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.child, r.tasks = nil, nil
-	close(r.quiet)
 }
 
 // orDeath returns why the child died, if it did, instead of an error that only followed from it.
@@ -111,10 +123,13 @@ func (r *runner) orDeath(child Child, err error) error {
 	return errors.New("the connector's process ended")
 }
 
+// errOutdated says that something else is wanted of the connector than what was begun.
+var errOutdated = errors.New("something else is wanted of the connector")
+
 // plan splits the work and stores how, with placeholders put back (I8), if it is not as stored already. It returns
-// the tasks' configurations, resolved.
+// the tasks' configurations, resolved, or errOutdated.
 func (r *runner) plan(ctx context.Context, child Child, p prepared, sp spec) ([]map[string]string, error) {
-	tasks, err := planTasks(ctx, child, p)
+	tasks, err := r.askPlan(ctx, child, p, sp)
 	if err != nil {
 		return nil, err
 	}
@@ -131,8 +146,10 @@ func (r *runner) plan(ctx context.Context, child Child, p prepared, sp spec) ([]
 		same = maps.Equal(stored[i], sp.tasks[i])
 	}
 	if !same {
-		if err := r.hub.configs.putTasks(ctx, r.name, stored); err != nil {
+		if kept, err := r.hub.configs.putTasks(ctx, r.name, stored); err != nil {
 			return nil, logError("store the tasks", err)
+		} else if !kept {
+			return nil, errOutdated
 		}
 	}
 	if r.hub.exactlyOnce && p.info.Kind == connectors.Source {
@@ -142,6 +159,45 @@ func (r *runner) plan(ctx context.Context, child Child, p prepared, sp spec) ([]
 	}
 	r.hub.status.keepTasks(r.name, len(tasks))
 	return tasks, nil
+}
+
+// askPlan asks the connector how to split its work. It may ask the world, which may not answer: the question is given up
+// when something else is wanted, and after a while the status says what is waited for.
+func (r *runner) askPlan(ctx context.Context, child Child, p prepared, sp spec) (tasks []map[string]string, err error) {
+	asked := time.Now()
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		tasks, err = planTasks(ctx, child, p)
+	}()
+	patience := time.NewTimer(silence)
+	defer patience.Stop()
+	for {
+		select {
+		case <-answered:
+			r.poke() // a pause that came meanwhile is for watch
+			return tasks, err
+		case <-patience.C:
+			r.silent(asked)
+		case <-r.wake:
+			if r.outdated(sp) {
+				giveUp()
+				<-answered
+				return nil, errOutdated
+			}
+		}
+	}
+}
+
+// silent says in the status that the connector has not answered yet how its work is to be split.
+func (r *runner) silent(since time.Time) {
+	at := since.UTC().Format(time.RFC3339)
+	r.log.Warn("the connector has not answered how its work is to be split into tasks", "since", at)
+	st, _ := r.hub.status.get(r.name, connectorTask)
+	r.show(cmp.Or(st.State, Unassigned), trace(connectors.ClassEnvironment, "the connector has been asked since "+at+" how its work is to be split into tasks, and has not answered",
+		"it is waited for; check that what it reads from or writes to answers, or stop the connector"))
 }
 
 // planTasks asks the connector how to split its work.
@@ -186,11 +242,11 @@ func (r *runner) watch(ctx context.Context, child Child, p prepared, sp spec) er
 			return r.orDeath(child, nil)
 		case <-r.wake:
 		}
-		now, ok := r.hub.configs.get(r.name)
-		if !ok || now.revision != sp.revision || now.target == Stopped || r.takeRestart() {
+		if r.outdated(sp) {
 			r.failures.reset()
 			return nil
 		}
+		now, _ := r.hub.configs.get(r.name)
 		r.setPaused(now.target == Paused)
 	}
 }

@@ -365,7 +365,9 @@ func TestDeletedAndMadeAgainGoesOn(t *testing.T) {
 
 func TestTooManyTasks(t *testing.T) {
 	r := newRig(t, nil)
-	r.world.plan = func(int) []map[string]string { return []map[string]string{{"a": "1"}, {"a": "2"}} }
+	r.world.plan = func(context.Context, int) ([]map[string]string, error) {
+		return []map[string]string{{"a": "1"}, {"a": "2"}}, nil
+	}
 	r.create("in", source())
 	if trace := r.untilState("in", Failed); !strings.Contains(trace, "tasks.max") {
 		t.Errorf("trace %q", trace)

@@ -77,10 +77,11 @@ func (h *Hub) ResetOffsets(ctx context.Context, name string) (message string, er
 
 // changeOffsets alters offsets, or resets all if there are none given.
 func (h *Hub) changeOffsets(ctx context.Context, name string, offsets []connectors.SourceOffset) (string, error) {
-	if err := h.begin(); err != nil {
+	end, err := h.begin(ctx, name)
+	if err != nil {
 		return "", err
 	}
-	defer h.change.Unlock()
+	defer end()
 	sp, err := h.lookup(name)
 	if err != nil {
 		return "", err

@@ -88,13 +88,33 @@ func (h *Hub) ready() error {
 	return refuse(Unavailable, "The worker is starting: a rebalance is expected.")
 }
 
-// begin starts a request that changes something: one at a time.
-func (h *Hub) begin() error {
-	if err := h.ready(); err != nil {
-		return err
+// begin starts a request that changes a connector, and returns what ends it: one at a time. Such a request may ask the
+// world, which must not keep others waiting.
+func (h *Hub) begin(ctx context.Context, name string) (end func(), err error) {
+	for {
+		if err := h.ready(); err != nil {
+			return nil, err
+		}
+		h.mu.Lock()
+		before := h.changing[name]
+		if before == nil {
+			done := make(chan struct{})
+			h.changing[name] = done
+			h.mu.Unlock()
+			return func() {
+				h.mu.Lock()
+				delete(h.changing, name)
+				h.mu.Unlock()
+				close(done)
+			}, nil
+		}
+		h.mu.Unlock()
+		select {
+		case <-before:
+		case <-ctx.Done():
+			return nil, refuse(Conflict, "Another request is changing connector %s (a conflicting operation); try again", name)
+		}
 	}
-	h.change.Lock()
-	return nil
 }
 
 func (h *Hub) lookup(name string) (spec, error) {

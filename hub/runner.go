@@ -23,19 +23,17 @@ type runner struct {
 	done chan struct{} // closed when the connector was deleted or the hub stopped
 
 	mu       sync.Mutex
-	restart  bool // a person asked to start the connector anew
-	quiet    chan struct{}
-	child    Child // of the incarnation; nil: none
-	tasks    []*task
+	restart  bool          // a person asked to start the connector anew
+	quiet    chan struct{} // closed while what is stored is that nothing is to run, and nothing does
+	child    Child         // of the incarnation; nil: none
+	tasks    []*task       // of the incarnation; nil: they are not planned yet
 	gate     *gate
 	failures backoff
 }
 
 func newRunner(h *Hub, name string) *runner {
-	quiet := make(chan struct{})
-	close(quiet)
 	return &runner{hub: h, name: name, log: h.log.With("connector", name), wake: make(chan struct{}, 1),
-		done: make(chan struct{}), quiet: quiet, gate: &gate{}}
+		done: make(chan struct{}), quiet: make(chan struct{}), gate: &gate{}}
 }
 
 // poke makes the runner look at what is stored.
@@ -46,7 +44,8 @@ func (r *runner) poke() {
 	}
 }
 
-// isQuiet returns a channel that is closed while nothing of the connector runs.
+// isQuiet returns a channel that is closed once the runner has seen that the connector is to do nothing, and nothing of
+// it runs.
 func (r *runner) isQuiet() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,18 +60,27 @@ func (r *runner) run(ctx context.Context) {
 			return
 		}
 		if r.holds(sp) {
-			select {
-			case <-r.wake:
-			case <-ctx.Done():
-			}
+			r.idle(ctx)
 			continue
 		}
 		started := time.Now()
 		if err := r.incarnate(ctx, sp); err != nil && ctx.Err() == nil {
-			r.failed(ctx, err, time.Since(started))
+			r.failed(ctx, sp, err, time.Since(started))
 		}
 	}
 	r.retire()
+}
+
+// idle waits until there may be something to do. The connector stops being quiet before what is stored is looked at.
+func (r *runner) idle(ctx context.Context) {
+	close(r.quiet)
+	select {
+	case <-r.wake:
+	case <-ctx.Done():
+	}
+	r.mu.Lock()
+	r.quiet = make(chan struct{})
+	r.mu.Unlock()
 }
 
 // holds reports whether the connector is to do nothing, and shows it.
@@ -115,8 +123,8 @@ func (r *runner) retire() {
 }
 
 // failed reports that the connector itself failed (it could not be launched, or its child died) and waits until it is
-// to be tried again.
-func (r *runner) failed(ctx context.Context, err error, ran time.Duration) {
+// to be tried again: also because something else is stored than sp, which it was tried with.
+func (r *runner) failed(ctx context.Context, sp spec, err error, ran time.Duration) {
 	class, text := connectors.ClassOf(err), r.hub.redactor.Redact(err.Error())
 	delay, again := r.failures.next(err, ran)
 	next := "not restarted by itself: correct the configuration, or restart it when the cause is mended"
@@ -125,8 +133,8 @@ func (r *runner) failed(ctx context.Context, err error, ran time.Duration) {
 	}
 	r.log.Error("the connector failed", "class", class.String(), "error", text, "next", next)
 	r.show(Failed, trace(class, text, next))
-	sp, _ := r.hub.configs.get(r.name)
-	for i := range sp.tasks {
+	now, _ := r.hub.configs.get(r.name)
+	for i := range now.tasks {
 		r.hub.setStatus(r.name, i, Failed, trace(class, text, next))
 	}
 	var timer <-chan time.Time
@@ -135,23 +143,29 @@ func (r *runner) failed(ctx context.Context, err error, ran time.Duration) {
 		defer clock.Stop()
 		timer = clock.C
 	}
-	for {
+	for waiting := true; waiting; {
 		select {
 		case <-timer:
+			waiting = false
 		case <-r.wake:
-			if now, ok := r.hub.configs.get(r.name); ok && !r.takeRestart() && now.revision == sp.revision && now.target == sp.target {
-				continue // nothing that concerns us
+			if now, _ := r.hub.configs.get(r.name); r.outdated(sp) || now.target != sp.target {
+				r.failures.reset()
+				waiting = false
 			}
-			r.failures.reset()
 		case <-ctx.Done():
 			return
 		}
-		break
 	}
 	if _, ok := r.hub.configs.get(r.name); ok {
 		r.show(Restarting, "")
 		r.hub.connectorRestarted(r.name)
 	}
+}
+
+// outdated reports whether something else is wanted than what runs, which sp says: it is to be stopped, or to begin anew.
+func (r *runner) outdated(sp spec) bool {
+	now, ok := r.hub.configs.get(r.name)
+	return !ok || now.revision != sp.revision || now.target == Stopped || r.takeRestart()
 }
 
 func (r *runner) takeRestart() bool {
@@ -174,9 +188,10 @@ func (r *runner) restartSome(whole bool, tasks []int) {
 		default:
 		}
 	}
-	// The connector's own part is its child. While that lives there is nothing of it to start anew without its tasks;
-	// when it does not, every task needs it first.
-	if !alive && (whole || len(tasks) > 0) || alive && whole && len(tasks) > 0 && len(tasks) == len(r.tasks) {
+	// The connector's own part is its child. While that lives there is nothing of it to start anew without its tasks,
+	// unless it still plans them; when it does not, every task needs it first.
+	all := len(tasks) > 0 && len(tasks) == len(r.tasks)
+	if !alive && (whole || len(tasks) > 0) || alive && whole && (all || r.tasks == nil) {
 		r.restart = true
 		r.poke()
 		return

@@ -64,13 +64,19 @@ func (r *taskRun) own() []connectors.Figure {
 
 func (r *taskRun) redact(text string) string { return r.hub.redactor.Redact(text) }
 
-// running reports that the task works, or that it does nothing because its connector is paused.
+// running reports that the task works, or that it does nothing because its connector is paused: as it is when that has
+// been reported, because a pause or its end may come in between.
 func (r *taskRun) running() {
-	if r.gate.isShut() {
-		r.report(PausedState, "")
-		return
+	for shut := r.gate.isShut(); ; shut = !shut {
+		state := Running
+		if shut {
+			state = PausedState
+		}
+		r.report(state, "")
+		if r.gate.isShut() == shut {
+			return
+		}
 	}
-	r.report(Running, "")
 }
 
 // childDead reports whether an error may only say that the child has ended.

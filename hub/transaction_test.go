@@ -269,12 +269,12 @@ func TestDeadLettersAreInTheTransaction(t *testing.T) {
 func TestEarlierTasksAreFenced(t *testing.T) {
 	r := once(t)
 	r.world.update(func() {
-		r.world.plan = func(max int) []map[string]string {
+		r.world.plan = func(_ context.Context, max int) ([]map[string]string, error) {
 			var out []map[string]string
 			for i := range max {
 				out = append(out, source("task", fmt.Sprint(i)))
 			}
-			return out
+			return out, nil
 		}
 	})
 	r.create("in", source("tasks.max", "3"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,10 +126,14 @@ func (h *Hub) tryFormats(p prepared) []configs.Problem {
 	return problems
 }
 
-// askWorld lets the plugin look whether it can connect, has the rights and so on.
+// askWorld lets the plugin look whether it can connect, has the rights and so on. What it logs of the secrets meanwhile is
+// masked (I8).
 func (h *Hub) askWorld(ctx context.Context, p prepared) []configs.Problem {
 	ctx, cancel := context.WithTimeout(ctx, validateTimeout)
 	defer cancel()
+	owner := "validation " + strconv.FormatInt(h.validations.Add(1), 10)
+	h.redactor.Set(owner, p.secrets())
+	defer h.redactor.Forget(owner)
 	child, err := h.launcher.Launch(ctx, Launch{Connector: p.settings.name, Class: p.settings.class, Version: p.settings.version,
 		Log: h.log.With("connector", p.settings.name, "validating", true)})
 	if err != nil {
@@ -155,9 +160,8 @@ func (h *Hub) askWorld(ctx context.Context, p prepared) []configs.Problem {
 // repeat.
 func (h *Hub) mask(infos *configs.Infos, p prepared) {
 	infos.Redact(p.resolved)
-	definition := configs.Concat(ConnectorDefinition(p.info.Kind), p.info.Config)
 	var redactor configs.Redactor
-	redactor.Set("answer", Secrets(definition, p.resolved))
+	redactor.Set("answer", p.secrets())
 	for i := range infos.Configs {
 		value := &infos.Configs[i].Value
 		for j := range value.Errors {

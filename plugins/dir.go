@@ -2,6 +2,7 @@ package plugins
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -55,11 +56,20 @@ type Dir struct {
 	described map[string]described // by path
 }
 
-// described is what an executable said of itself, and which file it was then.
+// described is what an executable said of itself, or that it cannot be used, and which file it was then.
 type described struct {
 	size     int64
 	modified time.Time
+	asked    time.Time
 	Description
+}
+
+// retryBroken is how long an executable that cannot be used is not asked again: tools list connectors every few seconds.
+const retryBroken = time.Minute
+
+// isOf reports whether it still holds for the file.
+func (d described) isOf(file os.FileInfo) bool {
+	return d.size == file.Size() && d.modified.Equal(file.ModTime()) && (d.Err == nil || time.Since(d.asked) < retryBroken)
 }
 
 // Description is a connector that could be started.
@@ -92,7 +102,8 @@ func NewDir(o Options) *Dir {
 }
 
 // List describes all connectors, sorted by name, built-in ones first. Those of third parties are started once to ask
-// them, and again only when the file has changed; one that does not answer is in the list with the reason.
+// them, and again only when the file has changed; one that does not answer is in the list with the reason, and is asked
+// again after a minute.
 func (d *Dir) List(ctx context.Context) []Description {
 	list := d.builtins()
 	paths, problems := executables(d.options.Path)
@@ -129,16 +140,23 @@ func (d *Dir) describe(ctx context.Context, path string) Description {
 	d.mu.Lock()
 	known, ok := d.described[path]
 	d.mu.Unlock()
-	if ok && known.size == info.Size() && known.modified.Equal(info.ModTime()) {
+	if ok && known.isOf(info) {
 		return known.Description
 	}
 	name := filepath.Base(path)
-	child, err := d.launch(ctx, Description{Info: connectors.Info{Name: name}, Path: path}, name)
-	if err != nil {
-		return Description{Info: connectors.Info{Name: name}, Path: path, Err: err} // asked again the next time
+	known = described{size: info.Size(), modified: info.ModTime(), Description: Description{Info: connectors.Info{Name: name}, Path: path}}
+	child, err := d.launch(ctx, known.Description, name)
+	switch {
+	case err == nil:
+		known.Info = child.Info()
+		child.Kill() // it has no task
+	case ctx.Err() != nil: // nobody waited for what it says
+		known.Err = err
+		return known.Description
+	default:
+		known.Err = err
 	}
-	known = described{size: info.Size(), modified: info.ModTime(), Description: Description{Info: child.Info(), Path: path}}
-	child.Kill() // it has no task
+	known.asked = time.Now()
 	d.mu.Lock()
 	d.described[path] = known
 	d.mu.Unlock()
@@ -185,7 +203,8 @@ func escapeGlob(path string) string {
 }
 
 // Find returns the connector that a value of connector.class means: its name, one of its classes, the class's simple
-// name, or that without "Connector" at its end, as in Connect.
+// name, or that without "Connector" at its end, as in Connect. If there is none, but an executable that could not be asked,
+// the error may pass.
 func (d *Dir) Find(ctx context.Context, class string) (Description, error) {
 	class = strings.TrimSpace(class)
 	if found, err := match(d.builtins(), class); found != nil || err != nil {
@@ -196,18 +215,23 @@ func (d *Dir) Find(ctx context.Context, class string) (Description, error) {
 	if found != nil || err != nil {
 		return deref(found), err
 	}
+	missing := &connectors.Error{Op: "find connector.class " + class, Class: connectors.ClassConfig}
 	var broken string
 	var names []string
 	for _, c := range list {
-		if c.Err != nil {
-			broken += fmt.Sprintf("; %s cannot be used: %v", c.Path, c.Err)
+		if c.Err == nil {
+			names = append(names, c.Name)
 			continue
 		}
-		names = append(names, c.Name)
+		broken += fmt.Sprintf("; %s cannot be used: %v", c.Path, c.Err)
+		var start *connectors.Error
+		if errors.As(c.Err, &start) && start.Retriable { // it may be this one, and start the next time
+			missing.Class, missing.Retriable = connectors.ClassEnvironment, true
+		}
 	}
-	return Description{}, &connectors.Error{Op: "find connector.class " + class, Class: connectors.ClassConfig,
-		Err:    fmt.Errorf("no connector has this name or class%s", broken),
-		Remedy: "there are: " + strings.Join(names, ", ") + "; others are found on plugin.path by the name " + executablePrefix + "…"}
+	missing.Err = fmt.Errorf("no connector has this name or class%s", broken)
+	missing.Remedy = "there are: " + strings.Join(names, ", ") + "; others are found on plugin.path by the name " + executablePrefix + "…"
+	return Description{}, missing
 }
 
 func deref(d *Description) Description {

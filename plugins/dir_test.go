@@ -45,12 +45,13 @@ func TestListNamesBuiltInAndThirdPartyConnectors(t *testing.T) {
 	dir := t.TempDir()
 	good := script(t, dir, "sluice-connector-mock", wrapper(t, "mock"))
 	script(t, dir, "folder/sluice-connector-trouble", wrapper(t, "trouble-source"))
-	script(t, dir, "sluice-connector-broken", "#!/bin/sh\necho I am broken >&2\nexit 7\n")
+	broken := script(t, dir, "sluice-connector-broken", "#!/bin/sh\necho started >> \"$0.starts\"\necho I am broken >&2\nexit 7\n")
 	script(t, dir, "something-else", "#!/bin/sh\nexit 1\n")
 	must(t, os.WriteFile(filepath.Join(dir, "sluice-connector-notes.txt"), nil, 0o644))
 	o := plugintest.Options(t, filestream.Source{}, filestream.Sink{})
 	o.Path = []string{dir, filepath.Join(dir, "missing")}
 	d := plugins.NewDir(o)
+	began := time.Now()
 	for range 2 {
 		var got []string
 		for _, c := range d.List(t.Context()) {
@@ -71,8 +72,16 @@ func TestListNamesBuiltInAndThirdPartyConnectors(t *testing.T) {
 	if n := starts(good); n != 1 {
 		t.Fatalf("it was started %d times to be asked", n)
 	}
-	must(t, os.Chtimes(good, time.Now(), time.Now().Add(time.Hour)))
+	if n := starts(broken); n != 1 && time.Since(began) < time.Minute {
+		t.Fatalf("one that cannot be used was started %d times in %v", n, time.Since(began))
+	}
+	for _, path := range []string{good, broken} {
+		must(t, os.Chtimes(path, time.Now(), time.Now().Add(time.Hour)))
+	}
 	d.List(t.Context())
+	if n := starts(broken); n < 2 {
+		t.Fatal("one that cannot be used was not asked again after its file was changed")
+	}
 	if n := starts(good); n != 2 {
 		t.Fatalf("after a change of the file it was started %d times to be asked", n)
 	}
@@ -105,6 +114,10 @@ func TestFindFollowsConnectsRuleForAliases(t *testing.T) {
 	}
 	_, err := d.Find(t.Context(), "nothing")
 	wantError(t, err, connectors.ClassConfig, "nothing", "filestream-sink, filestream-source, mock")
+	// It may be the one that could not be asked.
+	o.Path = []string{script(t, t.TempDir(), "sluice-connector-nothing", "#!/bin/sh\nexit 7\n")}
+	_, err = plugins.NewDir(o).Find(t.Context(), "nothing")
+	wantError(t, err, connectors.ClassEnvironment, "nothing", "exit status 7")
 }
 
 func TestFindRefusesToChooseBetweenTwo(t *testing.T) {

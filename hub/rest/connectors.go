@@ -341,6 +341,9 @@ func (a *API) patchOffsets(w http.ResponseWriter, r *http.Request, of args) erro
 		if len(o.Partition) == 0 || o.Partition[0] != '{' {
 			return badRequest("The partition of a connector's offset is a JSON object")
 		}
+		if offset := body.Offsets[i].Offset; offset != nil && offset[0] != '{' {
+			return badRequest("The offset of a connector is a JSON object, or null to reset it")
+		}
 	}
 	message, err := a.hub.AlterOffsets(r.Context(), of[0], body.Offsets)
 	if err != nil {

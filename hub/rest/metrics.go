@@ -36,6 +36,7 @@ var (
 	stateMetric     = prometheus.NewDesc("sluice_task_state", "1 for the state that the task is in.", []string{"connector", "task", "type", "state"}, nil)
 	childCPU        = prometheus.NewDesc("sluice_child_cpu_seconds_total", "CPU time of the connector's process.", []string{"connector"}, nil)
 	childRSS        = prometheus.NewDesc("sluice_child_resident_memory_bytes", "Resident memory of the connector's process.", []string{"connector"}, nil)
+	connectorStates = prometheus.NewDesc("sluice_connector_state", "1 for the state that the connector itself is in, also while it has no tasks.", []string{"connector", "type", "state"}, nil)
 	connectorCount  = prometheus.NewDesc("sluice_connectors", "Connectors.", nil, nil)
 	workerReady     = prometheus.NewDesc("sluice_ready", "1 if the worker takes requests.", nil, nil)
 	connectorFigure = "sluice_connector_"
@@ -54,6 +55,11 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	names, err := c.hub.Connectors()
 	if err == nil {
 		out <- gauge(connectorCount, float64(len(names)))
+	}
+	for _, name := range names {
+		if st, err := c.hub.Status(context.Background(), name); err == nil {
+			out <- gauge(connectorStates, 1, name, string(st.Kind), strings.ToLower(string(st.Connector.State)))
+		}
 	}
 	tasks, children := c.hub.Figures(context.Background())
 	for _, t := range tasks {
@@ -124,7 +130,7 @@ func collectTask(out chan<- prometheus.Metric, t hub.TaskFigures) {
 func collectOwn(out chan<- prometheus.Metric, tasks []hub.TaskFigures) {
 	help := map[string]*prometheus.Desc{}
 	for _, t := range tasks {
-		seen := map[string]bool{}
+		seen := map[string]bool{"state": true} // the hub's: connectorStates
 		for _, f := range t.Own {
 			if seen[f.Name] || !validName(f.Name) {
 				continue

@@ -301,6 +301,7 @@ func TestRequestsThatAreWrong(t *testing.T) {
 		{"POST", "/connectors", `{"name":"x","config":{"connector.class":"idle","value.converter":"org.nowhere.Converter"}}`, 400, `~org.nowhere.Converter`},
 		{"POST", "/connectors", `"` + strings.Repeat("x", maxBody) + `"`, 413, `~larger than`},
 		{"PATCH", "/connectors/x/offsets", `{"offsets":[]}`, 400, `~need to be provided`},
+		{"PATCH", "/connectors/x/offsets", `{"offsets":[{"partition":{"a":1},"offset":5}]}`, 400, `~JSON object, or null`},
 		{"GET", "/connectors/x", "", 404, `{"error_code":404,"message":"Connector x not found"}`},
 		{"GET", "/connectors/x/status", "", 404, `~"error_code":404`},
 		{"GET", "/connectors/x/tasks/a/status", "", 404, `~"error_code":404`},
@@ -389,7 +390,7 @@ func TestMetrics(t *testing.T) {
 	server := serve(t)
 	step{"PUT", "/connectors/c/config", `{"connector.class":"idle"}`, 201, `~"name":"c"`}.run(t, server)
 	for _, want := range []string{`sluice_ready 1`, `sluice_connectors 1`, `sluice_task_records_in_total{connector="c",task="0"} 0`,
-		`sluice_task_state{connector="c",state="running",task="0",type="source"} 1`, `sluice_child_cpu_seconds_total{connector="c"} 1.5`,
+		`sluice_connector_state{connector="c",state="running",type="source"} 1`, `sluice_task_state{connector="c",state="running",task="0",type="source"} 1`, `sluice_child_cpu_seconds_total{connector="c"} 1.5`,
 		`sluice_child_resident_memory_bytes{connector="c"} 4096`, `sluice_connector_slot_retained_wal_bytes{connector="c",task="0"} 7`} {
 		until(t, func() bool { _, text := ask(t, server, "GET", "/metrics", ""); return strings.Contains(text, want) })
 	}
