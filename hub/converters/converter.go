@@ -63,6 +63,7 @@ func Classes() []Class {
 		{"avro", []string{"io.confluent.connect.avro.AvroConverter"}, avroDefinition(), newAvro},
 		{"boolean", []string{plain + "BooleanConverter"}, plainDefinition(), numberOf(connectors.Boolean)},
 		{"bytearray", []string{plain + "ByteArrayConverter"}, plainDefinition(), newBytes},
+		{"delegating", []string{"io.debezium.converters.BinaryDataConverter", "io.debezium.converters.ByteArrayConverter"}, delegatingDefinition(), newDelegating},
 		{"double", []string{plain + "DoubleConverter"}, plainDefinition(), numberOf(connectors.Float64)},
 		{"float", []string{plain + "FloatConverter"}, plainDefinition(), numberOf(connectors.Float32)},
 		{"integer", []string{plain + "IntegerConverter"}, plainDefinition(), numberOf(connectors.Int32)},

@@ -150,10 +150,12 @@ func (t *logicalTable) renamed(s *connectors.Schema, name string) *connectors.Sc
 
 func (t *logicalTable) envelope(s *connectors.Schema, topic string) *connectors.Schema {
 	out := t.renamed(s, topic+".Envelope")
-	row := t.renamed(s.Fields[s.FieldIndex("before")].Schema, topic+".Value")
+	before, after := s.FieldIndex("before"), s.FieldIndex("after")
 	out.Fields = append([]connectors.Field(nil), s.Fields...)
-	for _, name := range []string{"before", "after"} {
-		out.Fields[s.FieldIndex(name)].Schema = row
+	row := t.renamed(s.Fields[before].Schema, topic+".Value")
+	out.Fields[before].Schema, out.Fields[after].Schema = row, row
+	if of := s.Fields[after].Schema; !of.Equal(s.Fields[before].Schema) {
+		out.Fields[after].Schema = t.renamed(of, topic+".Value")
 	}
 	return out
 }

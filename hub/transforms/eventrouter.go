@@ -132,7 +132,7 @@ func (t *eventRouter) apply(r *connectors.Record) (bool, error) {
 	if isNull(r.Value) {
 		return false, nil
 	}
-	if !isEnvelope(r.Value.Schema) {
+	if !isNamedEnvelope(r.Value.Schema) {
 		return true, nil
 	}
 	p, err := t.plans.get(r.Value.Schema, t.compile)
@@ -267,9 +267,10 @@ func (t *eventRouter) valueSchema(p *eventPlan, key valueKey) *connectors.Schema
 func (t *eventRouter) compile(envelope *connectors.Schema) (*eventPlan, error) {
 	p := &eventPlan{op: envelope.FieldIndex("op"), after: envelope.FieldIndex("after"), time: envelope.FieldIndex("ts_ms"),
 		stamp: -1, version: -1, values: map[valueKey]*connectors.Schema{}}
-	if p.row = envelope.Fields[p.after].Schema; p.row.Type != connectors.Struct || p.op < 0 || p.time < 0 {
+	if p.op < 0 || p.after < 0 || p.time < 0 || envelope.Fields[p.after].Schema.Type != connectors.Struct {
 		return nil, errNoRow
 	}
+	p.row = envelope.Fields[p.after].Schema
 	for i := range p.row.Fields {
 		o, err := copyOp(p.row, i, true)
 		if err != nil {

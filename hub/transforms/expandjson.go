@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"strconv"
 
@@ -30,19 +31,27 @@ func (x *jsonExpander) data(a *arena, name string, text connectors.Data, content
 	if len(content) == 0 || content[0] != '{' && content[0] != '[' {
 		return text
 	}
+	if d, err := x.expanded(a, name, content); err == nil {
+		return d
+	}
+	return text
+}
+
+// expanded returns the value of a JSON text called name, or why it has none.
+func (x *jsonExpander) expanded(a *arena, name string, content []byte) (connectors.Data, error) {
 	s, err := x.schema(name, content)
 	if err != nil || s == nil {
-		return text
+		return connectors.Data{}, cmp.Or(err, errNoShape)
 	}
 	shape, err := x.shape(s)
 	if err != nil {
-		return text
+		return connectors.Data{}, err
 	}
 	out, err := shape.parser.Append(a.take(), content)
 	if err != nil {
-		return text
+		return connectors.Data{}, err
 	}
-	return connectors.Data{Schema: shape.schema, Bytes: a.keep(out)}
+	return connectors.Data{Schema: shape.schema, Bytes: a.keep(out)}, nil
 }
 
 // shape returns the one schema that equals s, and its parser.

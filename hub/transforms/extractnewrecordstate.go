@@ -188,8 +188,12 @@ func (t *unwrap) apply(r *connectors.Record) (bool, error) {
 
 // isEnvelope tells Debezium's change events by the name of their schema.
 func isEnvelope(s *connectors.Schema) bool {
-	return s != nil && s.Type == connectors.Struct && strings.HasSuffix(s.Name, ".Envelope") &&
-		s.FieldIndex("before") >= 0 && s.FieldIndex("after") >= 0
+	return isNamedEnvelope(s) && s.FieldIndex("before") >= 0 && s.FieldIndex("after") >= 0
+}
+
+// isNamedEnvelope is isEnvelope also of what has not both rows: DecodeLogicalDecodingMessageContent makes such.
+func isNamedEnvelope(s *connectors.Schema) bool {
+	return s != nil && s.Type == connectors.Struct && strings.HasSuffix(s.Name, ".Envelope")
 }
 
 func (t *unwrap) tombstone(r *connectors.Record) (keep bool) {

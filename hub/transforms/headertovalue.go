@@ -1,7 +1,6 @@
 package transforms
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -65,9 +64,6 @@ func newHeaderToValue(v configs.Values, _ side, a *arena) (transform, error) {
 func (t *headerToValue) apply(r *connectors.Record) (bool, error) {
 	if isNull(r.Value) {
 		return true, nil
-	}
-	if r.Value.Schema == nil {
-		return false, errors.New("the transform works on structs, and this value has no schema")
 	}
 	src, err := structContent(r.Value)
 	if err != nil {

@@ -1,6 +1,7 @@
 package transforms
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -128,6 +129,9 @@ func (t *structs) apply(r *connectors.Record, build func(*connectors.Schema) (*p
 
 // structContent returns the encoding of a struct's fields.
 func structContent(d connectors.Data) ([]byte, error) {
+	if d.Schema == nil {
+		return nil, errors.New("the transform works on structs, and this has no schema")
+	}
 	if d.Schema.Type != connectors.Struct {
 		return nil, fmt.Errorf("the transform works on structs, and this is of type %s", d.Schema.Type)
 	}

@@ -143,6 +143,13 @@ func Classes() []Class {
 		{debezium + "ExtractNewRecordState", false, unwrapDefinition(), newUnwrap},
 		{debezium + "UnwrapFromEnvelope", false, unwrapFromEnvelopeDefinition(), newUnwrapFromEnvelope},
 		{debezium + "HeaderToValue", false, headerToValueDefinition(), newHeaderToValue},
+		{debezium + "ExtractChangedRecordState", false, changedStateDefinition(), newChangedState},
+		{debezium + "partitions.PartitionRouting", false, partitionRoutingDefinition(), newPartitionRouting},
+		{debezium + "SchemaChangeEventFilter", false, schemaChangeFilterDefinition(), newSchemaChangeFilter},
+		{debezium + "TimezoneConverter", false, timezoneConverterDefinition(), newTimezoneConverter},
+		{debezium + "VectorToJsonConverter", false, &configs.Definition{}, newVectorToJSON},
+		{"io.debezium.connector.mysql.transforms.ReadToInsertEvent", false, &configs.Definition{}, newReadToInsert},
+		{"io.debezium.connector.postgresql.transforms.DecodeLogicalDecodingMessageContent", false, decodeMessageDefinition(), newDecodeMessage},
 		{kafka + "Cast", true, castDefinition(), newCast},
 		{kafka + "DropHeaders", false, dropHeadersDefinition(), newDropHeaders},
 		{kafka + "ExtractField", true, extractFieldDefinition(), newExtractField},
@@ -179,7 +186,27 @@ func findTransform(name string) (Class, side, error) {
 			return c, valueSide, fmt.Errorf("transform %s works on the key or the value: write %s$Key or %s$Value", name, c.Name, c.Name)
 		}
 	}
+	if why := refused(name); why != "" {
+		return Class{}, valueSide, fmt.Errorf("transform %s is not there: it %s", name, why)
+	}
 	return Class{}, valueSide, fmt.Errorf("transform %s is not known%s", name, nearest(name, known))
+}
+
+// refused says why a transform of Debezium is not there, and what is instead.
+func refused(name string) string {
+	switch name {
+	case "io.debezium.transforms.Filter":
+		return "runs scripts of other languages; org.apache.kafka.connect.transforms.Filter with a predicate drops records"
+	case "io.debezium.transforms.ContentBasedRouter":
+		return "runs scripts of other languages; route.by.field of io.debezium.transforms.ExtractNewRecordState routes by a column"
+	case "io.debezium.transforms.tracing.ActivateTracingSpan":
+		return "hands records to a tracer in the Java process, which there is none of"
+	case "io.debezium.transforms.openlineage.OpenLineage":
+		return "reports to an OpenLineage client in the Java process, which there is none of"
+	case "io.debezium.connector.postgresql.transforms.timescaledb.TimescaleDb":
+		return "asks the database about chunks with its own connection; capture the hypertables by a publication with publish_via_partition_root instead"
+	}
+	return ""
 }
 
 // simpleName returns a class name without its package.

@@ -258,7 +258,8 @@ func TestBadConfigurations(t *testing.T) {
 		key, text string
 	}{
 		"unknown class":     {one("io.debezium.transforms.ExtractNewRecordStat"), "transforms.t.type", "did you mean io.debezium.transforms.ExtractNewRecordState?"},
-		"another's class":   {one("io.debezium.transforms.partitions.PartitionRouting"), "transforms.t.type", "is not known; there are"},
+		"another's class":   {one("com.example.partitions.PartitionRouting"), "transforms.t.type", "is not known; there are"},
+		"scripts":           {one("io.debezium.transforms.Filter"), "transforms.t.type", "runs scripts"},
 		"no side":           {one("org.apache.kafka.connect.transforms.MaskField"), "transforms.t.type", "MaskField$Value"},
 		"no type":           {map[string]string{"transforms": "t"}, "transforms.t.type", ""},
 		"twice":             {map[string]string{"transforms": "t,t", "transforms.t.type": "Filter"}, "transforms", "twice"},
@@ -316,6 +317,10 @@ func TestDefinitionsAreSound(t *testing.T) {
 func FuzzChain(f *testing.F) {
 	f.Add([]byte(`{"schema":{"type":"struct","fields":[`+aField+","+bField+","+nested+`]},"payload":{"a":1,"n":{"x":1}}}`), "(a)+", "yyyy")
 	f.Add([]byte(`{"a":1,"b":{"c":null}}`), "[x", "''")
+	f.Add([]byte(`{"schema":{"type":"struct","name":"s.Envelope","fields":[{"field":"op","type":"string"},{"field":"before","type":"struct","optional":true,"fields":[{"field":"a","type":"int64","name":"io.debezium.time.Timestamp"}]},`+
+		`{"field":"after","type":"struct","optional":true,"fields":[{"field":"a","type":"int64","name":"io.debezium.time.Timestamp"},{"field":"z","type":"string","name":"io.debezium.time.ZonedTimestamp"},{"field":"v","type":"array","name":"io.debezium.data.FloatVector","items":{"type":"float"}}]}]},`+
+		`"payload":{"op":"r","before":{"a":-1},"after":{"a":1,"z":"2024-01-01T00:00:00Z","v":[1]}}}`), "x", "yyyy")
+	f.Add([]byte(`{"schema":{"type":"struct","name":"io.debezium.connector.postgresql.MessageValue","fields":[{"field":"op","type":"string"},{"field":"message","type":"struct","fields":[{"field":"content","type":"bytes"}]}]},"payload":{"op":"m","message":{"content":"eyJhIjpbMV19"}}}`), "x", "yyyy")
 	f.Fuzz(func(t *testing.T, value []byte, regex, format string) {
 		c := newConverter(t, "json", nil)
 		d, _, err := c.ToConnect(nil, "t", value)
@@ -328,7 +333,9 @@ func FuzzChain(f *testing.F) {
 			one("Flatten$Value"), one("Cast$Value", "spec", "a:string,b:int8"), one("MaskField$Value", "fields", "a,b"), one("ExtractField$Value", "field", "n.x", "field.syntax.version", "V2"),
 			one("ReplaceField$Value", "exclude", "a", "renames", "b:c"), one("ValueToKey", "fields", "a"), one("HoistField$Value", "field", "x"),
 			one("ExtractNewRecordState", "add.fields", "op,a"), one("ByLogicalTableRouter", "topic.regex", "(.*)", "topic.replacement", "$1x"),
-			one("RegexRouter", "regex", regex, "replacement", "$0"), one("TimestampConverter$Value", "field", "a", "target.type", "string", "format", format),
+			one("PartitionRouting", "partition.payload.fields", "change.a,n.x", "partition.topic.num", "3"), one("TimezoneConverter", "converted.timezone", "Europe/Paris"),
+			one("ExtractChangedRecordState", "header.changed.name", "c"), one("VectorToJsonConverter"), one("ReadToInsertEvent"), one("DecodeLogicalDecodingMessageContent"),
+			one("SchemaChangeEventFilter", "schema.change.event.exclude.list", "DROP"), one("RegexRouter", "regex", regex, "replacement", "$0"), one("TimestampConverter$Value", "field", "a", "target.type", "string", "format", format),
 		} {
 			chain, err := New(config)
 			if err != nil {
