@@ -215,9 +215,10 @@ func (p *pipeline) statuses(ctx context.Context) string {
 	return b.String()
 }
 
-// eventually tries until it succeeds or ctx ends, and says what the last try said.
+// eventually tries until it succeeds or ctx ends, and says what the last try said. It tries ever more seldom: some tries
+// read a whole index, from a server that is busy with filling it.
 func eventually(ctx context.Context, what string, try func() error) error {
-	for {
+	for pause := 20 * time.Millisecond; ; pause = min(pause*3/2, 250*time.Millisecond) {
 		err := try()
 		if err == nil {
 			return nil
@@ -225,7 +226,7 @@ func eventually(ctx context.Context, what string, try func() error) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w (%w)", what, err, context.Cause(ctx))
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

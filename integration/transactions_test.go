@@ -160,18 +160,6 @@ func checkOnce(t *testing.T, w *worker.Worker, times map[string]int) {
 	}
 }
 
-// kafkaTool runs one of Kafka's tools and returns what it printed.
-func kafkaTool(t *testing.T, class string, args ...string) string {
-	t.Helper()
-	cmd, err := services.KafkaTool(deadline(t), class, args...)
-	must(t, err)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s", class, err, out)
-	}
-	return string(out)
-}
-
 // TestKafkasToolsKnowTransactions: Kafka's transactional producer and consumer in Java copy a topic exactly once,
 // kafka-transactions looks at them, and DumpLogSegments reads the files that came of it.
 func TestKafkasToolsKnowTransactions(t *testing.T) {
@@ -180,12 +168,19 @@ func TestKafkasToolsKnowTransactions(t *testing.T) {
 	w := startWorker(t, worker.Options{})
 	createTopics(t, w, 1, "in", "out")
 	produceNumbers(t, w, "in", n)
+	tools := services.StartKafkaTools(deadline(t), t)
+	run := func(class string, args ...string) string {
+		t.Helper()
+		out, err := tools.Run(class, "", args...)
+		must(t, err)
+		return out
+	}
 	copier := []string{"--broker-list", w.Kafka, "--input-topic", "in", "--input-partition", "0", "--consumer-group", "copiers", "--output-topic", "out",
 		"--transactional-id", "java", "--transaction-size", "100", "--enable-random-aborts", "--max-messages", fmt.Sprint(n)}
-	if got := kafkaTool(t, "org.apache.kafka.tools.TransactionalMessageCopier", copier...); !strings.Contains(got, `"remaining":0`) {
+	if got := run("org.apache.kafka.tools.TransactionalMessageCopier", copier...); !strings.Contains(got, `"remaining":0`) {
 		t.Errorf("the copier says %s", got)
 	}
-	got := kafkaTool(t, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", w.Kafka, "--topic", "out", "--from-beginning",
+	got := run("org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", w.Kafka, "--topic", "out", "--from-beginning",
 		"--isolation-level", "read_committed", "--max-messages", fmt.Sprint(n), "--timeout-ms", "60000")
 	want := map[string]bool{}
 	for line := range strings.Lines(got) {
@@ -196,19 +191,19 @@ func TestKafkasToolsKnowTransactions(t *testing.T) {
 			t.Fatalf("%d was not copied exactly once", i)
 		}
 	}
-	if got := kafkaTool(t, "org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "list"); !strings.Contains(got, "java") || !strings.Contains(got, "CompleteCommit") {
+	if got := run("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "list"); !strings.Contains(got, "java") || !strings.Contains(got, "CompleteCommit") {
 		t.Errorf("kafka-transactions list: %s", got)
 	}
-	if got := kafkaTool(t, "org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "describe", "--transactional-id", "java"); !strings.Contains(got, "CompleteCommit") {
+	if got := run("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "describe", "--transactional-id", "java"); !strings.Contains(got, "CompleteCommit") {
 		t.Errorf("kafka-transactions describe: %s", got)
 	}
-	abortByHand(t, w)
+	abortByHand(t, w, run)
 	must(t, w.Stop())
-	dumpTransactions(t, w.Data())
+	dumpTransactions(t, w.Data(), run)
 }
 
 // abortByHand aborts an open transaction with kafka-transactions.
-func abortByHand(t *testing.T, w *worker.Worker) {
+func abortByHand(t *testing.T, w *worker.Worker, run func(class string, args ...string) string) {
 	t.Helper()
 	cl := newClient(t, w, kgo.TransactionalID("hangs"), kgo.DefaultProduceTopic("out"))
 	must(t, cl.BeginTransaction())
@@ -217,10 +212,10 @@ func abortByHand(t *testing.T, w *worker.Worker) {
 		must(t, r.Err)
 		at = r.Record
 	}
-	if got := kafkaTool(t, "org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "describe-producers", "--topic", "out", "--partition", "0"); !strings.Contains(got, fmt.Sprint(at.ProducerID)) {
+	if got := run("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "describe-producers", "--topic", "out", "--partition", "0"); !strings.Contains(got, fmt.Sprint(at.ProducerID)) {
 		t.Errorf("kafka-transactions describe-producers: %s", got)
 	}
-	kafkaTool(t, "org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "abort", "--topic", "out", "--partition", "0", "--start-offset", fmt.Sprint(at.Offset))
+	run("org.apache.kafka.tools.TransactionsCommand", "--bootstrap-server", w.Kafka, "abort", "--topic", "out", "--partition", "0", "--start-offset", fmt.Sprint(at.Offset))
 	adm := kadm.NewClient(newClient(t, w))
 	committed, err := adm.ListCommittedOffsets(deadline(t), "out")
 	must(t, err)
@@ -230,11 +225,11 @@ func abortByHand(t *testing.T, w *worker.Worker) {
 }
 
 // dumpTransactions reads the files with Kafka's own reader.
-func dumpTransactions(t *testing.T, data string) {
+func dumpTransactions(t *testing.T, data string, run func(class string, args ...string) string) {
 	t.Helper()
 	dump := func(args ...string) string {
 		t.Helper()
-		got := kafkaTool(t, "org.apache.kafka.tools.DumpLogSegments", args...)
+		got := run("org.apache.kafka.tools.DumpLogSegments", args...)
 		for _, complaint := range []string{"Found ", "isvalid: false", "Exception", "not a valid", "mismatch"} {
 			if strings.Contains(got, complaint) {
 				t.Errorf("DumpLogSegments %v: %s", args, got)

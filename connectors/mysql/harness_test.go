@@ -266,7 +266,7 @@ func (r *run) until(what string, cond func() bool) {
 		if time.Now().After(end) {
 			r.t.Fatalf("gave up waiting for %s; %d records so far", what, n)
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -312,7 +312,7 @@ func TestAlwaysCatchesUp(t *testing.T) {
 // dropSlot drops the slot of a task that was stopped: its session ends a moment later.
 func (b *bench) dropSlot() {
 	b.t.Helper()
-	for end := time.Now().Add(patience); b.text("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = '"+b.db+"'") != "0"; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); b.text("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = '"+b.db+"'") != "0"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			b.t.Fatal("gave up waiting for the end of the slot's session")
 		}

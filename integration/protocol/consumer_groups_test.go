@@ -54,6 +54,7 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
 	untilShared(t, cl, "both", 2)
+	tools := services.StartKafkaTools(deadline(t), t)
 	for _, step := range []struct {
 		args string
 		want []string // regular expressions
@@ -62,7 +63,8 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 		{"--describe --group both --state", []string{`both +\S+ +\(1\) +range +Stable +2\s`}},
 		{"--list --type consumer --state stable", []string{`(?m)^both +Consumer +Stable`}},
 	} {
-		out := runTool(t, groupCommand, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
+		out, err := tools.Run(groupCommand, "", append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
+		must(t, err)
 		for _, want := range step.want {
 			if !regexp.MustCompile(want).MatchString(out) {
 				t.Errorf("%s: no %q in\n%s", step.args, want, out)
@@ -79,7 +81,8 @@ func TestKafkasConsumerProtocol(t *testing.T) {
 	classic.Close()
 	logs, err := filepath.Glob(filepath.Join(dir, "__consumer_offsets-0", "*.log"))
 	must(t, err)
-	out := runTool(t, "org.apache.kafka.tools.DumpLogSegments", "--files", strings.Join(logs, ","), "--offsets-decoder")
+	out, err := tools.Run("org.apache.kafka.tools.DumpLogSegments", "", "--files", strings.Join(logs, ","), "--offsets-decoder")
+	must(t, err)
 	for _, complaint := range []string{"Found ", "isvalid: false", "Exception", "not a valid", "mismatch", "rror"} {
 		if strings.Contains(out, complaint) {
 			t.Errorf("DumpLogSegments complains: %s", out)
@@ -169,15 +172,4 @@ func readsOne(t *testing.T, cmd *exec.Cmd, line string) {
 	if !s.Scan() || s.Text() != line {
 		t.Fatalf("the consumer printed %q: %s", s.Text(), complaints.String())
 	}
-}
-
-func runTool(t *testing.T, class string, args ...string) string {
-	t.Helper()
-	cmd, err := services.KafkaTool(deadline(t), class, args...)
-	must(t, err)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s %v: %v\n%s", class, args, err, out)
-	}
-	return string(out)
 }

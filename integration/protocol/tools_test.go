@@ -12,8 +12,7 @@ import (
 	"github.com/sluicehub/sluice/log/broker"
 )
 
-// TestKafkasOwnTools runs the command-line tools that come with Kafka, one after the other. Each is a Java process, so
-// there are few.
+// TestKafkasOwnTools runs the command-line tools that come with Kafka, one after the other.
 func TestKafkasOwnTools(t *testing.T) {
 	t.Parallel()
 	addr := startBroker(t, broker.Options{})
@@ -21,6 +20,7 @@ func TestKafkasOwnTools(t *testing.T) {
 	must(t, os.WriteFile(offsets, []byte(`{"version":1,"partitions":[{"topic":"tools","partition":0,"offset":3}]}`), 0o600))
 	const tools = "org.apache.kafka.tools."
 	const topic, groups, configs = tools + "TopicCommand", tools + "consumer.group.ConsumerGroupCommand", "kafka.admin.ConfigCommand"
+	kafka := services.StartKafkaTools(deadline(t), t)
 	var records strings.Builder
 	for i := range 20 {
 		fmt.Fprintf(&records, "k%d:v%d\n", i, i)
@@ -43,15 +43,10 @@ func TestKafkasOwnTools(t *testing.T) {
 		{configs, "--entity-type groups --entity-name readers --alter --add-config consumer.heartbeat.interval.ms=6000", "", []string{`Completed updating config for group readers`}},
 		{topic, "--describe --topic tools", "", []string{`PartitionCount: 1\tReplicationFactor: 1\t`, `retention.ms=99999999`, `segment.ms=123456`}},
 	} {
-		cmd, err := services.KafkaTool(deadline(t), step.class, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
+		out, err := kafka.Run(step.class, step.stdin, append([]string{"--bootstrap-server", addr}, strings.Fields(step.args)...)...)
 		must(t, err)
-		cmd.Stdin = strings.NewReader(step.stdin)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s %s: %v\n%s", step.class, step.args, err, out)
-		}
 		for _, want := range step.want {
-			if !regexp.MustCompile(want).Match(out) {
+			if !regexp.MustCompile(want).MatchString(out) {
 				t.Errorf("%s %s: no %q in\n%s", step.class, step.args, want, out)
 			}
 		}

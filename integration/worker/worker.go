@@ -26,6 +26,9 @@ import (
 // condition, never a time.
 const Deadline = 180 * time.Second
 
+// longestPause is between two tries of a long wait: what is asked is work for the one that is waited for, too.
+const longestPause = 50 * time.Millisecond
+
 // Options configures a Worker.
 type Options struct {
 	// Binary is the sluice program; see Build.
@@ -55,7 +58,7 @@ type Worker struct {
 // Build builds the sluice program of the module that dir is in, into a folder, and returns its path.
 func Build(ctx context.Context, dir, into string) (string, error) {
 	bin := filepath.Join(into, "sluice")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "github.com/sluicehub/sluice/cmd/sluice")
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", bin, "github.com/sluicehub/sluice/cmd/sluice")
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build sluice: %w\n%s", err, out)
@@ -152,7 +155,7 @@ func (w *Worker) Ready(ctx context.Context) error {
 func (w *Worker) Wait(ctx context.Context, what string, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
-	for {
+	for pause := 10 * time.Millisecond; ; pause = min(pause*3/2, longestPause) {
 		err := try()
 		if err == nil {
 			return nil
@@ -162,7 +165,7 @@ func (w *Worker) Wait(ctx context.Context, what string, try func() error) error 
 			return fmt.Errorf("waiting for %s: sluice ended (%v)\n%s", what, w.life.Err(), w.LogTail())
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w (%w)\n%s", what, err, ctx.Err(), w.LogTail())
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }

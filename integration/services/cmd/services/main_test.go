@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,18 +12,34 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// program builds the command and returns a function that runs it with a cache
-// folder of its own.
+// built is the command, built once.
+var built string
+
+func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
+
+func buildAndRun(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sluice-services-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	built = filepath.Join(dir, "services")
+	if out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", built, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// program returns a function that runs the command with a cache folder of its
+// own.
 func program(t *testing.T) func(args ...string) (string, error) {
 	t.Helper()
-	dir := t.TempDir()
-	binary := filepath.Join(dir, "services")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	cache := filepath.Join(t.TempDir(), "cache")
 	return func(args ...string) (string, error) {
-		cmd := exec.Command(binary, args...)
-		cmd.Env = append(os.Environ(), "SLUICE_SERVICES="+filepath.Join(dir, "cache"))
+		cmd := exec.Command(built, args...)
+		cmd.Env = append(os.Environ(), "SLUICE_SERVICES="+cache)
 		out, err := cmd.Output()
 		return string(out), err
 	}
