@@ -59,6 +59,11 @@ func (t *task) begin(ctx context.Context, pos position, stored bool) error {
 			return err
 		}
 	}
+	if sl != nil && sl.active { // also while it is being made, by a session that is left of a former task: it may come to nothing
+		if sl, err = t.waitUnused(ctx); err != nil {
+			return trouble("wait for slot "+t.s.slot, err)
+		}
+	}
 	again := mode == "always" || mode != "no_data" && !pos.usable()
 	if stored {
 		err := t.checkOffset(ctx, sl, &pos)

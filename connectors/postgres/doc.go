@@ -84,6 +84,7 @@
 // # Failure cases
 //
 //	connection lost, server restarts     environment, retried by the hub; the stream begins at the stored offset
+//	the network swallows all             environment, after a minute: the system asks the other side (dial.go)
 //	slot in use                          waits as slot.max.retries says: a dead session lingers in the server
 //	slot missing, lost, or ahead         gone: a gap cannot be excluded (guard.go); the error names the commands
 //	snapshot interrupted                 the next start catches up and reads the rest, a table that was altered from its begin

@@ -90,11 +90,23 @@ func (t *task) checkEnd(ctx context.Context, op string, at pglogrepl.LSN, pos *p
 	return nil
 }
 
+// lacks reports whether the slot needs a file of the log that was removed. If it cannot be known now, the next start will
+// meet it again.
+func (t *task) lacks(segment string) bool {
+	if segment == "" {
+		return false
+	}
+	ctx, cancel := t.s.queryContext(context.Background())
+	defer cancel()
+	sl, err := findSlot(ctx, t.control, t.s.slot)
+	return err == nil && (sl == nil || sl.needs(segment))
+}
+
 // explain gives an error that says that the slot is lost its remedy.
 func (t *task) explain(err error) error {
 	var pg *pgconn.PgError
 	var e *connectors.Error
-	if errors.As(err, &pg) && lostSlot(pg) && errors.As(err, &e) {
+	if errors.As(err, &pg) && errors.As(err, &e) && (lostSlot(pg) || t.lacks(removedSegment(pg))) {
 		c := *e
 		c.Class, c.Retriable, c.Remedy = connectors.ClassGone, false, afresh(t.name, dropSQL(t.s.slot))
 		c.Err = fmt.Errorf("slot %s: %w", t.s.slot, e.Err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sluicehub/sluice/connectors"
 	"github.com/sluicehub/sluice/connectors/cdc/goldentest"
@@ -252,6 +253,64 @@ func TestIdleSlotMoves(t *testing.T) {
 	again := b.start(b.config(map[string]string{"table.include.list": "public.a"}), offsets)
 	b.exec("INSERT INTO a VALUES (1)")
 	again.until("the change", func() bool { return again.count() == 1 })
+}
+
+// TestSlotThatComesToNothing starts a task while a session that another one has left still makes the slot, as it does for as
+// long as old transactions run. It ends without a slot, and the task must not have counted on it.
+func TestSlotThatComesToNothing(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.exec("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); BEGIN; INSERT INTO a VALUES (2)")
+	c, err := pgconn.ParseConfig(b.server.DSN(b.db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.RuntimeParams["replication"] = "database"
+	left, err := pgconn.ConnectConfig(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := left.Exec(context.Background(), "CREATE_REPLICATION_SLOT "+b.db+" LOGICAL pgoutput").ReadAll()
+		ended <- err
+	}()
+	other := &bench{t: t, server: b.server, db: b.db}
+	other.connect()
+	other.await("SELECT count(*) = 1 FROM pg_replication_slots WHERE slot_name = '" + b.db + "' AND active")
+	started := make(chan *run, 1)
+	go func() {
+		r, err := b.tryStart(b.config(nil), nil)
+		if err != nil {
+			t.Error(err)
+		}
+		started <- r
+	}()
+	// The task has looked, and its monitor.
+	other.await("SELECT count(*) = 2 FROM pg_stat_activity WHERE datname = '" + b.db + "' AND application_name = 'sluice' AND query LIKE '%pg_replication_slots s WHERE%'")
+	other.exec("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '" + b.db + "'")
+	if err := <-ended; err == nil {
+		t.Error("the slot was made: the test shows nothing")
+	}
+	b.exec("COMMIT")
+	r := <-started
+	if r == nil {
+		return
+	}
+	b.awaitStream(r, b.db)
+	b.exec("INSERT INTO a VALUES (3)")
+	r.until("the rows", func() bool { return r.count() == 3 })
+}
+
+// await waits until a query says true.
+func (b *bench) await(sql string) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); b.text(sql) != "true"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			b.t.Fatalf("gave up waiting for %s", sql)
+		}
+	}
 }
 
 // TestServerIsAnsweredWhileNobodyReads stops reading for longer than the server waits for a sign of life.

@@ -23,6 +23,8 @@ func sessionSettings() map[string]string {
 		"IntervalStyle":                 "postgres",
 		"extra_float_digits":            "3",
 		"bytea_output":                  "hex",
+		"standard_conforming_strings":   "on",
+		"default_transaction_isolation": "read committed",
 		"lc_monetary":                   "C",
 		"application_name":              "sluice",
 		"statement_timeout":             "0",
@@ -80,6 +82,7 @@ func (s *settings) config() (*pgx.ConnConfig, error) {
 		c.RuntimeParams[name] = value
 	}
 	c.AfterConnect = lasting
+	c.DialFunc = dialer(silence).DialContext
 	return c, nil
 }
 

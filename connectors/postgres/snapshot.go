@@ -207,6 +207,10 @@ func (sn *snapshot) session(ctx context.Context, exported string, limit int, loc
 			err = fmt.Errorf("%s was rewritten at the moment in which the snapshot began, and would look empty", tables)
 		}
 	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42P01" { // one that was listed a moment ago
+		err = &connectors.Error{Op: "lock the tables for the snapshot", Class: connectors.ClassEnvironment, Retriable: true, Err: err}
+	}
 	if err == nil {
 		sn.since = string(results[len(results)-1].Rows[0][0])
 		var w *wire

@@ -49,7 +49,7 @@ func (t *task) readOpened(ctx context.Context, b *connectors.Batch) error {
 // startStream starts replication at the position. until is where a catch-up ends, 0 for a stream without an end.
 func (t *task) startStream(ctx context.Context, pos position, until pglogrepl.LSN) error {
 	op := "start replication on slot " + t.s.slot
-	if err := t.waitUnused(ctx); err != nil {
+	if _, err := t.waitUnused(ctx); err != nil {
 		return trouble(op, err)
 	}
 	w, err := t.replicationWire(ctx)

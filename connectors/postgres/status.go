@@ -18,6 +18,7 @@ type acknowledger struct {
 	conn    net.Conn
 	durable atomic.Uint64
 	read    atomic.Uint64 // by the server, in this session
+	least   uint64        // what was durable when the session began
 	sent    uint64        // of the goroutine, then of close
 	kick    chan struct{}
 	stop    chan struct{}
@@ -35,7 +36,7 @@ func newAcknowledger(conn net.Conn, durable pglogrepl.LSN, every time.Duration, 
 	if ask {
 		every = min(every, leastPause)
 	}
-	a := &acknowledger{conn: conn, ask: ask, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
+	a := &acknowledger{conn: conn, least: uint64(durable), ask: ask, kick: make(chan struct{}, 1), stop: make(chan struct{}), ended: make(chan struct{})}
 	a.durable.Store(uint64(durable))
 	go a.run(every)
 	return a
@@ -65,8 +66,14 @@ func (a *acknowledger) heard(lsn pglogrepl.LSN) {
 	}
 }
 
-// reportable is what the next report says.
-func (a *acknowledger) reportable() uint64 { return min(a.durable.Load(), a.read.Load()) }
+// reportable is what the next report says, 0 for nothing: while the server reads what the slot has behind it already,
+// its place would move the slot back (PostgreSQL before 18 takes any).
+func (a *acknowledger) reportable() uint64 {
+	if lsn := min(a.durable.Load(), a.read.Load()); lsn >= a.least {
+		return lsn
+	}
+	return 0
+}
 
 // report makes the next report come soon.
 func (a *acknowledger) report() {

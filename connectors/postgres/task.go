@@ -219,7 +219,7 @@ func (t *task) Stop(ctx context.Context) error {
 	var err error
 	if t.control != nil {
 		if t.s.v.Bool("slot.drop.on.stop") {
-			if err = t.waitUnused(ctx); err == nil {
+			if _, err = t.waitUnused(ctx); err == nil {
 				err = dropSlot(ctx, t.control, t.s.slot)
 			}
 			err = trouble("drop slot "+t.s.slot, err)

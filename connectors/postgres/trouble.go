@@ -30,6 +30,10 @@ func classify(pg *pgconn.PgError) (class connectors.Class, retriable bool, remed
 	switch {
 	case lostSlot(pg):
 		return connectors.ClassGone, false, ""
+	case removedSegment(pg) != "": // explain asks the slot
+		return connectors.ClassEnvironment, true, ""
+	case pg.Code == "42704" && strings.HasPrefix(pg.Message, "replication slot"): // dropped since it was found
+		return connectors.ClassEnvironment, true, ""
 	case pg.Code == "42501":
 		return connectors.ClassEnvironment, true, "grant the role what the message names, or set database.user to a role that has it"
 	case pg.Code == "28P01" || strings.HasPrefix(pg.Code, "28"):
@@ -47,8 +51,18 @@ func classify(pg *pgconn.PgError) (class connectors.Class, retriable bool, remed
 // lostSlot reports whether the server says that it no longer has the changes that the slot stands for.
 func lostSlot(pg *pgconn.PgError) bool {
 	return pg.Code == "55000" && (strings.Contains(pg.Message, "can no longer get changes from replication slot") ||
-		strings.Contains(pg.Message, "cannot read from logical replication slot") || strings.Contains(pg.Detail, "invalidated")) ||
-		pg.Code == "58P01" && strings.Contains(pg.Message, "has already been removed")
+		strings.Contains(pg.Message, "cannot read from logical replication slot") || strings.Contains(pg.Detail, "invalidated"))
+}
+
+// removedSegment returns the file of the log that a session had still to read when the server removed it, "" if the error
+// is another one. The slot may need it no more, and then a new session goes on (slot.needs). The SQLSTATE is that of
+// whatever failed last in the server, often none (XX000).
+func removedSegment(pg *pgconn.PgError) string {
+	name, ok := strings.CutPrefix(pg.Message, "requested WAL segment ")
+	if name, ok2 := strings.CutSuffix(name, " has already been removed"); ok && ok2 {
+		return name
+	}
+	return ""
 }
 
 // gone is an error of the class gone with the way out of it.
