@@ -84,14 +84,15 @@ func outcomes(answer []byte, n int, upsert bool) ([]outcome, error) {
 // passing are parts of the error types that say that the cluster cannot do it now, or not as it is set up: nothing is
 // wrong with the document.
 var passing = [...]string{"cluster_block", "rejected_execution", "circuit_breaking", "unavailable_shards", "no_shard_available",
-	"retry_on_primary", "index_not_found", "index_closed", "process_cluster_event_timeout", "security_exception"}
+	"retry_on_primary", "index_not_found", "index_closed", "process_cluster_event_timeout", "security_exception",
+	"shard_not_found", "illegal_index_shard_state"}
 
 // judge decides about one operation.
 func judge(op string, r itemResult, upsert bool) outcome {
 	switch {
 	case r.Status < 300:
 		return outcome{}
-	case r.Status == http.StatusNotFound && op == "delete":
+	case r.Status == http.StatusNotFound && op == "delete" && (r.Error == nil || r.Error.Type == "" || r.Error.Type == "index_not_found_exception"):
 		return outcome{} // it is not there: that is what was wanted
 	case r.Status == http.StatusConflict && op != "update" && !upsert:
 		return outcome{} // the index has this version or a later one
@@ -114,6 +115,11 @@ func judge(op string, r itemResult, upsert bool) outcome {
 		if strings.Contains(e.kind, p) {
 			return outcome{again, e}
 		}
+	}
+	// An index that would have to be made again, and may not: the cluster has all the shards it is to have. (What is wrong
+	// with an operation itself is an action_request_validation_exception.)
+	if e.kind == "validation_exception" {
+		return outcome{again, e}
 	}
 	// An alias over several indices, or a data stream where an index should be: the set-up is wrong, not the document.
 	if strings.Contains(e.reason, "no write index is defined") || strings.Contains(e.reason, "op_type of create are allowed in data streams") {

@@ -50,8 +50,11 @@ func (e *httpError) Error() string {
 
 // failure returns the *httpError that an answer is, or nil if it is a success.
 func failure(status int, header http.Header, body io.Reader) error {
-	if status < 400 {
+	if status < 300 {
 		return nil
+	}
+	if to, err := url.Parse(header.Get("Location")); err == nil && status < 400 {
+		return &httpError{status: status, body: "it leads to " + to.Redacted()}
 	}
 	begin, _ := io.ReadAll(io.LimitReader(body, 2000))
 	return &httpError{status, header.Get("Retry-After"), strings.TrimSpace(string(begin))}
@@ -130,15 +133,22 @@ func newTransport(s settings) (*http.Transport, error) {
 	return t, nil
 }
 
+// errSilence is in the error of a request during which nothing moved.
+var errSilence = errors.New("nothing came")
+
+func (c *client) silence() error {
+	return fmt.Errorf("%s: %w for read.timeout.ms=%d", c.address, errSilence, c.patience.Milliseconds())
+}
+
 func (c *client) close() { c.transport.CloseIdleConnections() }
 
-// do sends a request and reads the answer into into. A status of 400 and above is an *httpError. When it returns, body
+// do sends a request and reads the answer into into. A status of 300 and above is an *httpError. When it returns, body
 // is no longer looked at. It fails when for read.timeout.ms nothing moves in either direction.
 func (c *client) do(ctx context.Context, r request, into *bytes.Buffer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := time.AfterFunc(c.patience, func() {
-		cancel(fmt.Errorf("%s: nothing came for read.timeout.ms=%d", c.address, c.patience.Milliseconds()))
+		cancel(c.silence())
 	})
 	defer patience.Stop()
 	req, err := http.NewRequestWithContext(ctx, r.method, r.path, nil)
@@ -246,7 +256,7 @@ const jsonType = "application/json"
 
 // health asks whether the cluster answers and lets us in. Not to be allowed to see its health is no trouble.
 func (c *client) health(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, fmt.Errorf("%s: nothing came for read.timeout.ms=%d", c.address, c.patience.Milliseconds()))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.patience, c.silence())
 	defer cancel()
 	resp, err := esapi.ClusterHealthRequest{FilterPath: []string{"status"}}.Do(ctx, c.es)
 	if err != nil {

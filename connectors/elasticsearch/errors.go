@@ -16,6 +16,9 @@ const (
 	remedyBlock = "the index is blocked for writes (by hand, or by Elasticsearch when a disk is nearly full): free space, then " +
 		`PUT INDEX/_settings {"index.blocks.write":null,"index.blocks.read_only":null,"index.blocks.read_only_allow_delete":null}`
 	remedyIndex = "create the index, or set action.auto_create_index so that it may be created"
+	remedyFull  = "delete or close indices that are not needed, add a node, or raise cluster.max_shards_per_node"
+	remedySlow  = "if the cluster is slow and nothing else is wrong, raise read.timeout.ms, or lower batch.size"
+	remedyMoved = "put the address that it leads to into connection.url"
 	remedyAlias = "set external.resource.usage and topic.to.external.resource.mapping to an index, or to an alias with is_write_index"
 )
 
@@ -32,13 +35,19 @@ func classed(op string, err error) error {
 	switch {
 	case errors.As(err, &he):
 		status, text = he.status, he.body
-		if status == http.StatusBadRequest {
+		if status == http.StatusBadRequest && !noShards(err) {
 			e.Class, e.Retriable = connectors.ClassConfig, false
 		}
 	case errors.As(err, &ie):
 		status, text = ie.status, ie.kind
 	}
 	switch {
+	case errors.Is(err, errSilence):
+		e.Remedy = remedySlow
+	case noShards(err):
+		e.Remedy = remedyFull
+	case he != nil && status < 400:
+		e.Remedy = remedyMoved
 	case strings.Contains(text, "cluster_block"):
 		e.Remedy = remedyBlock
 	case status == http.StatusUnauthorized:
@@ -54,3 +63,6 @@ func classed(op string, err error) error {
 	}
 	return e
 }
+
+// noShards reports whether an index cannot be made because the cluster has all the shards it is to have.
+func noShards(err error) bool { return strings.Contains(err.Error(), "shards open") }

@@ -44,6 +44,36 @@ func blockedIndex(t *testing.T, w *world) {
 	}
 }
 
+// noShardsLeft: somebody deletes the index, and the cluster may not make it again. Nothing is wrong with the documents.
+func noShardsLeft(t *testing.T, w *world) {
+	topic := w.topic("orders")
+	r := start(t, w.config("behavior.on.null.values", "delete"), topic)
+	r.put(topic, 0, record("1", `{"n":1}`))
+	r.flushTo(topic, 1)
+	limit := func(to string) {
+		w.do("PUT", "/_cluster/settings", `{"persistent":{"cluster.max_shards_per_node":`+to+`}}`)
+	}
+	limit("1")
+	defer limit("null")
+	w.do("DELETE", "/"+topic, "")
+	r.put(topic, 1, record("2", `{"n":2}`), record("3", ""))
+	full := func(err error) {
+		t.Helper()
+		if connectors.ClassOf(err) != connectors.ClassEnvironment || !retriable(err) || !contains(err, "shards open", "remedy", "cluster.max_shards_per_node") {
+			t.Errorf("the trouble is %v", err)
+		}
+	}
+	full(r.untilTrouble())
+	another := start(t, w.config(), topic)
+	full(another.tryPut(batch(topic, 0, record("1", `{"n":1}`)))) // it would make the index itself
+	limit("null")
+	r.insistFlush(topic, 3)
+	w.expect(topic, "2", `{"n":2}`)
+	if _, times := r.reports(); times > 0 {
+		t.Error("a cluster without shards was taken for a bad record")
+	}
+}
+
 // failingItems: only what failed is sent again.
 func failingItems(t *testing.T, w *world) {
 	p := newProxy(w)

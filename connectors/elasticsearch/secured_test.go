@@ -46,6 +46,7 @@ func ownServer(t *testing.T) {
 		passwords(t, w)
 	})
 	t.Run("a request too large", func(t *testing.T) { tooLarge(t, newWorld(t, admin)) })
+	t.Run("no shards are left", func(t *testing.T) { noShardsLeft(t, newWorld(t, admin)) })
 	t.Run("a server killed under load", func(t *testing.T) { killed(t, newWorld(t, admin)) })
 }
 

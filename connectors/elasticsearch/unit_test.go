@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -176,6 +177,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"index", "", 200, false, settled}, {"index", "", 201, false, settled}, {"update", "", 200, true, settled},
 		{"delete", "", 404, false, settled}, {"delete", "index_not_found_exception", 404, false, settled},
+		{"delete", "shard_not_found_exception", 404, false, again}, {"index", "illegal_index_shard_state_exception", 404, false, again},
+		{"index", "validation_exception", 400, false, again}, {"index", "action_request_validation_exception", 400, false, refused},
 		{"index", "index_not_found_exception", 404, false, again},
 		{"index", "version_conflict_engine_exception", 409, false, settled},
 		{"delete", "version_conflict_engine_exception", 409, false, settled},
@@ -379,5 +382,37 @@ func TestTrouble(t *testing.T) {
 	f := failing{attempts: 1, since: time.Now().Add(-time.Hour)}
 	if !f.add(&httpError{status: http.StatusServiceUnavailable}, 1000) {
 		t.Error("an hour without progress is no trouble")
+	}
+}
+
+// What stands in front of a cluster may lead elsewhere, or be silent. Neither is an answer of the cluster, and the error
+// says what to do.
+func TestNoAnswerOfTheCluster(t *testing.T) {
+	release := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/silent") {
+			<-release
+			return
+		}
+		http.Redirect(w, r, "https://user:secret@elastic.example"+r.URL.Path, http.StatusMovedPermanently)
+	}))
+	defer server.Close()
+	defer close(release)
+	for path, want := range map[string][]string{ // the first is read.timeout.ms
+		"":        {"60000", "301", "https://user:xxxxx@elastic.example/", "connection.url"},
+		"/silent": {"50", "nothing came", "raise read.timeout.ms"},
+	} {
+		c, err := newClient(*parsed(t, "connection.url", server.URL+path, "read.timeout.ms", want[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, exists := c.indexExists(t.Context(), "orders")
+		for asked, err := range map[string]error{"health": c.health(t.Context()), "index": exists, "bulk": c.bulk(t.Context(), []byte("{}\n"), new(exchange))} {
+			err = classed("ask", err)
+			if connectors.ClassOf(err) != connectors.ClassEnvironment || !contains(err, append(want[1:], "remedy")...) {
+				t.Errorf("%s of %q: %v", asked, path, err)
+			}
+		}
+		c.close()
 	}
 }

@@ -24,6 +24,8 @@ func remedyOf(err error) string {
 			return "grant the user INSERT, UPDATE, DELETE and SELECT on the table (and CREATE on its schema for auto.create, ownership for auto.evolve)"
 		case "42P10":
 			return "give the table a primary key or unique constraint on exactly the columns of pk.fields"
+		case "57014":
+			return "if it was the server's statement_timeout: raise it for the user, or lower batch.size"
 		case "25006":
 			return "the server is a standby: name the primary, or targetServerType=primary with all hosts, in connection.url"
 		}
@@ -37,7 +39,11 @@ func remedyOf(err error) string {
 			return "create the database, or correct connection.url"
 		case 1044, 1142, 1143:
 			return "grant the user INSERT, UPDATE, DELETE and SELECT on the table (and CREATE for auto.create, ALTER for auto.evolve)"
-		case 1290, 1836:
+		case 1129:
+			return "the server shuts this host out after too many broken connections: FLUSH HOSTS there, and raise max_connect_errors"
+		case 1969, 3024:
+			return "raise the server's max_statement_time for the user, or lower batch.size"
+		case 1290, 1792, 1836:
 			return "the server is read-only: name one in connection.url that takes writes"
 		}
 	}

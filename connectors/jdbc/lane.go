@@ -32,17 +32,7 @@ func (l *lane) write(ctx context.Context, t *task, b *batch, of slotSet, care ca
 			return err
 		}
 	}
-	if b.retried && t.offsets != nil {
-		if is, err := t.offsets.committed(ctx, l.conn, b.parts, of); is || err != nil {
-			return l.failed(ctx, t, err)
-		}
-	}
-	l.rows = l.rows[:0]
-	for i := range b.rows {
-		if r := &b.rows[i]; of.has(r.slot) && !r.gone {
-			l.rows = append(l.rows, r)
-		}
-	}
+	l.share(b, of)
 	if t.offsets == nil && len(l.rows) == 0 {
 		return nil
 	}
@@ -57,8 +47,26 @@ func (l *lane) write(ctx context.Context, t *task, b *batch, of slotSet, care ca
 	return nil
 }
 
+// share takes the rows of some slots.
+func (l *lane) share(b *batch, of slotSet) {
+	l.rows = l.rows[:0]
+	for i := range b.rows {
+		if r := &b.rows[i]; of.has(r.slot) && !r.gone {
+			l.rows = append(l.rows, r)
+		}
+	}
+}
+
 func (l *lane) transact(ctx context.Context, t *task, b *batch, of slotSet, care care) (err error) {
-	if t.offsets != nil {
+	if b.retried && t.offsets != nil {
+		there, err := t.offsets.committed(ctx, l.conn, b.parts, of)
+		if err != nil {
+			return err
+		}
+		of &^= there
+		l.share(b, of)
+	}
+	if t.offsets != nil && of != 0 {
 		if err := t.offsets.advance(ctx, l.conn, b.parts, of); err != nil {
 			return err
 		}

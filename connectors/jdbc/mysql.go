@@ -249,9 +249,11 @@ func (*mysqlDialect) verdict(err error) verdict {
 
 func mysqlVerdict(number uint16) verdict {
 	switch number {
-	case 1205, 1213, 1614, // locks
-		1021, 1114, 1180, // disk and tables full
-		1040, 1053, 1158, 1159, 1160, 1161, 1203, 1290, 1317, 1836, 1927, 2006, 2013, 3024, 4031: // connections, shutdown, read-only
+	case 1205, 1206, 1213, 1614, 1020, 1412, 3101, // locks, and what another transaction, DDL or another node was in the way of
+		1021, 1030, 1037, 1041, 1114, 1180, // disk, tables and memory full
+		1040, 1047, 1053, 1129, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1927, 2006, 2013, 4031, // connections, shutdown, a node without its cluster
+		1290, 1792, 1836, // read-only
+		1317, 1969, 3024: // statements that took too long
 		return passing
 	case 1022, 1062, 1169, 1048, 1364, 1451, 1452, 1216, 1217, 1644, 3819, 4025, // constraints and triggers
 		1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1525, 1690, 3140, 3141, 3156, // values

@@ -233,25 +233,32 @@ func (o *offsets) advance(ctx context.Context, c conn, parts []part, of slotSet)
 	return nil
 }
 
-// committed reports whether a transaction of which the end is not known was committed: the positions then are where it
-// put them, in all partitions.
-func (o *offsets) committed(ctx context.Context, c conn, parts []part, of slotSet) (bool, error) {
+// committed returns which of some slots a transaction of which the end is not known has committed: their positions are
+// where it put them, in all partitions. It is asked within the next transaction, after an update that changes nothing but
+// waits for the lock of each row: the commit whose answer was lost may still be under way.
+func (o *offsets) committed(ctx context.Context, c conn, parts []part, of slotSet) (slotSet, error) {
+	there := of
 	for _, p := range parts {
 		if p.end < 0 {
 			continue
 		}
-		rows, err := c.query(ctx, fmt.Sprintf("SELECT next_offset FROM %s WHERE %s AND epoch = %d AND slot IN (%s)", offsetsTable, o.where(p.TopicPartition), p.epoch, of))
+		where := fmt.Sprintf("%s AND epoch = %d AND slot IN (%s)", o.where(p.TopicPartition), p.epoch, of)
+		if _, err := c.exec(ctx, "UPDATE "+offsetsTable+" SET epoch = epoch WHERE "+where); err != nil {
+			return 0, err
+		}
+		rows, err := c.query(ctx, fmt.Sprintf("SELECT slot FROM %s WHERE %s AND next_offset >= %d", offsetsTable, where, p.end))
 		if err != nil {
-			return false, err
+			return 0, err
 		}
-		if int64(len(rows)) != of.count() {
-			return false, nil // advance will say why
-		}
+		var here slotSet
 		for _, row := range rows {
-			if next, err := strconv.ParseInt(row[0], 10, 64); err != nil || next < p.end {
-				return false, err
+			slot, err := strconv.ParseUint(row[0], 10, 3)
+			if err != nil {
+				return 0, err
 			}
+			here |= 1 << slot
 		}
+		there &= here
 	}
-	return true, nil
+	return there, nil
 }

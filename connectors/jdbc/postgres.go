@@ -194,7 +194,7 @@ func (*postgres) verdict(err error) verdict {
 		return passing // the connection, or what was on the way to it
 	}
 	switch pe.Code {
-	case "55P03", "57P01", "57P02", "57P03", "25006", "57014":
+	case "55P03", "25006", "25P03", "25P04": // locks, a standby, what ends a session that waits in a transaction
 		return passing
 	case "42P01", "42703", "42804":
 		return staleTable
@@ -202,7 +202,7 @@ func (*postgres) verdict(err error) verdict {
 		return refusedUser
 	}
 	switch pe.Code[:2] {
-	case "08", "40", "53", "58", "XX":
+	case "08", "40", "53", "57", "58", "XX": // 57 is a shutdown, a timeout of a statement or of an idle session
 		return passing
 	case "21", "22", "23", "44", "54", "P0": // 44 is a view's check, 54 too long for an index, P0 what a trigger raises
 		return refusedRow

@@ -137,7 +137,7 @@ func (w *writer) deliver(ctx context.Context, b *batch) error {
 		}
 		w.t.figures.retries.Add(1)
 		var cause error
-		before := care
+		before, refresh := care, false
 		for _, err := range errs {
 			switch verdict, broken := w.t.judge(err), try.Err() != nil; {
 			case ctx.Err() != nil:
@@ -150,14 +150,17 @@ func (w *writer) deliver(ctx context.Context, b *batch) error {
 			case verdict == refusedRow && before == bisected: // at the commit: everything before passed
 				care = immediate
 			case verdict == staleTable && stale < 3:
-				stale++
-				if err := w.t.awaitRefresh(ctx); err != nil {
-					cancel()
-					return err
-				}
+				refresh = true // once for all lanes
 			default:
 				cancel()
 				return w.t.classed("write rows", err)
+			}
+		}
+		if refresh {
+			stale++
+			if err := w.t.awaitRefresh(ctx); err != nil {
+				cancel()
+				return err
 			}
 		}
 		if cause != nil {

@@ -105,6 +105,8 @@ func judgePostgres(code string) verdict {
 		return noTable
 	case "42703":
 		return noColumn
+	case "25P03", "25P04": // what ends a session that waits in a transaction
+		return verdict{fault: faultPassing}
 	case "57014":
 		return verdict{faultPassing, "the query took too long for the server's statement_timeout: make an index on the columns of the mode, or raise it for the user"}
 	}
@@ -130,7 +132,11 @@ func judgeMySQL(number uint16) verdict {
 		return noTable
 	case 1054:
 		return noColumn
-	case 1205, 1213, 1040, 1053, 1158, 1159, 1160, 1161, 1203, 1317, 1412, 1927, 2006, 2013, 3024, 4031, 1615, 1021:
+	case 1969, 3024:
+		return verdict{faultPassing, "the query took too long for the server: make an index on the columns of the mode, or raise max_statement_time (MySQL: max_execution_time) for the user"}
+	case 1129:
+		return verdict{faultPassing, "the server shuts this host out after too many broken connections: FLUSH HOSTS there, and raise max_connect_errors"}
+	case 1205, 1213, 1040, 1041, 1037, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1203, 1226, 1317, 1412, 1927, 2006, 2013, 4031, 1615, 1020, 1021, 1030:
 		return verdict{fault: faultPassing}
 	}
 	return verdict{fault: faultStatement}

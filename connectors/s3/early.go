@@ -28,6 +28,7 @@ func (u *upload) cut(ctx context.Context, t *task, p *partition) error {
 	}
 	e := &earlyPart{blob: u.blob, over: make(chan struct{})}
 	u.early, u.blob = e, newBlob(t.memory)
+	u.cuts++
 	p.start(func(ctx context.Context) {
 		defer close(e.over)
 		e.err = u.sendEarly(ctx, t.store, e)

@@ -58,6 +58,8 @@ func (s *settings) diagnose(err error) trouble {
 		return trouble{key: "aws.secret.access.key", remedy: "correct aws.secret.access.key"}
 	case "ExpiredToken", "InvalidToken":
 		return trouble{key: "aws.access.key.id", remedy: "renew the credentials"}
+	case "RequestTimeTooSkewed":
+		return trouble{key: s.endpointKey(), remedy: "set the clock of this machine: the server takes requests of the last 15 minutes only"}
 	case "InvalidBucketName":
 		return trouble{key: "s3.bucket.name", remedy: "correct s3.bucket.name"}
 	case "AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException":

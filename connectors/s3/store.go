@@ -123,11 +123,14 @@ func onlyIfAbsent(yes bool) *string {
 }
 
 func (s *bucketStore) put(ctx context.Context, key string, body io.ReadSeeker, size int64, about metadata, ifAbsent bool) error {
-	_, err := s.client.PutObject(ctx, &awss3.PutObjectInput{
+	out, err := s.client.PutObject(ctx, &awss3.PutObjectInput{
 		Bucket: s.bucket, Key: &key, Body: body, ContentLength: &size, Metadata: about.pairs(), IfNoneMatch: onlyIfAbsent(ifAbsent),
 		ACL: s.o.acl, ServerSideEncryption: s.o.encryption, SSEKMSKeyId: s.o.kmsKey, StorageClass: s.o.class, Tagging: s.o.tagging(about),
 		SSECustomerAlgorithm: s.o.customerAlg, SSECustomerKey: s.o.customerKey, SSECustomerKeyMD5: s.o.customerKeyMD5, ChecksumAlgorithm: s.o.checksum,
 	})
+	if err == nil {
+		return s.given("put object "+key, "ETag", out.ETag)
+	}
 	return s.written("put object "+key, err)
 }
 
@@ -140,7 +143,7 @@ func (s *bucketStore) create(ctx context.Context, key string, about metadata) (s
 	if err != nil {
 		return "", s.settings.storeError("begin the upload of object "+key, err)
 	}
-	return aws.ToString(out.UploadId), nil
+	return aws.ToString(out.UploadId), s.given("begin the upload of object "+key, "UploadId", out.UploadId)
 }
 
 func (s *bucketStore) part(ctx context.Context, key, upload string, number int32, body io.ReadSeeker, size int64) (string, error) {
@@ -151,7 +154,7 @@ func (s *bucketStore) part(ctx context.Context, key, upload string, number int32
 	if err != nil {
 		return "", s.settings.storeError(fmt.Sprintf("upload part %d of object %s", number, key), err)
 	}
-	return aws.ToString(out.ETag), nil
+	return aws.ToString(out.ETag), s.given(fmt.Sprintf("upload part %d of object %s", number, key), "ETag", out.ETag)
 }
 
 func (s *bucketStore) complete(ctx context.Context, key, upload string, tags []string, ifAbsent bool) error {
@@ -159,10 +162,13 @@ func (s *bucketStore) complete(ctx context.Context, key, upload string, tags []s
 	for i := range tags {
 		parts[i] = types.CompletedPart{ETag: &tags[i], PartNumber: aws.Int32(int32(i + 1))}
 	}
-	_, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
+	out, err := s.client.CompleteMultipartUpload(ctx, &awss3.CompleteMultipartUploadInput{
 		Bucket: s.bucket, Key: &key, UploadId: &upload, MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}, IfNoneMatch: onlyIfAbsent(ifAbsent),
 		SSECustomerAlgorithm: s.o.customerAlg, SSECustomerKey: s.o.customerKey, SSECustomerKeyMD5: s.o.customerKeyMD5,
 	})
+	if err == nil {
+		return s.given("complete the upload of object "+key, "ETag", out.ETag)
+	}
 	return s.written("complete the upload of object "+key, err)
 }
 
@@ -185,6 +191,16 @@ func (s *bucketStore) head(ctx context.Context, key string) (metadata, bool, err
 		return metadata{}, false, nil
 	}
 	return metadata{}, false, s.settings.storeError("look for object "+key, err)
+}
+
+// given checks that it was an S3 server that answered with success: it says how it calls what it keeps. A page of a load
+// balancer with the status 200 does not.
+func (s *bucketStore) given(op, name string, value *string) error {
+	if aws.ToString(value) != "" {
+		return nil
+	}
+	return environment(op, fmt.Errorf("the answer is a success without %s, which every S3 server gives", name),
+		fmt.Sprintf("check that %s leads to the S3 server: something in front of it has answered", s.settings.endpoint()))
 }
 
 // written classes the error of what makes an object visible.

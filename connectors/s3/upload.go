@@ -25,6 +25,7 @@ type upload struct {
 	sent   int64    // bytes of blob that are in parts
 
 	early *earlyPart // the part sent before the file was finished, nil if there is none
+	cuts  int        // how many parts were, whose bytes are not here any more
 }
 
 // write takes the bytes of a record.
@@ -36,6 +37,10 @@ func (u *upload) finish(ctx context.Context, st store, partSize int64, about met
 		return nil
 	}
 	err := u.send(ctx, st, partSize, about, ifAbsent)
+	if u.vanished(err) {
+		u.id, u.tags, u.sent = "", nil, 0
+		err = u.send(ctx, st, partSize, about, ifAbsent)
+	}
 	if errors.Is(err, errExists) {
 		var again bool
 		if again, err = u.same(ctx, st, about); again {
@@ -87,6 +92,13 @@ func (u *upload) send(ctx context.Context, st store, partSize int64, about metad
 		u.tags, u.sent = append(u.tags, tag), to
 	}
 	return st.complete(ctx, u.key, u.id, u.tags, ifAbsent)
+}
+
+// vanished reports whether the server does not know the upload in parts any more, and all of it can be sent again. A
+// first request to complete it may have done so, with an answer that got lost; or somebody has cleared up.
+func (u *upload) vanished(err error) bool {
+	_, code, _ := answer(err)
+	return code == "NoSuchUpload" && u.cuts == 0
 }
 
 // same is asked when there is an object already where there should be none. If it is of the same records it is what
