@@ -19,16 +19,19 @@ import (
 // comes again is told what is wrong.
 func readPieces(p *Partition, offset int64, o ReadOptions) (ReadResult, error) {
 	r, err := p.Read(offset, o)
+	if err != nil {
+		return r, err
+	}
 	defer r.Rest.Close()
 	r.Batches = append([]byte{}, r.Batches...)
-	for err == nil && r.Rest.Len() > 0 {
+	for r.Rest.Len() > 0 {
 		b, err := r.Rest.Next()
 		if err != nil {
 			break
 		}
 		r.Batches = append(r.Batches, b...)
 	}
-	return r, err
+	return r, nil
 }
 
 // TestPiecesAreTheWhole: records in pieces are those that are read at once, under
