@@ -91,7 +91,7 @@ func readAll(t testing.TB, p *Partition, from int64) []readBack {
 
 func tryReadAll(p *Partition, from int64) (out []readBack, err error) {
 	for at := from; at < p.HighWatermark(); {
-		r, err := p.Read(at, ReadOptions{MaxBytes: 300, MinOneBatch: true})
+		r, err := readPieces(p, at, ReadOptions{MaxBytes: 600, MinOneBatch: true, Piece: int(at % 2)})
 		if err != nil {
 			return out, err
 		}

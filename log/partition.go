@@ -252,6 +252,9 @@ func (p *Partition) drop(h *handle) (closeNow bool) {
 	return h.users == 0
 }
 
+// removed tells whether a segment was taken out of use.
+func (p *Partition) removed(h *handle) bool { p.mu.Lock(); defer p.mu.Unlock(); return h.gone }
+
 func (p *Partition) closeSegment(h *handle) {
 	if err := h.Close(); err != nil {
 		p.log.logger.Warn("closing a segment failed", slog.String("file", h.Path()), slog.Any("error", err))

@@ -27,8 +27,11 @@ type ReadOptions struct {
 	// (KIP-74).
 	MinOneBatch bool
 	Isolation   Isolation
+	// Piece is about how many bytes are read at once: where there are more,
+	// ReadResult.Rest has them. 0 reads all.
+	Piece int
 	// Memory gives the n bytes that batches are read into, so that a caller can
-	// use them again; nil makes them.
+	// use them again; nil makes them. What it has beyond n is used too.
 	Memory func(n int) []byte
 }
 
@@ -44,20 +47,24 @@ type ReadResult struct {
 	// Batches are whole record batches as stored. The first one holds the
 	// offset asked for, or is the next one after it; its first records may lie
 	// before it. Empty, never nil, at the end of the log.
-	Batches       []byte
+	Batches []byte
+	// Rest are the batches that follow Batches and are not read yet; nil when
+	// there are none.
+	Rest          *Rest
 	HighWatermark int64
 	LastStable    int64
 	LogStart      int64
 	// Aborted are, for ReadCommitted, the aborted transactions that have records
-	// among Batches or before them, from the offset asked for on, by first
-	// offset: their records are to be skipped.
+	// among Batches and Rest or before them, from the offset asked for on, by
+	// first offset: their records are to be skipped.
 	Aborted []segment.Aborted
 }
 
 // Read returns the batches from offset on, as many as fit and are contiguous
 // in one file. Reading at the high watermark gives no bytes and no error;
 // below the log start or above the high watermark it is ErrOffsetOutOfRange.
-// At a damaged place it is ErrStorage. The result's bytes are the caller's.
+// At a damaged place it is ErrStorage. The result's bytes are the caller's; its
+// Rest, which there is only with ReadOptions.Piece, is to be closed.
 func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 	for {
 		r, h, from, limit, err := p.beginRead(offset, o.Isolation)
@@ -71,9 +78,9 @@ func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 			indexes = p.holdAborted(h)
 		}
 		var next place
-		r.Batches, next, err = p.readSegment(h, offset, from, limit, bound, o)
+		r.Batches, next, r.Rest, err = p.readSegment(h, offset, from, limit, bound, o)
 		if err == nil && len(r.Batches) > 0 {
-			r.Aborted, err = aborted(indexes, offset, next.offset)
+			r.Aborted, err = aborted(indexes, offset, r.Rest.after(next.offset))
 		}
 		p.releaseAll(indexes)
 		if err == nil && next.h == nil {
@@ -87,7 +94,15 @@ func (p *Partition) Read(offset int64, o ReadOptions) (ReadResult, error) {
 			offset = max(offset, following)
 			continue
 		}
-		p.endRead(h, next, len(r.Batches))
+		p.readBytes.Add(int64(len(r.Batches)))
+		if r.Rest != nil && err == nil {
+			return r, nil // and holds h
+		}
+		r.Rest = nil
+		if len(r.Batches) > 0 {
+			p.remember(next)
+		}
+		p.release(h)
 		return r, err
 	}
 }
@@ -145,15 +160,12 @@ func (p *Partition) segmentFor(offset int64) int {
 	return lo
 }
 
-func (p *Partition) endRead(h *handle, next place, bytes int) {
-	p.readBytes.Add(int64(bytes))
-	if bytes > 0 {
-		p.mu.Lock()
-		p.places[p.nextPlace] = next
-		p.nextPlace = (p.nextPlace + 1) % len(p.places)
-		p.mu.Unlock()
-	}
-	p.release(h)
+// remember keeps the place where a reader will go on.
+func (p *Partition) remember(next place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.places[p.nextPlace] = next
+	p.nextPlace = (p.nextPlace + 1) % len(p.places)
 }
 
 // holdAborted takes hold of the segments from h on that have markers of aborted
@@ -188,45 +200,52 @@ func aborted(indexes []*handle, from, to int64) (out []segment.Aborted, err erro
 	return out, nil
 }
 
-// readSegment reads whole batches of one segment that lie below bound. next is
-// the place after them; without a handle when the segment has none from offset
-// on.
-func (p *Partition) readSegment(h *handle, offset, from, limit, bound int64, o ReadOptions) (out []byte, next place, err error) {
+// readSegment reads whole batches of one segment that lie below bound, all or
+// the first piece. next is the place after them; without a handle when the
+// segment has none from offset on.
+func (p *Partition) readSegment(h *handle, offset, from, limit, bound int64, o ReadOptions) (out []byte, next place, rest *Rest, err error) {
 	empty := []byte{}
 	next.h = h
 	if from < 0 {
 		if from, err = h.Locate(offset); err != nil {
-			return empty, next, storageError("read index", err)
+			return empty, next, nil, storageError("read index", err)
 		}
 	}
 	first, pos, ok, err := h.Find(offset, from, limit)
 	if err != nil {
-		return empty, next, p.badBatch(h, pos, offset, err)
+		return empty, next, nil, p.badBatch(h, pos, offset, err)
 	}
 	if !ok {
-		return empty, place{}, nil
+		return empty, place{}, nil, nil
 	}
 	if first.BaseOffset >= bound {
-		return empty, next, nil
+		return empty, next, nil, nil
 	}
 	want := min(int64(o.MaxBytes), limit-pos)
 	if int64(first.Size()) > want {
 		if !o.MinOneBatch {
-			return empty, place{h: h}, nil
+			return empty, place{h: h}, nil, nil
 		}
 		want = int64(first.Size())
 	}
-	buf := o.memory(int(want))
+	piece := want
+	if o.Piece > 0 {
+		piece = min(want, int64(max(o.Piece, first.Size())))
+	}
+	buf := o.memory(int(piece))
 	n, err := h.ReadAt(buf, pos)
-	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == want) {
-		return empty, next, storageError(fmt.Sprintf("read %s at %d", h.Path(), pos), err)
+	if err != nil && !(errors.Is(err, io.EOF) && int64(n) == piece) {
+		return empty, next, nil, storageError(fmt.Sprintf("read %s at %d", h.Path(), pos), err)
 	}
 	used, after, bad := wholeBatches(buf, bound)
 	next = place{h: h, offset: after, pos: pos + int64(used)}
 	if bad != nil && used == 0 {
-		return empty, next, p.badBatch(h, pos, max(first.BaseOffset, offset), bad)
+		return empty, next, nil, p.badBatch(h, pos, max(first.BaseOffset, offset), bad)
 	}
-	return buf[:used], next, nil
+	if bad == nil && piece < want {
+		rest, err = p.restOf(next, pos+want, bound, buf, used, o)
+	}
+	return buf[:used], next, rest, err
 }
 
 // wholeBatches checks the batches in b, checksums included: what left the disk
@@ -260,7 +279,9 @@ func (p *Partition) badBatch(h *handle, pos, offset int64, err error) error {
 	if to, ferr := segment.FindNext(h, pos+1, h.Size(), offset); ferr == nil {
 		d.To = to
 	}
-	p.setDamage(d)
+	if !p.removed(h) { // else its damage is gone with it
+		p.setDamage(d)
+	}
 	return fmt.Errorf("read %s: %w", p, d)
 }
 

@@ -249,7 +249,7 @@ func TestIndexThatLies(t *testing.T) {
 			t.Fatal(err)
 		}
 		for at := range int64(4) {
-			r, err := p.Read(at, ReadOptions{MaxBytes: 1, MinOneBatch: true})
+			r, err := readPieces(p, at, ReadOptions{MaxBytes: 1 << 20, Piece: 1})
 			if err != nil || p.Err() != nil {
 				t.Fatalf("bit %d, offset %d: %v; %v", bit, at, err, p.Err())
 			}

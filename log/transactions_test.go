@@ -51,7 +51,7 @@ func readCommitted(t testing.TB, p *Partition, from int64, maxBytes int) []commi
 	t.Helper()
 	out := []committedRecord{}
 	for at := from; at < p.LastStable(); {
-		r, err := p.Read(at, ReadOptions{MaxBytes: maxBytes, MinOneBatch: true, Isolation: ReadCommitted})
+		r, err := readPieces(p, at, ReadOptions{MaxBytes: maxBytes, MinOneBatch: true, Piece: int(at % 2), Isolation: ReadCommitted})
 		if err != nil {
 			t.Fatal(err)
 		}

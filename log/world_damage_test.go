@@ -168,7 +168,7 @@ func (d *damage) checkReads(topic *worldTopic, m *worldPart, p *Partition) {
 	start, end := p.LogStart(), p.HighWatermark()
 	last := start - 1
 	for at := start; at < end; {
-		r, err := p.Read(at, ReadOptions{MaxBytes: 500, MinOneBatch: true})
+		r, err := readPieces(p, at, ReadOptions{MaxBytes: 500, MinOneBatch: true, Piece: int(at % 2)})
 		if err != nil || len(r.Batches) == 0 {
 			break
 		}

@@ -133,12 +133,16 @@ func (f *fetching) read() *kmsg.FetchResponse {
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
-	f.r.loan.keep(given)
+	f.r.loan.keep(f.r.loan.used)
 	resp.ThrottleMillis = f.r.used(consumerByteRate, float64(given))
 	return resp
 }
 
-// readPartition fills rp and returns how many bytes it holds.
+// fetchPiece is about how many bytes of a partition are read at once: what comes after them is read while they are on
+// their way, into the same memory.
+const fetchPiece = 256 << 10
+
+// readPartition fills rp and returns how many bytes of records it will have.
 func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequestTopicPartition, rp *kmsg.FetchResponseTopicPartition, left int, first bool) int {
 	rp.Default()
 	rp.Partition, rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = p.Partition, -1, -1, -1
@@ -156,7 +160,7 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 		return 0
 	}
 	res, err := part.Read(p.FetchOffset, log.ReadOptions{MaxBytes: max(0, min(int(p.PartitionMaxBytes), left)),
-		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel), Memory: f.r.loan.get})
+		MinOneBatch: first, Isolation: log.Isolation(f.req.IsolationLevel), Piece: fetchPiece, Memory: f.r.loan.get})
 	if err != nil {
 		rp.ErrorCode = fetchCode(err)
 		return 0
@@ -164,11 +168,12 @@ func (f *fetching) readPartition(t *kmsg.FetchRequestTopic, p *kmsg.FetchRequest
 	rp.HighWatermark, rp.LastStableOffset, rp.LogStartOffset = res.HighWatermark, res.LastStable, res.LogStart
 	if res.Batches != nil {
 		rp.RecordBatches = res.Batches
+		f.r.loan.hold(res.Batches, res.Rest)
 	}
 	if f.req.IsolationLevel == int8(log.ReadCommitted) {
 		rp.AbortedTransactions = abortedTransactions(res.Aborted)
 	}
-	return len(res.Batches)
+	return len(res.Batches) + res.Rest.Len()
 }
 
 // abortedTransactions lists what a reader of committed records skips; a list without any is not null.

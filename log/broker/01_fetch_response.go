@@ -1,8 +1,7 @@
 package broker
 
 import (
-	"net"
-
+	"github.com/sluicehub/sluice/log"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -22,18 +21,25 @@ type fetchEncoder struct {
 	buf      []byte
 	flexible bool
 	cuts     []cut
+	loan     *loan
 }
 
-// cut says that records come after so many bytes of the rest.
+// cut says that records come after so many bytes of all else.
 type cut struct {
 	at      int
-	records []byte
+	records piece
+}
+
+// piece is a part of an answer: bytes, and records behind them that are still to be read, or nil.
+type piece struct {
+	bytes []byte
+	rest  *log.Rest
 }
 
 // appendFetch returns buf and the response behind it in pieces that are to be written one after the other, and the memory
-// of all but the records, for the next one.
-func appendFetch(buf []byte, resp *kmsg.FetchResponse) (pieces net.Buffers, all []byte) {
-	e := &fetchEncoder{buf: buf, flexible: resp.Version >= 12}
+// of all but the records, for the next one. What follows the records in the response is in the loan.
+func appendFetch(buf []byte, resp *kmsg.FetchResponse, loan *loan) (pieces []piece, all []byte) {
+	e := &fetchEncoder{buf: buf, flexible: resp.Version >= 12, loan: loan}
 	e.buf = kbin.AppendInt32(e.buf, resp.ThrottleMillis)
 	if resp.Version >= 7 {
 		e.buf = kbin.AppendInt16(e.buf, resp.ErrorCode)
@@ -101,16 +107,18 @@ func (e *fetchEncoder) aborted(all []kmsg.FetchResponseTopicPartitionAbortedTran
 }
 
 func (e *fetchEncoder) records(b []byte) {
+	rest := e.loan.rest(b)
+	n := len(b) + rest.Len()
 	if e.flexible {
-		e.buf = kbin.AppendUvarint(e.buf, uint32(len(b)+1))
+		e.buf = kbin.AppendUvarint(e.buf, uint32(n+1))
 	} else {
-		e.buf = kbin.AppendInt32(e.buf, int32(len(b)))
+		e.buf = kbin.AppendInt32(e.buf, int32(n))
 	}
-	if len(b) < beside {
+	if n < beside {
 		e.buf = append(e.buf, b...)
 		return
 	}
-	e.cuts = append(e.cuts, cut{len(e.buf), b})
+	e.cuts = append(e.cuts, cut{len(e.buf), piece{b, rest}})
 }
 
 func (e *fetchEncoder) length(n int) {
@@ -128,11 +136,11 @@ func (e *fetchEncoder) noTags() {
 }
 
 // pieces puts the records back in their places.
-func (e *fetchEncoder) pieces() net.Buffers {
-	out, done := make(net.Buffers, 0, 2*len(e.cuts)+1), 0
+func (e *fetchEncoder) pieces() []piece {
+	out, done := make([]piece, 0, 2*len(e.cuts)+1), 0
 	for _, c := range e.cuts {
-		out = append(out, e.buf[done:c.at], c.records)
+		out = append(out, piece{bytes: e.buf[done:c.at]}, c.records)
 		done = c.at
 	}
-	return append(out, e.buf[done:])
+	return append(out, piece{bytes: e.buf[done:]})
 }

@@ -18,7 +18,7 @@ func TestFetchDoesNotWaitForMoreThanItMayHave(t *testing.T) {
 	req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = 10*60_000, 10_000, 2000, -1
 	req.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: []kmsg.FetchRequestTopicPartition{{CurrentLeaderEpoch: -1, PartitionMaxBytes: 1 << 20}}}}
 	ctx := context60(t)
-	wait, err := s.b.fetch(&request{c: &conn{b: s.b, inProcess: true}, ctx: ctx, version: 11, loan: loan{from: &s.b.buffers}}, req)
+	wait, err := s.b.fetch(&request{c: &conn{b: s.b, inProcess: true}, ctx: ctx, version: 11, loan: &loan{from: &s.b.buffers}}, req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"github.com/sluicehub/sluice/log"
 )
 
 // Sizes of buffers that are kept, as powers of two: smaller ones are cheaper made than kept, larger ones are rare.
@@ -57,11 +59,13 @@ func (b *buffers) put(buf []byte) {
 	}
 }
 
-// loan is the memory of one answer, until it is written.
+// loan is what one answer takes until it is written: memory, and records that are not read yet.
 type loan struct {
-	from *buffers
-	size int // of from.lent
-	bufs [][]byte
+	from  *buffers
+	size  int // of from.lent
+	bufs  [][]byte
+	used  int                 // bytes of bufs
+	rests map[*byte]*log.Rest // by the first byte of the records that they follow
 }
 
 // reserve says how many of n bytes of records an answer may have.
@@ -75,7 +79,26 @@ func (l *loan) reserve(n int) int {
 	}
 }
 
-// keep ends the reservation of what was not used.
+// hold keeps a rest for the records that it follows.
+func (l *loan) hold(records []byte, rest *log.Rest) {
+	if rest == nil {
+		return
+	}
+	if l.rests == nil {
+		l.rests = make(map[*byte]*log.Rest)
+	}
+	l.rests[&records[0]] = rest
+}
+
+// rest is what follows records, or nil.
+func (l *loan) rest(records []byte) *log.Rest {
+	if len(records) == 0 {
+		return nil
+	}
+	return l.rests[&records[0]]
+}
+
+// keep changes how much is reserved.
 func (l *loan) keep(n int) {
 	if n == l.size {
 		return
@@ -87,14 +110,21 @@ func (l *loan) keep(n int) {
 func (l *loan) get(n int) []byte {
 	buf := l.from.get(n)
 	l.bufs = append(l.bufs, buf)
+	if l.used += n; l.used > l.size {
+		l.keep(l.used)
+	}
 	return buf
 }
 
 // giveBack ends the loan.
 func (l *loan) giveBack() {
+	for _, rest := range l.rests {
+		rest.Close()
+	}
+	l.rests = nil
 	for _, buf := range l.bufs {
 		l.from.put(buf)
 	}
-	l.bufs = nil
+	l.bufs, l.used = nil, 0
 	l.keep(0)
 }

@@ -50,8 +50,8 @@ type pending struct {
 	wait        func() kmsg.Response
 	key         int16
 	began       time.Time
-	size        int  // of the request
-	loan        loan // of the records in the answer
+	size        int   // of the request
+	loan        *loan // of the records in the answer
 }
 
 // reply is what a handler returns: wait yields the response, nil for none (acks=0). It is called once, on the
@@ -68,7 +68,7 @@ type request struct {
 	version   int16
 	size      int   // bytes
 	throttled int32 // ms that the client has to wait for what it did to topics
-	loan      loan  // for records of the answer; ends when that is written
+	loan      *loan // for records of the answer; ends when that is written
 }
 
 func newConn(b *Broker, nc net.Conn, l *Listener, inProcess bool) *conn {
@@ -213,7 +213,7 @@ func (c *conn) handle(frame []byte) error {
 		return fmt.Errorf("request header: %w", err)
 	}
 	if key == 18 && !c.b.supports(key, version) {
-		return c.queue(pending{correlation: correlation, wait: now(c.b.noSuchAPIVersions()), key: key, began: began, size: len(frame)})
+		return c.queue(pending{correlation: correlation, wait: now(c.b.noSuchAPIVersions()), key: key, began: began, size: len(frame), loan: new(loan)})
 	}
 	if !c.b.supports(key, version) {
 		return fmt.Errorf("api key %d in version %d is not served", key, version)
@@ -232,7 +232,7 @@ func (c *conn) handle(frame []byte) error {
 	if err := req.ReadFrom(rd.Src); err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
-	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: loan{from: &c.b.buffers}}
+	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: &loan{from: &c.b.buffers}}
 	if clientID != nil {
 		r.clientID = *clientID
 	}
@@ -278,10 +278,10 @@ func (c *conn) answer() {
 	for p := range c.pending {
 		n := 0
 		if resp := p.wait(); resp != nil && !broken {
-			var pieces net.Buffers
+			var pieces []piece
+			var err error
 			pieces, buf = p.encode(buf[:0], resp)
-			written, err := pieces.WriteTo(c.nc)
-			if n = int(written); err != nil {
+			if n, err = c.write(pieces); err != nil {
 				broken = true // the reader sees it too, and ends the connection
 				c.cancel()
 				c.nc.Close()
@@ -295,10 +295,41 @@ func (c *conn) answer() {
 	}
 }
 
+// write writes an answer, and reads the rests in it, each when what is before it is on its way. An answer of which a rest
+// cannot be read has no end: its size was announced. The client notices that the connection closes, comes again for what
+// it missed, and is told then.
+func (c *conn) write(pieces []piece) (n int, err error) {
+	all := make(net.Buffers, 0, len(pieces))
+	ready := all
+	for i, p := range pieces {
+		ready = append(ready, p.bytes)
+		if p.rest == nil && i+1 < len(pieces) {
+			continue
+		}
+		written, err := ready.WriteTo(c.nc)
+		n += int(written)
+		for err == nil && p.rest.Len() > 0 {
+			var b []byte
+			if b, err = p.rest.Next(); err != nil {
+				c.b.logger.Warn("an answer to a fetch was cut off", "client", c.nc.RemoteAddr().String(), "cause", err)
+				return n, err
+			}
+			var m int
+			m, err = c.nc.Write(b)
+			n += m
+		}
+		if err != nil {
+			return n, err
+		}
+		ready = all
+	}
+	return n, nil
+}
+
 // encode appends the answer to buf, which it returns, but for large records, and all that is to be written.
 //
 //	size int32 | correlation id int32 | tagged fields (flexible versions only) | body
-func (p *pending) encode(buf []byte, resp kmsg.Response) (pieces net.Buffers, all []byte) {
+func (p *pending) encode(buf []byte, resp kmsg.Response) (pieces []piece, all []byte) {
 	resp.SetVersion(p.version)
 	buf = append(buf, 0, 0, 0, 0)
 	buf = binary.BigEndian.AppendUint32(buf, uint32(p.correlation))
@@ -306,14 +337,14 @@ func (p *pending) encode(buf []byte, resp kmsg.Response) (pieces net.Buffers, al
 		buf = append(buf, 0)
 	}
 	if fetch, ok := resp.(*kmsg.FetchResponse); ok {
-		pieces, buf = appendFetch(buf, fetch)
+		pieces, buf = appendFetch(buf, fetch, p.loan)
 	} else {
 		buf = resp.AppendTo(buf)
-		pieces = net.Buffers{buf}
+		pieces = []piece{{bytes: buf}}
 	}
 	size := -4
 	for _, piece := range pieces {
-		size += len(piece)
+		size += len(piece.bytes) + piece.rest.Len()
 	}
 	binary.BigEndian.PutUint32(buf, uint32(size))
 	return pieces, buf

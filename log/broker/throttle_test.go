@@ -300,7 +300,7 @@ func TestProcessorTimeIsThrottled(t *testing.T) {
 	poll.MaxWaitMillis, poll.MinBytes, poll.SessionEpoch = 400, 1, -1
 	poll.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: []kmsg.FetchRequestTopicPartition{{PartitionMaxBytes: 1000}}}}
 	c := &conn{b: s.b, who: anonymous}
-	r := &request{c: c, ctx: t.Context(), clientID: "patient", version: 12, loan: loan{from: &s.b.buffers}}
+	r := &request{c: c, ctx: t.Context(), clientID: "patient", version: 12, loan: &loan{from: &s.b.buffers}}
 	began = time.Now()
 	wait, err := r.timed(s.b.fetch, poll)
 	if err != nil {

@@ -1,6 +1,7 @@
 package segment
 
 import (
+	"errors"
 	"fmt"
 	"io"
 )
@@ -59,6 +60,48 @@ func (s *Segment) Find(offset, from, limit int64) (h Header, pos int64, ok bool,
 		}
 	}
 	return Header{}, limit, false, nil
+}
+
+// Extent is where the last batch ends that lies in [from, limit) and begins below
+// the offset bound, and the offset after it; from and next when there is none. A
+// header that does not read back ends it too. What lies between from and the last
+// index entry is not looked at.
+func (s *Segment) Extent(from, next, limit, bound int64) (end, after int64, err error) {
+	end, after = from, next
+	if pos, base, ok := s.lastIndexed(limit, bound); ok && pos > from {
+		end, after = pos, base
+	}
+	var space [HeaderSize]byte
+	for end < limit {
+		h, err := s.header(end, limit, space[:])
+		if errors.Is(err, ErrBadBatch) || err == nil && h.BaseOffset >= bound {
+			break
+		}
+		if err != nil {
+			return from, next, err
+		}
+		end, after = end+int64(h.Size()), h.NextOffset()
+	}
+	return end, after, nil
+}
+
+// lastIndexed is the position and base offset of the last batch in the index that
+// begins before limit and ends below bound. It is not ok when there is none, or
+// not where the index says: for the reason why Locate looks, and without harm.
+func (s *Segment) lastIndexed(limit, bound int64) (pos, base int64, ok bool) {
+	t, unlock := s.table(func() *table { return s.offsets })
+	e, ok, err := t.search(func(e []byte) bool {
+		rel, pos := offsetOf(e)
+		return pos < limit && s.base+int64(rel) < bound
+	})
+	unlock()
+	if err != nil || !ok {
+		return 0, 0, false
+	}
+	rel, pos := offsetOf(e)
+	var space [HeaderSize]byte
+	h, err := s.header(pos, s.Size(), space[:])
+	return pos, h.BaseOffset, err == nil && h.LastOffset() == s.base+int64(rel)
 }
 
 func (s *Segment) header(pos, limit int64, buf []byte) (Header, error) {
