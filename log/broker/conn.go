@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -223,20 +224,26 @@ func (c *conn) handle(frame []byte) error {
 	}
 	req := kmsg.RequestForKey(key)
 	req.SetVersion(version)
+	body := rd.Src
 	if req.IsFlexible() {
-		kmsg.SkipTags(&rd)
+		n, err := layout.Tags(body)
+		if err != nil {
+			return fmt.Errorf("%s v%d, header: %w", kmsg.NameForKey(key), version, err)
+		}
+		body = body[n:]
 	}
-	if err := rd.Complete(); err != nil {
-		return fmt.Errorf("%s header: %w", kmsg.NameForKey(key), err)
+	api := &c.b.apis[key]
+	if _, err := api.layouts[version-api.min].Check(body); err != nil { // what is behind the request is of no meaning
+		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
-	if err := req.ReadFrom(rd.Src); err != nil {
+	if err := req.ReadFrom(body); err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
 	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: loan{from: &c.b.buffers}}
 	if clientID != nil {
 		r.clientID = *clientID
 	}
-	wait, err := c.call(c.b.apis[key].handle, r, req)
+	wait, err := c.call(api.handle, r, req)
 	if err != nil {
 		r.loan.giveBack()
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
