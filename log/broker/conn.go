@@ -222,28 +222,16 @@ func (c *conn) handle(frame []byte) error {
 	if c.locked() && key != 17 && key != 18 && key != 36 {
 		return fmt.Errorf("%s before the client has logged in; this listener wants %s", kmsg.NameForKey(key), strings.Join(c.listener.SASL, " or "))
 	}
-	req := kmsg.RequestForKey(key)
-	req.SetVersion(version)
-	body := rd.Src
-	if req.IsFlexible() {
-		n, err := layout.Tags(body)
-		if err != nil {
-			return fmt.Errorf("%s v%d, header: %w", kmsg.NameForKey(key), version, err)
-		}
-		body = body[n:]
-	}
-	api := &c.b.apis[key]
-	if _, err := api.layouts[version-api.min].Check(body); err != nil { // what is behind the request is of no meaning
-		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
-	}
-	if err := req.ReadFrom(body); err != nil {
+	served := &c.b.apis[key]
+	req, err := served.decode(key, version, rd.Src)
+	if err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
 	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: loan{from: &c.b.buffers}}
 	if clientID != nil {
 		r.clientID = *clientID
 	}
-	wait, err := c.call(api.handle, r, req)
+	wait, err := c.call(served.handle, r, req)
 	if err != nil {
 		r.loan.giveBack()
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
@@ -255,6 +243,23 @@ func (c *conn) handle(frame []byte) error {
 	// knows versions (KIP-511).
 	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait,
 		key: key, began: began, size: len(frame), loan: r.loan})
+}
+
+// decode reads a request from behind the client id in its header.
+func (a *api) decode(key, version int16, b []byte) (kmsg.Request, error) {
+	req := kmsg.RequestForKey(key)
+	req.SetVersion(version)
+	if req.IsFlexible() {
+		n, err := layout.Tags(b)
+		if err != nil {
+			return nil, fmt.Errorf("header: %w", err)
+		}
+		b = b[n:]
+	}
+	if _, err := a.layouts[version-a.min].Check(b); err != nil {
+		return nil, err
+	}
+	return req, req.ReadFrom(b) // what is behind the request is of no meaning
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.

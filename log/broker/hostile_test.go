@@ -281,8 +281,8 @@ func FuzzRequest(f *testing.F) {
 		}
 	}
 	// Many tagged fields are announced in a header, and in a body.
-	f.Add([]byte("\x00\t\x00\n\x00\x00\x00\x01\xff\"\xff\xff\xff\x7f\x00\x01\x00\x00"))
-	f.Add(lie(18, 3, 0, 1, 1, 0xff, 0xff, 0xff, 0x7f)[4:])
+	f.Add(lie(9, 10, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 1, 0, 0)[4:])
+	f.Add(lie(18, 3, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f)[4:])
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if len(frame) < 8 {
 			return

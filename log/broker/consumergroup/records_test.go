@@ -3,6 +3,7 @@ package consumergroup
 import (
 	"encoding/hex"
 	"reflect"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -114,7 +115,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(r.Key, r.Value)
 	}
 	// Many tagged fields are announced.
-	f.Add([]byte("\x00\a\x00\x01g\x00\x01b"), []byte("\x00\x00\x02\x02\x00\xde\xde\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xe1\xff\xff\xff\x00\x00\x00\x00\x01\x00\x00"))
+	f.Add(key(keyTarget, "g", "m"), slices.Concat(value(), []byte{2}, make([]byte, 16+1), []byte{0xff, 0xff, 0xff, 0xff, 0x0f}))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		began := used(t)
 		defer func() {
