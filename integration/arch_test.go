@@ -45,8 +45,9 @@ func importRules() []rule {
 		{from: "hub", may: []string{"connectors", "configs", "connectors/tlsstore", "hub/converters", "hub/transforms", "hub/durable"}, tests: []string{"log/...", "connectors/...", "schemaregistry/..."}},
 		{from: "hub/durable", may: contract, tests: []string{"log/..."}},
 
-		{from: "log/broker", may: []string{"log", "log/broker/consumergroup", "log/segment", "log/vfs"}},
-		{from: "log/broker/consumergroup", may: []string{"log"}},
+		{from: "log/broker", may: []string{"log", "log/broker/consumergroup", "log/broker/layout", "log/segment", "log/vfs"}},
+		{from: "log/broker/consumergroup", may: []string{"log", "log/broker/layout"}},
+		{from: "log/broker/layout", may: nil},
 		{from: "log", may: []string{"log/segment", "log/vfs"}},
 		{from: "log/segment", may: []string{"log/vfs"}},
 		{from: "log/vfs", may: nil},

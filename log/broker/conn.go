@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -221,22 +222,16 @@ func (c *conn) handle(frame []byte) error {
 	if c.locked() && key != 17 && key != 18 && key != 36 {
 		return fmt.Errorf("%s before the client has logged in; this listener wants %s", kmsg.NameForKey(key), strings.Join(c.listener.SASL, " or "))
 	}
-	req := kmsg.RequestForKey(key)
-	req.SetVersion(version)
-	if req.IsFlexible() {
-		kmsg.SkipTags(&rd)
-	}
-	if err := rd.Complete(); err != nil {
-		return fmt.Errorf("%s header: %w", kmsg.NameForKey(key), err)
-	}
-	if err := req.ReadFrom(rd.Src); err != nil {
+	served := &c.b.apis[key]
+	req, err := served.decode(key, version, rd.Src)
+	if err != nil {
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
 	}
 	r := &request{c: c, ctx: c.ctx, version: version, size: len(frame), loan: &loan{from: &c.b.buffers}}
 	if clientID != nil {
 		r.clientID = *clientID
 	}
-	wait, err := c.call(c.b.apis[key].handle, r, req)
+	wait, err := c.call(served.handle, r, req)
 	if err != nil {
 		r.loan.giveBack()
 		return fmt.Errorf("%s v%d: %w", kmsg.NameForKey(key), version, err)
@@ -248,6 +243,23 @@ func (c *conn) handle(frame []byte) error {
 	// knows versions (KIP-511).
 	return c.queue(pending{correlation: correlation, version: version, flexible: req.IsFlexible() && key != 18, wait: wait,
 		key: key, began: began, size: len(frame), loan: r.loan})
+}
+
+// decode reads a request from behind the client id in its header.
+func (a *api) decode(key, version int16, b []byte) (kmsg.Request, error) {
+	req := kmsg.RequestForKey(key)
+	req.SetVersion(version)
+	if req.IsFlexible() {
+		n, err := layout.Tags(b)
+		if err != nil {
+			return nil, fmt.Errorf("header: %w", err)
+		}
+		b = b[n:]
+	}
+	if _, err := a.layouts[version-a.min].Check(b); err != nil {
+		return nil, err
+	}
+	return req, req.ReadFrom(b) // what is behind the request is of no meaning
 }
 
 // call runs a handler. A panic in it ends this connection, not the broker.

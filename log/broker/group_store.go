@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -98,6 +99,8 @@ func (g *group) then(d durable, f func(error)) {
 	})
 }
 
+var groupLayout = layout.NewMessage("string i32 string string i64:2+ [{string string:3+ string string i32:1+ i32 bytes bytes}]", maxGroupValueVersion, 4)
+
 // loadGroup reads a record of a group of the classic protocol. It returns false for another one, which it leaves alone.
 func loadGroup(groups map[string]*kmsg.GroupMetadataValue, key, value []byte) (bool, error) {
 	if len(key) < 2 || binary.BigEndian.Uint16(key) != groupKeyVersion {
@@ -115,7 +118,7 @@ func loadGroup(groups map[string]*kmsg.GroupMetadataValue, key, value []byte) (b
 		return true, fmt.Errorf("group %s: version %.2x is not known", k.Group, value)
 	}
 	v := kmsg.NewGroupMetadataValue()
-	if err := v.ReadFrom(bytes.Clone(value)); err != nil { // v keeps parts of it
+	if err := groupLayout.Decode(&v, bytes.Clone(value)); err != nil { // v keeps parts of it
 		return true, fmt.Errorf("group %s: %w", k.Group, err)
 	}
 	if len(v.Members) > 0 && v.Protocol == nil {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/sluicehub/sluice/log/vfs"
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -71,6 +73,71 @@ func TestHostileBytesHarmNobodyElse(t *testing.T) {
 		t.Errorf("%d MiB were allocated for lies", grown>>20)
 	}
 	produce(t, good, "t", 10, 20)
+}
+
+// used is the processor time that this process has taken.
+func used(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// lie is a frame without a client id.
+func lie(key, version byte, afterClientID ...byte) []byte {
+	frame := append([]byte{0, key, 0, version, 0, 0, 0, 1, 0xff, 0xff}, afterClientID...)
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(frame))), frame...)
+}
+
+// TestLiesCostWhatTheirBytesDo sends frames that announce far more than they hold, to a listener that wants no login and
+// to one that does.
+func TestLiesCostWhatTheirBytesDo(t *testing.T) {
+	s := start(t, t.TempDir())
+	locked := s.door(Listener{SASL: []string{ScramSHA512}})
+	many := []byte{0xff, 0xff, 0xff, 0xff, 0x0f} // as a varint
+	// As many topics as there are bytes, where each takes 18, and as many as there is room for, without a name.
+	zeros := lie(3, 12, append(kbin.AppendUvarint([]byte{0}, 99<<20), make([]byte, 99<<20)...)...)
+	nameless := lie(3, 4, append(kbin.AppendInt32(nil, 10<<20), make([]byte, 20<<20)...)...)
+	for what, c := range map[string]struct {
+		at    string
+		frame []byte
+	}{
+		"header":          {s.addr, lie(3, 12, many...)},
+		"header, login":   {locked, lie(18, 3, many...)},
+		"body":            {s.addr, lie(9, 10, slices.Concat([]byte{0, 1, 0}, many)...)},
+		"body, login":     {locked, lie(18, 3, slices.Concat([]byte{0, 1, 1}, many)...)},
+		"password, login": {locked, lie(36, 2, slices.Concat([]byte{0, 1}, many)...)},
+		"element":         {s.addr, lie(3, 12, slices.Concat([]byte{0, 2}, make([]byte, 16+1), many)...)},
+		"tagged field":    {s.addr, lie(1, 18, slices.Concat(make([]byte, 1+21), []byte{1, 1, 1, 1, 1, 12 + 5}, make([]byte, 12), many)...)},
+		"zeros":           {s.addr, zeros},
+		"nameless":        {s.addr, nameless},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			began := used(t)
+			nc, err := net.Dial("tcp", c.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			nc.SetDeadline(time.Now().Add(4 * time.Minute))
+			if _, err := nc.Write(c.frame); err != nil {
+				t.Fatal(err)
+			}
+			closed(t, what, nc)
+			took := used(t) - began
+			runtime.ReadMemStats(&after)
+			if most := 2*time.Second + time.Duration(len(c.frame))*40; took > most {
+				t.Errorf("took %v of the processor; want at most %v", took, most)
+			}
+			if got, most := after.TotalAlloc-before.TotalAlloc, uint64(8<<20+3*len(c.frame)); got > most {
+				t.Errorf("%d MiB were allocated; want at most %d", got>>20, most>>20)
+			}
+		})
+	}
 }
 
 // crowded is a listener that finds the process without a descriptor, a few times.
@@ -213,6 +280,9 @@ func FuzzRequest(f *testing.F) {
 			f.Add(req.AppendTo(frame))
 		}
 	}
+	// Many tagged fields are announced in a header, and in a body.
+	f.Add(lie(9, 10, 0xff, 0xff, 0xff, 0xff, 0x0f, 0, 1, 0, 0)[4:])
+	f.Add(lie(18, 3, 0, 1, 1, 0xff, 0xff, 0xff, 0xff, 0x0f)[4:])
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if len(frame) < 8 {
 			return
@@ -223,6 +293,12 @@ func FuzzRequest(f *testing.F) {
 		case 19, 37: // these make as many partitions as the request says
 			return
 		}
+		began := used(t)
+		defer func() {
+			if took := used(t) - began; took > 2*time.Second {
+				t.Errorf("took %v of the processor", took)
+			}
+		}()
 		client, server := newPipe()
 		defer client.Close()
 		c := newConn(b, server, &Listener{Advertised: InProcess}, false)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicehub/sluice/log"
 	"github.com/sluicehub/sluice/log/broker/consumergroup"
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -122,6 +123,8 @@ func (s *offsetStore) loadBatch(h *segment.Header, batch []byte) error {
 	return nil
 }
 
+var offsetLayout = layout.NewMessage("i64 i32:3+ string i64 i64:1", 4, 4)
+
 func (s *offsetStore) load(h *segment.Header, rec *segment.Record) error {
 	if ok, err := consumergroup.Load(s.loaded, consumergroup.Record{Key: rec.Key, Value: rec.Value}); ok {
 		return err
@@ -141,7 +144,7 @@ func (s *offsetStore) load(h *segment.Header, rec *segment.Record) error {
 		return nil
 	}
 	value := kmsg.NewOffsetCommitValue()
-	if err := value.ReadFrom(rec.Value); err != nil {
+	if err := offsetLayout.Decode(&value, rec.Value); err != nil {
 		return fmt.Errorf("value of an offset: %w", err)
 	}
 	if value.Version < 3 {

@@ -290,7 +290,14 @@ func FuzzTxnMeta(f *testing.F) {
 	f.Add(encodeTxnMeta(&txnMeta{producer: 1, epoch: 2, prevProducer: 1, nextProducer: -1, timeout: 1000, start: -1, updated: 5}))
 	f.Add(encodeTxnMeta(&txnMeta{producer: 1, epoch: 2, prevProducer: -1, nextProducer: 9, state: txnOngoing, version: 2, parts: []place{{"a", 0}, {"a", 1}, {"b", 0}}}))
 	f.Add([]byte{0, 1, 0})
+	f.Add([]byte("\x00\x01000000000000000\v\x020\x00\xff\xff\xff\xff\x0f000000\xc6\xfc\x9e")) // many tagged fields
 	f.Fuzz(func(t *testing.T, b []byte) {
+		began := used(t)
+		defer func() {
+			if took := used(t) - began; took > 2*time.Second {
+				t.Errorf("took %v of the processor", took)
+			}
+		}()
 		m, err := decodeTxnMeta(b)
 		if err != nil {
 			return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/sluicehub/sluice/log/segment"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -94,12 +95,14 @@ func encodeTxnMeta(m *txnMeta) []byte {
 	return v.AppendTo(nil)
 }
 
+var txnMetaLayout = layout.NewMessage("i64 i16 i32 i8 [{string [i32]}] i64 i64", 1, 1)
+
 func decodeTxnMeta(b []byte) (txnMeta, error) {
 	v := kmsg.NewTxnMetadataValue()
 	if len(b) < 2 || b[0] != 0 || b[1] > 1 {
 		return txnMeta{}, fmt.Errorf("transaction state of an unknown version: %.2x", b)
 	}
-	if err := v.ReadFrom(b); err != nil {
+	if err := txnMetaLayout.Decode(&v, b); err != nil {
 		return txnMeta{}, err
 	}
 	m := txnMeta{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicehub/sluice/log"
+	"github.com/sluicehub/sluice/log/broker/layout"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -96,13 +97,19 @@ func (g *Group) allSupport(protocol, but string) bool {
 	return true
 }
 
+// What clients wrote for each other.
+var (
+	memberMetadata   = layout.NewMessage("[string] bytes [{string [i32]}]:1+ i32:2+ string:3+", 3, 4)
+	memberAssignment = layout.NewMessage("[{string [i32]}] bytes", 3, 4)
+)
+
 // subscriptionOf reads what a member of the classic protocol subscribes to: its protocols all say the same of that.
 func subscriptionOf(protocols []kmsg.JoinGroupRequestProtocol) (*kmsg.ConsumerMemberMetadata, error) {
 	metadata := kmsg.NewConsumerMemberMetadata()
 	if len(protocols) == 0 {
 		return nil, fmt.Errorf("a member without protocols")
 	}
-	if err := metadata.ReadFrom(protocols[0].Metadata); err != nil {
+	if err := memberMetadata.Decode(&metadata, protocols[0].Metadata); err != nil {
 		return nil, fmt.Errorf("metadata of protocol %s: %w", protocols[0].Name, err)
 	}
 	return &metadata, nil
@@ -306,7 +313,7 @@ func (g *Group) told(c *ClassicMember, topics Topics) (map[Partition]int32, erro
 		return has, nil
 	}
 	a := kmsg.NewConsumerMemberAssignment()
-	if err := a.ReadFrom(c.Assignment); err != nil {
+	if err := memberAssignment.Decode(&a, c.Assignment); err != nil {
 		return nil, fmt.Errorf("assignment of %s: %w", c.ID, err)
 	}
 	if len(a.UserData) > 0 {

@@ -252,7 +252,7 @@ func decode(of int16, name string, b []byte) (change, error) {
 		c = resolvedTo{name, d.resolved()}
 	}
 	if of != keyGroup && of != keyMember { // which have read them
-		kmsg.SkipTags(&d.Reader)
+		d.tags(nil)
 	}
 	return c, d.Complete()
 }
@@ -266,12 +266,12 @@ func (d *decoder) epoch() change {
 	return c
 }
 
-// tags reads tagged fields; first reads number 0.
+// tags reads tagged fields; first reads number 0, if it is not nil.
 func (d *decoder) tags(first func(*kbin.Reader)) {
 	for n := d.Uvarint(); n > 0 && d.Ok(); n-- {
 		number, size := d.Uvarint(), d.Uvarint()
 		field := kbin.Reader{Src: d.Span(int(size))}
-		if number == 0 {
+		if number == 0 && first != nil {
 			first(&field)
 		}
 	}
@@ -298,7 +298,7 @@ func (d *decoder) classic() *classic {
 	for n := d.CompactArrayLen(); n > 0 && d.Ok(); n-- {
 		p := kmsg.NewJoinGroupRequestProtocol()
 		p.Name, p.Metadata = d.CompactString(), bytes.Clone(d.CompactBytes())
-		kmsg.SkipTags(&d.Reader)
+		d.tags(nil)
 		c.protocols = append(c.protocols, p)
 	}
 	if _, err := subscriptionOf(c.protocols); err != nil || !d.Ok() {
@@ -338,7 +338,7 @@ func (d *decoder) target() []Partition {
 		for _, p := range d.numbers() {
 			all = append(all, Partition{topic, p})
 		}
-		kmsg.SkipTags(&d.Reader)
+		d.tags(nil)
 	}
 	slices.SortFunc(all, comparePartitions)
 	return slices.Compact(all)

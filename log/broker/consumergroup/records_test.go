@@ -3,9 +3,12 @@ package consumergroup
 import (
 	"encoding/hex"
 	"reflect"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -80,12 +83,46 @@ func TestRecordsAreKafkas(t *testing.T) {
 	}
 }
 
+// used is the processor time that this process has taken.
+func used(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestMetadataOfAllVersions: what clients say to each other can be read, however old or new they are.
+func TestMetadataOfAllVersions(t *testing.T) {
+	owned := []kmsg.ConsumerMemberMetadataOwnedPartition{{Topic: "t", Partitions: []int32{1, 2}}}
+	for v := range int16(6) {
+		said := kmsg.ConsumerMemberMetadata{Version: v, Topics: []string{"t", ""}, UserData: []byte{1}, OwnedPartitions: owned, Generation: 3, Rack: kmsg.StringPtr("r")}
+		got, err := subscriptionOf([]kmsg.JoinGroupRequestProtocol{{Metadata: said.AppendTo(nil)}})
+		if err != nil || len(got.Topics) != 2 {
+			t.Errorf("version %d: %+v, %v", v, got, err)
+		}
+	}
+	lie := kbin.AppendInt32([]byte{0, 1, 0, 0, 0, 0, 0, 0, 0, 0}, 1000)
+	if m, err := subscriptionOf([]kmsg.JoinGroupRequestProtocol{{Metadata: append(lie, make([]byte, 1000)...)}}); err == nil {
+		t.Errorf("1000 topics in 1000 bytes: %+v", m)
+	}
+}
+
 // FuzzLoad: bytes that are no record are an error, and never end the process.
 func FuzzLoad(f *testing.F) {
 	for _, r := range full(f).log {
 		f.Add(r.Key, r.Value)
 	}
+	// Many tagged fields are announced.
+	f.Add(key(keyTarget, "g", "m"), slices.Concat(value(), []byte{2}, make([]byte, 16+1), []byte{0xff, 0xff, 0xff, 0xff, 0x0f}))
 	f.Fuzz(func(t *testing.T, key, value []byte) {
+		began := used(t)
+		defer func() {
+			if took := used(t) - began; took > 2*time.Second {
+				t.Errorf("took %v of the processor", took)
+			}
+		}()
 		groups := make(map[string]*Group)
 		if _, err := Load(groups, Record{key, value}); err != nil {
 			return
