@@ -5,10 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/bufbuild/protocompile"
+	"github.com/bufbuild/protocompile/ast"
 	"github.com/bufbuild/protocompile/parser"
 	"github.com/bufbuild/protocompile/reporter"
 	"google.golang.org/protobuf/proto"
@@ -135,7 +135,7 @@ func read(text string) (*Schema, error) {
 		return &Schema{syntax: file.GetSyntax(), file: file}, nil
 	}
 	handler := reporter.NewHandler(nil)
-	tree, err := parser.Parse(mainFile, io.Reader(strings.NewReader(text)), handler)
+	tree, err := parseFile(text, handler)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +150,17 @@ func read(text string) (*Schema, error) {
 	}
 	s.file.SourceCodeInfo = nil
 	return s, nil
+}
+
+// parseFile is parser.Parse, which panics where a string that is not UTF-8 has a bad escape: it counts characters back in
+// bytes (protocompile v0.14.1).
+func parseFile(text string, handler *reporter.Handler) (tree *ast.FileNode, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			tree, err = nil, fmt.Errorf("the text cannot be read: %v", p)
+		}
+	}()
+	return parser.Parse(mainFile, strings.NewReader(text), handler)
 }
 
 // locate notes where types are in the text.

@@ -354,7 +354,8 @@ func FuzzParse(f *testing.F) {
 	f.Add(`syntax = "proto2"; message M { optional group G = 1 { extensions 4 to max; } } extend M { }`)
 	f.Add(`edition = "2023"; message M { string a = 1 [default = "\001\xff"]; }`)
 	f.Add("CgFhEgFi")
-	f.Add("YgG0") // the syntax of a descriptor that is none
+	f.Add("YgG0")                                                                                      // the syntax of a descriptor that is none
+	f.Add("\"\\\xe6\xe6\xe6\xe6n=\"\\\x1c\x1d\x1c\x1cmem@\x00agditio Ah    [ =a1aH 0exit,\xec\\x0\"}") // the parser panics
 	f.Fuzz(func(t *testing.T, text string) {
 		s, err := Parse(text, nil)
 		if err != nil {
