@@ -2,6 +2,7 @@ package transforms
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -54,11 +55,7 @@ func (t *decodeMessage) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	src, err := structContent(r.Value)
-	if err != nil {
-		return false, err
-	}
-	raws, err := t.split.split(r.Value.Schema, src)
+	raws, err := t.split.fields(r.Value)
 	if err != nil {
 		return false, err
 	}
@@ -101,7 +98,7 @@ func compileMessage(s *connectors.Schema) (*messagePlan, error) {
 func (t *decodeMessage) content(p *messagePlan, raw []byte) (connectors.Data, error) {
 	present, src, err := connectors.ReadPresent(p.of, raw)
 	if err != nil || !present {
-		return connectors.Data{}, errors.Join(err, errors.New("the message is null"))
+		return connectors.Data{}, cmp.Or(err, errors.New("the message is null"))
 	}
 	fields, err := t.inner.split(p.of, src)
 	if err != nil {

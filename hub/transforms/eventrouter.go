@@ -139,11 +139,7 @@ func (t *eventRouter) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	src, err := structContent(r.Value)
-	if err != nil {
-		return false, err
-	}
-	envelope, err := t.outer.split(r.Value.Schema, src)
+	envelope, err := t.outer.fields(r.Value)
 	if err != nil {
 		return false, err
 	}

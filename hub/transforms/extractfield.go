@@ -93,11 +93,7 @@ func (t *extractField) apply(r *connectors.Record) (bool, error) {
 
 // descend makes d its field.
 func (t *extractField) descend(d *connectors.Data, index int) error {
-	src, err := structContent(*d)
-	if err != nil {
-		return err
-	}
-	raws, err := t.split.split(d.Schema, src)
+	raws, err := t.split.fields(*d)
 	if err != nil {
 		return err
 	}

@@ -196,6 +196,15 @@ func isNamedEnvelope(s *connectors.Schema) bool {
 	return s != nil && s.Type == connectors.Struct && strings.HasSuffix(s.Name, ".Envelope")
 }
 
+// opField returns where an envelope has its operation.
+func opField(s *connectors.Schema) (int, error) {
+	at := s.FieldIndex("op")
+	if at < 0 || s.Fields[at].Schema.Type != connectors.String {
+		return at, fmt.Errorf("%s has no field op of type string", s.Name)
+	}
+	return at, nil
+}
+
 func (t *unwrap) tombstone(r *connectors.Record) (keep bool) {
 	if t.dropTombstones {
 		return false

@@ -232,13 +232,18 @@ func BenchmarkUnwrap(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				r := original
-				if keep, err := chain.Apply(&r); !keep || err != nil {
-					b.Fatal(keep, err)
-				}
-			}
+			applyAgain(b, chain, original)
 		})
+	}
+}
+
+// applyAgain measures what a chain takes for a record that it keeps.
+func applyAgain(b *testing.B, chain *Chain, original connectors.Record) {
+	b.ReportAllocs()
+	for b.Loop() {
+		r := original
+		if keep, err := chain.Apply(&r); !keep || err != nil {
+			b.Fatal(keep, err)
+		}
 	}
 }

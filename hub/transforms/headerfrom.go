@@ -51,11 +51,7 @@ func (t *headerFrom) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	src, err := structContent(*d)
-	if err != nil {
-		return false, err
-	}
-	raws, err := t.split.split(d.Schema, src)
+	raws, err := t.split.fields(*d)
 	if err != nil {
 		return false, err
 	}

@@ -73,11 +73,7 @@ func (t *partitionRouting) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	src, err := structContent(r.Value)
-	if err != nil {
-		return false, err
-	}
-	raws, err := t.split.split(r.Value.Schema, src)
+	raws, err := t.split.fields(r.Value)
 	if err != nil {
 		return false, err
 	}
@@ -112,10 +108,11 @@ func (t *partitionRouting) apply(r *connectors.Record) (bool, error) {
 }
 
 func (t *partitionRouting) compile(s *connectors.Schema) (*partitionPlan, error) {
-	p := &partitionPlan{op: s.FieldIndex("op")}
-	if p.op < 0 || s.Fields[p.op].Schema.Type != connectors.String {
-		return nil, fmt.Errorf("%s has no field op of type string", s.Name)
+	op, err := opField(s)
+	if err != nil {
+		return nil, err
 	}
+	p := &partitionPlan{op: op}
 	for _, path := range t.paths {
 		if f, ok := findPath(s, path, "after"); ok {
 			p.fields = append(p.fields, f)

@@ -59,6 +59,15 @@ func (p *splitter) split(s *connectors.Schema, src []byte) ([][]byte, error) {
 	return raws, err
 }
 
+// fields is split of data that must be a struct that is not null.
+func (p *splitter) fields(d connectors.Data) ([][]byte, error) {
+	src, err := structContent(d)
+	if err != nil {
+		return nil, err
+	}
+	return p.split(d.Schema, src)
+}
+
 // first returns the first n fields, as split does, and what follows them.
 func (p *splitter) first(n int, s *connectors.Schema, src []byte) (raws [][]byte, rest []byte, err error) {
 	p.raws = p.raws[:0]

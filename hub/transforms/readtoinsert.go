@@ -1,8 +1,6 @@
 package transforms
 
 import (
-	"fmt"
-
 	"github.com/sluicehub/sluice/configs"
 	"github.com/sluicehub/sluice/connectors"
 )
@@ -25,9 +23,9 @@ func (t *readToInsert) apply(r *connectors.Record) (bool, error) {
 	if isNull(r.Value) || !isNamedEnvelope(s) {
 		return true, nil
 	}
-	op := s.FieldIndex("op")
-	if op < 0 || s.Fields[op].Schema.Type != connectors.String {
-		return false, fmt.Errorf("%s has no field op of type string", s.Name)
+	op, err := opField(s)
+	if err != nil {
+		return false, err
 	}
 	src, err := structContent(r.Value)
 	if err != nil {

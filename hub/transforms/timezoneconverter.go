@@ -135,11 +135,7 @@ func (t *timezoneConverter) apply(r *connectors.Record) (bool, error) {
 	if isNull(r.Value) || !isNamedEnvelope(r.Value.Schema) {
 		return true, nil
 	}
-	src, err := structContent(r.Value)
-	if err != nil {
-		return false, err
-	}
-	raws, err := t.outer.split(r.Value.Schema, src)
+	raws, err := t.outer.fields(r.Value)
 	if err != nil {
 		return false, err
 	}
@@ -180,8 +176,11 @@ func (t *timezoneConverter) rule(r *connectors.Record, raws [][]byte) (*zoneRule
 	return t.other, nil
 }
 
-// table returns the name of the table that the envelope's source says.
+// table returns the name of the table that the envelope's source says. It is not looked for if no rule is of a table.
 func (t *timezoneConverter) table(s *connectors.Schema, raws [][]byte) (name []byte, ok bool, err error) {
+	if len(t.byTable)+len(t.by) == 0 {
+		return nil, false, nil
+	}
 	at, err := t.sources.get(s, func(s *connectors.Schema) (tableField, error) {
 		at := tableField{s.FieldIndex("source"), -1}
 		if at.source >= 0 && s.Fields[at.source].Schema.Type == connectors.Struct {

@@ -38,11 +38,7 @@ func (t *valueToKey) apply(r *connectors.Record) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	src, err := structContent(r.Value)
-	if err != nil {
-		return false, err
-	}
-	raws, err := t.split.split(r.Value.Schema, src)
+	raws, err := t.split.fields(r.Value)
 	if err != nil {
 		return false, err
 	}
