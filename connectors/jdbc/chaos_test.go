@@ -16,6 +16,8 @@ import (
 	"github.com/sluicehub/sluice/connectors/sqldb"
 )
 
+var errLost = errors.New("the connection was lost")
+
 // breaking is a database whose connections do something else than they are told. hook runs a statement, or answers errLost:
 // then it closes the connection, when the server is done with it. It may be called from several goroutines.
 type breaking struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluicehub/sluice/connectors"
@@ -96,23 +97,37 @@ func TestLostAnswer(t *testing.T) {
 	on(t, func(t *testing.T, s *server) {
 		task := &task{}
 		r := &run{t: t, task: task, tolerate: true}
-		lost := &lossy{dialect: s.d}
 		start := connectors.SinkStart{Connector: "test", Config: s.with("auto.create", "true", "retry.backoff.ms", "1"), Log: plugintest.Log(t),
 			Report: func(context.Context, connectors.RecordRef, error) error { return nil }}
 		must(t, task.Start(r.deadline(), start))
 		t.Cleanup(func() { _ = task.Stop(context.Background()) })
 		_, err := task.Open(r.deadline(), []connectors.TopicPartition{at0})
 		must(t, err)
-		task.mu.Lock()
-		task.dialect, task.cells.dialect = lost, lost
-		task.mu.Unlock()
+		var commits atomic.Int32
+		// Every second commit breaks its connection: before or after it was made, in turns.
+		breakWith(r, func(c conn, ctx context.Context, statement string) (int64, error) {
+			if statement != "COMMIT" {
+				return c.exec(ctx, statement)
+			}
+			turn := commits.Add(1) % 4
+			if turn == 1 {
+				c.close()
+				return 0, errLost
+			}
+			n, err := c.exec(ctx, statement)
+			if turn == 3 && err == nil {
+				c.close()
+				return 0, errLost
+			}
+			return n, err
+		})
 		for i := range 6 {
 			r.put(flat(i, "a", 1))
 			r.flush()
 		}
 		s.want(t, "SELECT count(*) FROM orders", "6")
-		if lost.commits < 6 {
-			t.Errorf("only %d commits", lost.commits)
+		if n := commits.Load(); n < 6 {
+			t.Errorf("only %d commits", n)
 		}
 	})
 }
@@ -122,51 +137,6 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// lossy is a database whose connections break at every second commit: before or after it was made, in turns.
-type lossy struct {
-	dialect
-	commits int
-}
-
-func (l *lossy) connect(ctx context.Context) (conn, error) {
-	c, err := l.dialect.connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &lossyConn{conn: c, l: l}, nil
-}
-
-func (l *lossy) verdict(err error) verdict {
-	if err == errLost {
-		return passing
-	}
-	return l.dialect.verdict(err)
-}
-
-var errLost = fmt.Errorf("the connection was lost")
-
-type lossyConn struct {
-	conn
-	l *lossy
-}
-
-func (c *lossyConn) exec(ctx context.Context, statements ...string) (int64, error) {
-	if statements[0] != "COMMIT" {
-		return c.conn.exec(ctx, statements...)
-	}
-	c.l.commits++
-	switch c.l.commits % 4 {
-	case 1:
-		return 0, errLost
-	case 3:
-		if _, err := c.conn.exec(ctx, statements...); err != nil {
-			return 0, err
-		}
-		return 0, errLost
-	}
-	return c.conn.exec(ctx, statements...)
 }
 
 // Where the lanes came to different offsets, a key that is made otherwise since may be in another slot than before. Then
