@@ -253,7 +253,11 @@ func (p *Partition) drop(h *handle) (closeNow bool) {
 }
 
 // removed tells whether a segment was taken out of use.
-func (p *Partition) removed(h *handle) bool { p.mu.Lock(); defer p.mu.Unlock(); return h.gone }
+func (p *Partition) removed(h *handle) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return h.gone
+}
 
 func (p *Partition) closeSegment(h *handle) {
 	if err := h.Close(); err != nil {

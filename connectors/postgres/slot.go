@@ -95,8 +95,9 @@ func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
 	return err
 }
 
-// waitUnused waits until no other session uses the slot, and returns it, or nil if there is none: after a crash the server notices late that the old session
-// is gone. It gives up after the time that slot.max.retries and slot.retry.delay.ms make.
+// waitUnused waits until no other session uses the slot, and returns it, or nil if there is none: after a crash the server
+// notices late that the old session is gone. It gives up after the time that slot.max.retries and slot.retry.delay.ms
+// make.
 func (t *task) waitUnused(ctx context.Context) (*slot, error) {
 	limit := time.Duration(t.s.v.Int("slot.max.retries")) * t.s.v.Duration("slot.retry.delay.ms")
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Second))
